@@ -1,0 +1,140 @@
+"""Specifications as plain nested dictionaries, and so as TOML files and JSON provenance.
+
+Every object is a table whose `type` names its class and whose other keys are the class's arguments:
+
+    learning_rate = 0.1
+    weight_quantizer = {type = "Uniform", bits = 2, range = 2.0}
+    teacher = {type = "Constant", value = 1.0}
+"""
+
+import dataclasses
+import difflib
+import pathlib
+import re
+import tomllib
+
+import numpy as np
+import sympy
+
+from steode import laws, quantizers
+from steode.errors import SpecificationError
+from steode.systems.linear import spec as linear
+
+_TYPES = {
+    kind.__name__: kind
+    for kind in (
+        quantizers.Identity,
+        quantizers.Uniform,
+        quantizers.SignedInteger,
+        quantizers.Sign,
+        quantizers.Ternary,
+        quantizers.Levels,
+        quantizers.Elementwise,
+        laws.Constant,
+        laws.TwoPoint,
+        laws.Discrete,
+        laws.Normal,
+        laws.Laplace,
+        laws.UniformLaw,
+        laws.Empirical,
+        linear.IdentitySurrogate,
+        linear.ClippedSurrogate,
+    )
+}
+_FUNCTIONS = {
+    name: getattr(sympy, name)
+    for name in ("tanh", "sinh", "atan", "asinh", "sin", "erf", "exp", "log", "sqrt", "cos", "cosh", "sign", "Max", "Min", "Abs", "pi")
+}
+
+
+def to_dict(model: linear.LinearModel) -> dict:
+    """The specification as nested dictionaries of plain numbers, strings and lists; `from_dict` inverts it."""
+    return {field.name: _plain(getattr(model, field.name)) for field in dataclasses.fields(model)}
+
+
+def from_dict(table: dict) -> linear.LinearModel:
+    """The model a nested dictionary describes.
+
+    Raises `SpecificationError` for an unknown key or type, a missing argument, or a value the class refuses.
+    """
+    return _build("specification", linear.LinearModel, table, folder=pathlib.Path())
+
+
+def load_toml(path: str | pathlib.Path) -> dict:
+    """Read a TOML file. Raises `SpecificationError` if it is missing or not valid TOML."""
+    path = pathlib.Path(path)
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SpecificationError("file", "a readable TOML file", str(path), str(error)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SpecificationError("file", "valid TOML", str(path), str(error)) from None
+
+
+def model_from_table(table: dict, folder: pathlib.Path) -> linear.LinearModel:
+    """Like `from_dict`, for a table read from a file in `folder`: relative paths in it start there."""
+    return _build("model", linear.LinearModel, table, folder)
+
+
+def _plain(value):
+    if isinstance(value, sympy.Basic):
+        return str(value)
+    if isinstance(value, np.ndarray | tuple):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, np.floating):
+        return float(value)
+    if dataclasses.is_dataclass(value):
+        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return {"type": type(value).__name__} | {name: _plain(entry) for name, entry in fields.items() if entry is not None}
+    return value
+
+
+def _build(where: str, kind: type, table: object, folder: pathlib.Path):
+    if not isinstance(table, dict):
+        raise SpecificationError(where, "a table", table, f'For example {where} = {{type = "..."}}.')
+    known = [field.name for field in dataclasses.fields(kind)]
+    for key in table:
+        if key not in known:
+            raise SpecificationError(f"{where}.{key}", "one of " + ", ".join(known), key, _suggestion(key, known))
+    arguments = {key: _value(f"{where}.{key}", value, folder) for key, value in table.items()}
+    try:
+        return kind(**arguments)
+    except TypeError as error:
+        # a required argument is missing: every other mistake is a SpecificationError already
+        raise SpecificationError(where, f"the arguments of {kind.__name__}", table, f"{error}.") from None
+
+
+def _value(where: str, value: object, folder: pathlib.Path):
+    if isinstance(value, dict):
+        table = dict(value)
+        name = table.pop("type", None)
+        if name not in _TYPES:
+            known = list(_TYPES)
+            raise SpecificationError(f"{where}.type", "one of " + ", ".join(known), name, _suggestion(str(name), known))
+        if name == "Elementwise" and isinstance(table.get("expression"), str):
+            table["expression"] = _expression(f"{where}.expression", table["expression"])
+        if name == "Empirical" and isinstance(table.get("values"), str):
+            table["values"] = str(folder / table["values"])
+        return _build(where, _TYPES[name], table, folder)
+    if isinstance(value, list):
+        return tuple(value)
+    return value
+
+
+def _expression(where: str, text: str) -> sympy.Expr:
+    """Parse an expression in x from a file: only known function names, so that nothing else can run."""
+    allowed = [*_FUNCTIONS, "x"]
+    for word in re.findall(r"[A-Za-z_]\w*", text):
+        if word not in allowed:
+            raise SpecificationError(where, "functions among " + ", ".join(allowed), word, _suggestion(word, allowed))
+    try:
+        if not re.fullmatch(r"[\w\s.,+*/()-]+", text):
+            raise SyntaxError("unexpected character")
+        return sympy.parse_expr(text, local_dict=_FUNCTIONS | {"x": sympy.Symbol("x", real=True)})
+    except (SyntaxError, TypeError, ValueError, AttributeError) as error:
+        raise SpecificationError(where, "an expression in x", text, f"SymPy says: {error}") from None
+
+
+def _suggestion(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"Did you mean {close[0]!r}?" if close else "Check the spelling."

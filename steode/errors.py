@@ -1,0 +1,62 @@
+"""The errors steode raises, and the checks made at the door of each box.
+
+Every message names the argument, what was expected, what was received, and what to do.
+"""
+
+import math
+import numbers
+
+
+class SteodeError(Exception):
+    """Base class of every error raised on purpose by steode."""
+
+
+class SpecificationError(SteodeError, ValueError):
+    """An argument that does not describe a model, or a request, that makes sense."""
+
+    def __init__(self, argument: str, expected: str, received: object, remedy: str):
+        self.argument, self.expected, self.received, self.remedy = argument, expected, received, remedy
+        super().__init__(f"{argument}: expected {expected}, received {_shorten(received)}. {remedy}")
+
+
+class UnsupportedError(SteodeError, ValueError):
+    """A well-formed request for which the asked method does not exist; the message says which one does."""
+
+
+class ConvergenceError(SteodeError, RuntimeError):
+    """A computation that did not reach its tolerance; no number is returned in its place."""
+
+
+def _shorten(value: object, limit: int = 80) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def check_finite(argument: str, value: object, remedy: str = "Give a finite number.") -> float:
+    """Return `value` as a float, or raise `SpecificationError` if it is not a finite real number."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+        raise SpecificationError(argument, "a finite real number", value, remedy)
+    return float(value)
+
+
+def check_positive(argument: str, value: object, remedy: str = "Give a positive finite number.") -> float:
+    """Return `value` as a float, or raise `SpecificationError` unless it is finite and > 0."""
+    if check_finite(argument, value, remedy) <= 0:
+        raise SpecificationError(argument, "a number > 0", value, remedy)
+    return float(value)
+
+
+def check_nonnegative(argument: str, value: object, remedy: str = "Give a finite number >= 0.") -> float:
+    """Return `value` as a float, or raise `SpecificationError` unless it is finite and >= 0."""
+    if check_finite(argument, value, remedy) < 0:
+        raise SpecificationError(argument, "a number >= 0", value, remedy)
+    return float(value)
+
+
+def check_integer(argument: str, value: object, minimum: int, maximum: int | None = None, remedy: str = "") -> int:
+    """Return `value` as an int, or raise `SpecificationError` unless it is an integer in [minimum, maximum]."""
+    bounds = f"an integer >= {minimum}" if maximum is None else f"an integer between {minimum} and {maximum}"
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not whole or value < minimum or (maximum is not None and value > maximum):
+        raise SpecificationError(argument, bounds, value, remedy or f"Give {bounds}.")
+    return int(value)

@@ -1,0 +1,340 @@
+"""Probability laws of teacher weights w* and initial weights w_0.
+
+Every law can serve as either. A law offers its first two moments, samples (NumPy, for the finite-dimensional runs) and
+a quadrature between kinks (for the limit): stationary quantities are piecewise smooth in w* with a kink at every
+quantization level, where Gauss-Hermite converges slowly, so continuous laws are integrated by Gauss-Legendre panels
+whose ends are the kinks.
+"""
+
+import abc
+import dataclasses
+import pathlib
+
+import numpy as np
+import scipy.stats
+
+from steode.errors import SpecificationError, check_finite, check_integer, check_nonnegative, check_positive
+
+TAIL = 1e-12
+"""Probability cut from each tail of a continuous law by the quadrature."""
+
+
+class Law(abc.ABC):
+    """A probability law on the real line with finite variance; use a concrete subclass."""
+
+    @property
+    @abc.abstractmethod
+    def mean(self) -> float:
+        """E[w]."""
+
+    @property
+    @abc.abstractmethod
+    def variance(self) -> float:
+        """E[w^2] - E[w]^2."""
+
+    @property
+    def second_moment(self) -> float:
+        """E[w^2]; for a teacher law this is rho."""
+        return self.variance + self.mean**2
+
+    @abc.abstractmethod
+    def sample(self, generator: np.random.Generator, size: int) -> np.ndarray:
+        """Independent draws, shape (size,), float64."""
+
+    @abc.abstractmethod
+    def quadrature(self, kinks: np.ndarray, nodes: int) -> tuple[np.ndarray, np.ndarray]:
+        """Nodes and weights (each of shape (K,), weights summing to 1) for E[f(w)], f smooth between the kinks.
+
+        `nodes` is the number wanted in all; atomic laws return their atoms whatever it is.
+        """
+
+
+class _AtomicLaw(Law):
+    """A law on finitely many atoms."""
+
+    @property
+    @abc.abstractmethod
+    def atoms(self) -> tuple[np.ndarray, np.ndarray]:
+        """Values and probabilities, each of shape (K,)."""
+
+    @property
+    def mean(self):
+        values, weights = self.atoms
+        return float(weights @ values)
+
+    @property
+    def variance(self):
+        values, weights = self.atoms
+        return float(weights @ (values - self.mean) ** 2)
+
+    def sample(self, generator, size):
+        values, weights = self.atoms
+        return generator.choice(values, size=size, p=weights)
+
+    def quadrature(self, kinks, nodes):
+        return self.atoms
+
+
+@dataclasses.dataclass(frozen=True)
+class Constant(_AtomicLaw):
+    """Every weight equals `value`. Raises `SpecificationError` unless it is finite."""
+
+    value: float
+
+    def __post_init__(self):
+        object.__setattr__(self, "value", check_finite("Constant.value", self.value))
+
+    @property
+    def atoms(self):
+        return np.array([self.value]), np.array([1.0])
+
+
+@dataclasses.dataclass(frozen=True)
+class TwoPoint(_AtomicLaw):
+    """+value with the given probability, -value otherwise.
+
+    Raises `SpecificationError` unless value > 0 and 0 < probability < 1.
+    """
+
+    value: float = 1.0
+    probability: float = 0.5
+
+    def __post_init__(self):
+        object.__setattr__(self, "value", check_positive("TwoPoint.value", self.value))
+        check_finite("TwoPoint.probability", self.probability)
+        if not 0 < self.probability < 1:
+            remedy = "Use Constant for a law on one point."
+            raise SpecificationError("TwoPoint.probability", "a number between 0 and 1", self.probability, remedy)
+
+    @property
+    def atoms(self):
+        return np.array([-self.value, self.value]), np.array([1 - self.probability, self.probability])
+
+
+@dataclasses.dataclass(frozen=True)
+class Discrete(_AtomicLaw):
+    """Finitely many values with probabilities (equal ones if not given).
+
+    Raises `SpecificationError` if the two do not fit, a probability is not positive, or they do not sum to 1 (to 1e-9).
+    """
+
+    values: tuple[float, ...]
+    probabilities: tuple[float, ...] | None = None
+
+    def __post_init__(self):
+        values = tuple(_finite_array("Discrete.values", self.values).tolist())
+        object.__setattr__(self, "values", values)
+        if self.probabilities is None:
+            return
+        probabilities = tuple(_finite_array("Discrete.probabilities", self.probabilities).tolist())
+        object.__setattr__(self, "probabilities", probabilities)
+        if len(probabilities) != len(values):
+            expected, remedy = f"{len(values)} probabilities", "Give one probability for each value."
+            raise SpecificationError("Discrete.probabilities", expected, probabilities, remedy)
+        if min(probabilities) <= 0 or abs(sum(probabilities) - 1) > 1e-9:
+            expected, remedy = "positive numbers that sum to 1", "Divide them by their sum."
+            raise SpecificationError("Discrete.probabilities", expected, probabilities, remedy)
+
+    @property
+    def atoms(self):
+        count = len(self.values)
+        weights = np.full(count, 1 / count) if self.probabilities is None else np.array(self.probabilities)
+        return np.array(self.values), weights / weights.sum()
+
+
+class _ContinuousLaw(Law):
+    """A law with a density, known through its SciPy distribution."""
+
+    @property
+    @abc.abstractmethod
+    def distribution(self):
+        """The frozen `scipy.stats` distribution."""
+
+    @property
+    def kinks(self) -> tuple[float, ...]:
+        """Points where the density itself is not smooth."""
+        return ()
+
+    @property
+    def mean(self):
+        return float(self.distribution.mean())
+
+    @property
+    def variance(self):
+        return float(self.distribution.var())
+
+    def sample(self, generator, size):
+        return self.distribution.rvs(size=size, random_state=generator)
+
+    def quadrature(self, kinks, nodes):
+        check_integer("nodes", nodes, 2)
+        low, high = self.distribution.ppf([TAIL, 1 - TAIL])
+        edges = np.unique(np.concatenate([[low, high], self.kinks, np.asarray(kinks, float)]))
+        edges = edges[(edges >= low) & (edges <= high)]
+        edges = _split_wide_panels(edges, widest=self.distribution.std())
+        order = max(2, -(-nodes // (len(edges) - 1)))
+        unit_nodes, unit_weights = np.polynomial.legendre.leggauss(order)
+        centers, halves = (edges[1:] + edges[:-1]) / 2, np.diff(edges) / 2
+        points = (centers[:, None] + halves[:, None] * unit_nodes).ravel()
+        weights = (halves[:, None] * unit_weights).ravel() * self.distribution.pdf(points)
+        return points, weights / weights.sum()
+
+
+def _split_wide_panels(edges: np.ndarray, widest: float) -> np.ndarray:
+    pieces = [
+        np.linspace(low, high, int(np.ceil((high - low) / widest)) + 1)[:-1]
+        for low, high in zip(edges[:-1], edges[1:], strict=True)
+    ]
+    return np.concatenate([*pieces, edges[-1:]])
+
+
+@dataclasses.dataclass(frozen=True)
+class Normal(_ContinuousLaw):
+    """Gaussian law. Raises `SpecificationError` unless mean is finite and std is positive and finite."""
+
+    mean: float = 0.0
+    std: float = 1.0
+
+    def __post_init__(self):
+        object.__setattr__(self, "mean", check_finite("Normal.mean", self.mean))
+        remedy = "Use Constant for a law on one point."
+        object.__setattr__(self, "std", check_positive("Normal.std", self.std, remedy))
+
+    @property
+    def distribution(self):
+        return scipy.stats.norm(self.mean, self.std)
+
+
+@dataclasses.dataclass(frozen=True)
+class Laplace(_ContinuousLaw):
+    """Density exp(-|w - mean|/scale)/(2 scale); its variance is 2 scale^2.
+
+    Raises `SpecificationError` unless mean is finite and scale is positive and finite.
+    """
+
+    mean: float = 0.0
+    scale: float = 1.0
+
+    def __post_init__(self):
+        object.__setattr__(self, "mean", check_finite("Laplace.mean", self.mean))
+        remedy = "Use Constant for a law on one point."
+        object.__setattr__(self, "scale", check_positive("Laplace.scale", self.scale, remedy))
+
+    @property
+    def distribution(self):
+        return scipy.stats.laplace(self.mean, self.scale)
+
+    @property
+    def kinks(self):
+        return (self.mean,)
+
+
+@dataclasses.dataclass(frozen=True)
+class UniformLaw(_ContinuousLaw):
+    """Constant density on [low, high]. Raises `SpecificationError` unless low < high, both finite."""
+
+    low: float
+    high: float
+
+    def __post_init__(self):
+        object.__setattr__(self, "low", check_finite("UniformLaw.low", self.low))
+        object.__setattr__(self, "high", check_finite("UniformLaw.high", self.high))
+        if self.low >= self.high:
+            remedy = "Use Constant for a law on one point."
+            raise SpecificationError("UniformLaw.high", f"a number > low = {self.low}", self.high, remedy)
+
+    @property
+    def distribution(self):
+        return scipy.stats.uniform(self.low, self.high - self.low)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Empirical(Law):
+    """The law of given numbers, for example the weights of a trained layer.
+
+    Parameters
+    ----------
+    values : array of any shape (flattened), or the path of a .npy file.
+
+    `sample(generator, size)` returns the numbers themselves, in order, when `size` equals their count; otherwise draws
+    with replacement. Raises `SpecificationError` for an empty array, NaN or infinite entries, or an unreadable file.
+    """
+
+    values: np.ndarray
+
+    def __post_init__(self):
+        values = self.values
+        if isinstance(values, str | pathlib.Path):
+            values = _load_array("Empirical.values", pathlib.Path(values))
+        values = _finite_array("Empirical.values", values)
+        values.setflags(write=False)
+        object.__setattr__(self, "values", values)
+
+    def __eq__(self, other):
+        return isinstance(other, Empirical) and np.array_equal(self.values, other.values)
+
+    def __hash__(self):
+        return hash(self.values.tobytes())
+
+    @property
+    def mean(self):
+        return float(self.values.mean())
+
+    @property
+    def variance(self):
+        return float(self.values.var())
+
+    def sample(self, generator, size):
+        if size == self.values.size:
+            return self.values.copy()
+        return generator.choice(self.values, size=size)
+
+    def quadrature(self, kinks, nodes):
+        """The distinct values themselves if they are few; otherwise Gauss rules of the data between the kinks.
+
+        Each panel between kinks (or quantiles, where kinks are sparse) is replaced by the two-point Gauss rule of the
+        numbers in it, which keeps its mass, mean, variance and third moment.
+        """
+        distinct, counts = np.unique(self.values, return_counts=True)
+        if distinct.size <= nodes:
+            return distinct, counts / self.values.size
+        cuts = np.concatenate([np.asarray(kinks, float), np.quantile(self.values, np.linspace(0, 1, nodes // 2 + 1)[1:-1])])
+        panel = np.searchsorted(np.unique(cuts), self.values, side="right")
+        rules = [_two_point_rule(self.values[panel == index]) for index in np.unique(panel)]
+        points, weights = (np.concatenate(part) for part in zip(*rules, strict=True))
+        return points, weights / self.values.size
+
+
+def _two_point_rule(sample: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Gauss rule with two nodes for the empirical measure of `sample`; weights sum to its size."""
+    mean, variance = sample.mean(), sample.var()
+    if variance <= 1e-24 * max(1.0, mean**2):
+        return np.array([mean]), np.array([float(sample.size)])
+    std = np.sqrt(variance)
+    half_skew = np.mean((sample - mean) ** 3) / std**3 / 2
+    root = np.sqrt(half_skew**2 + 1)
+    nodes = np.array([half_skew - root, half_skew + root])
+    weights = sample.size * np.array([nodes[1], -nodes[0]]) / (nodes[1] - nodes[0])
+    return mean + std * nodes, weights
+
+
+def _finite_array(argument: str, values: object) -> np.ndarray:
+    """A flat float64 copy of `values`, checked to be non-empty and finite."""
+    try:
+        array = np.array(values, dtype=float).ravel()
+    except (TypeError, ValueError):
+        raise SpecificationError(argument, "an array of numbers", values, "Give numbers only.") from None
+    if array.size == 0:
+        raise SpecificationError(argument, "at least one number", values, "The array is empty.")
+    if not np.all(np.isfinite(array)):
+        bad = int(np.flatnonzero(~np.isfinite(array))[0])
+        raise SpecificationError(argument, "finite numbers", f"{array[bad]} at index {bad}", "Remove or replace it.")
+    return array
+
+
+def _load_array(argument: str, path: pathlib.Path) -> np.ndarray:
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        remedy = f"NumPy says: {error}"
+        raise SpecificationError(argument, "the path of a readable .npy file", str(path), remedy) from None

@@ -1,0 +1,1 @@
+"""One folder for one system of equations."""

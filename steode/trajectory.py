@@ -1,0 +1,204 @@
+"""What `solve` and `simulate` return: named observables over time, with where they came from.
+
+The limit and the simulation share this type, so that comparing and plotting never ask which made it.
+"""
+
+import dataclasses
+import json
+import pathlib
+
+import equinox as eqx
+import jax
+import numpy as np
+import xarray
+
+from steode.errors import SpecificationError
+
+OBSERVABLES = {
+    "eps_g": "generalization error (V - sigma^2)/2",
+    "V": "mean squared residual E(yhat - y)^2",
+    "m": "teacher overlap E[alpha_1 w* Q(w)]",
+    "q": "self overlap E[alpha_2 Q(w)^2]",
+    "mean_w": "mean latent weight",
+    "std_w": "standard deviation of the latent weights over coordinates",
+    "level_fraction": "fraction of weights at each level (last axis)",
+}
+"""Names and meanings; a trajectory holds those its method can compute. `level_fraction` has a last axis of levels."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Provenance:
+    """Where a trajectory came from: enough to make it again.
+
+    `specification` is the model as a nested dict (see `steode.configuration`), `settings` the remaining arguments.
+    """
+
+    kind: str
+    method: str
+    specification: dict = dataclasses.field(hash=False)
+    settings: dict = dataclasses.field(hash=False)
+    version: str
+    device: str
+
+
+class Density(eqx.Module):
+    """Law of the latent weight given the teacher weight, mu_tau(w | w*), at requested times.
+
+    `masses` holds the probability in the control volume of each node, so that they sum to 1 over the nodes; dividing by
+    `volumes` gives the density. Frozen weights (clipped surrogate) are atoms in the same array.
+    """
+
+    times: np.ndarray  # (T,)
+    nodes: np.ndarray  # (N,)
+    volumes: np.ndarray  # (N,)
+    teacher: np.ndarray  # (K,) teacher values w*
+    weights: np.ndarray  # (K,) their probabilities
+    masses: np.ndarray  # (T, K, N)
+
+    @property
+    def values(self) -> np.ndarray:
+        """mu_tau(w | w*), shape (T, K, N)."""
+        return self.masses / self.volumes
+
+    @property
+    def marginal(self) -> np.ndarray:
+        """Density of w averaged over the teacher law, shape (T, N)."""
+        return np.einsum("k,tkn->tn", self.weights, self.values)
+
+
+class Snapshots(eqx.Module):
+    """Weights of a finite-dimensional run at requested times."""
+
+    times: np.ndarray  # (T,)
+    weights: np.ndarray  # (S, T, d)
+    teacher: np.ndarray  # (S, d)
+
+
+class Trajectory(eqx.Module):
+    """Observables over rescaled time tau = step/d.
+
+    Attributes
+    ----------
+    times : shape (T,), increasing.
+    observables : name -> array of shape (T, ...) for a limit, (S, T, ...) for a simulation of S seeds.
+    error : name -> estimated absolute discretization error, shape (T, ...); empty where there is no estimate.
+    density, snapshots : laws or weights at requested times, or None.
+    provenance : specification, method, settings, version and device.
+    """
+
+    times: np.ndarray
+    observables: dict[str, np.ndarray]
+    error: dict[str, np.ndarray]
+    density: Density | None
+    snapshots: Snapshots | None
+    provenance: Provenance = eqx.field(static=True)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self.observables:
+            expected = "one of " + ", ".join(self.observables)
+            raise SpecificationError("observable", expected, name, f"Method {self.provenance.method!r} computes these.")
+        return self.observables[name]
+
+    @property
+    def has_seeds(self) -> bool:
+        """True if observables carry a leading axis of seeds."""
+        return self.provenance.kind == "simulation"
+
+    def mean(self, name: str) -> np.ndarray:
+        """The observable averaged over seeds (itself for a limit), shape (T, ...)."""
+        return self[name].mean(axis=0) if self.has_seeds else self[name]
+
+    def __repr__(self) -> str:
+        seeds = f", {self['eps_g'].shape[0]} seeds" if self.has_seeds else ""
+        final = float(self.mean("eps_g")[-1])
+        span = f"tau {self.times[0]:g} to {self.times[-1]:g} at {self.times.size} times"
+        return f"Trajectory({self.provenance.kind} by {self.provenance.method}{seeds}; {span}; final eps_g {final:.5f})"
+
+    def to_xarray(self) -> xarray.Dataset:
+        """The same as a labelled dataset; provenance is a JSON string in its attributes."""
+        lead = ("seed", "time") if self.has_seeds else ("time",)
+        data = {name: _labelled(name, lead, value) for name, value in self.observables.items()}
+        data |= {f"{name}_error": _labelled(name, ("time",), value) for name, value in self.error.items()}
+        coords = {"time": ("time", np.asarray(self.times), {"long_name": "rescaled time tau = step/d"})}
+        if self.density is not None:
+            density = self.density
+            data["mass"] = (("density_time", "teacher", "node"), np.asarray(density.masses))
+            data["volume"] = ("node", np.asarray(density.volumes))
+            data["teacher_probability"] = ("teacher", np.asarray(density.weights))
+            coords |= {"density_time": density.times, "node": density.nodes, "teacher": density.teacher}
+        if self.snapshots is not None:
+            data["weights"] = (("seed", "snapshot_time", "coordinate"), np.asarray(self.snapshots.weights))
+            data["teacher_weights"] = (("seed", "coordinate"), np.asarray(self.snapshots.teacher))
+            coords["snapshot_time"] = self.snapshots.times
+        return xarray.Dataset(data, coords, attrs={"provenance": json.dumps(dataclasses.asdict(self.provenance))})
+
+    def save(self, path: str | pathlib.Path) -> pathlib.Path:
+        """Write a .nc (netCDF4) or .npz file, chosen by the suffix; returns the path.
+
+        The file appears whole or not at all. Raises `SpecificationError` for another suffix.
+        """
+        path = _checked_path(path)
+        dataset = self.to_xarray()
+        partial = path.with_name(path.name + ".partial")
+        if path.suffix == ".nc":
+            dataset.to_netcdf(partial, engine="h5netcdf")
+        else:
+            arrays = {str(name): np.asarray(variable.values) for name, variable in dataset.variables.items()}
+            with partial.open("wb") as file:
+                np.savez_compressed(file, provenance=dataset.attrs["provenance"], **arrays)
+        partial.replace(path)
+        return path
+
+    @classmethod
+    def load(cls, path: str | pathlib.Path) -> "Trajectory":
+        """Read a file written by `save`. Raises `SpecificationError` if it is missing or not such a file."""
+        path = _checked_path(path)
+        try:
+            if path.suffix == ".nc":
+                with xarray.open_dataset(path, engine="h5netcdf") as dataset:
+                    arrays = {str(name): variable.values for name, variable in dataset.variables.items()}
+                    provenance = dataset.attrs["provenance"]
+            else:
+                with np.load(path) as file:
+                    arrays = {name: file[name] for name in file.files}
+                provenance = str(arrays.pop("provenance"))
+        except (OSError, KeyError, ValueError) as error:
+            remedy = f"Give a file written by Trajectory.save ({error})."
+            raise SpecificationError("path", "a readable trajectory file", str(path), remedy) from None
+        return _from_arrays(arrays, Provenance(**json.loads(provenance)))
+
+
+def _labelled(name: str, lead: tuple[str, ...], value) -> tuple:
+    value = np.asarray(value)
+    dims = (*lead, "level") if value.ndim > len(lead) else lead
+    return dims, value, {"long_name": OBSERVABLES[name]}
+
+
+def _checked_path(path) -> pathlib.Path:
+    path = pathlib.Path(path)
+    if path.suffix not in (".nc", ".npz"):
+        raise SpecificationError("path", "a file name ending in .nc or .npz", str(path), "Choose one of the two.")
+    return path
+
+
+def _from_arrays(arrays: dict[str, np.ndarray], provenance: Provenance) -> Trajectory:
+    density = snapshots = None
+    if "mass" in arrays:
+        names = ("density_time", "node", "volume", "teacher", "teacher_probability", "mass")
+        density = Density(*(arrays[name] for name in names))
+    if "weights" in arrays:
+        snapshots = Snapshots(*(arrays[name] for name in ("snapshot_time", "weights", "teacher_weights")))
+    return Trajectory(
+        times=arrays["time"],
+        observables={name: arrays[name] for name in OBSERVABLES if name in arrays},
+        error={name: arrays[f"{name}_error"] for name in OBSERVABLES if f"{name}_error" in arrays},
+        density=density,
+        snapshots=snapshots,
+        provenance=provenance,
+    )
+
+
+def device_name() -> str:
+    """The JAX device results are computed on, for provenance."""
+    device = jax.devices()[0]
+    return f"{device.platform}: {device.device_kind}"
