@@ -11,6 +11,7 @@ import dataclasses
 import difflib
 import pathlib
 import re
+import tokenize
 import tomllib
 
 import numpy as np
@@ -41,10 +42,8 @@ _TYPES = {
         linear.ClippedSurrogate,
     )
 }
-_FUNCTIONS = {
-    name: getattr(sympy, name)
-    for name in ("tanh", "sinh", "atan", "asinh", "sin", "erf", "exp", "log", "sqrt", "cos", "cosh", "sign", "Max", "Min", "Abs", "pi")
-}
+_FUNCTION_NAMES = ("tanh", "sinh", "cosh", "sin", "cos", "atan", "asinh", "erf", "exp", "log", "sqrt", "sign")
+_FUNCTIONS = {name: getattr(sympy, name) for name in (*_FUNCTION_NAMES, "Max", "Min", "Abs", "pi")}
 
 
 def to_dict(model: linear.LinearModel) -> dict:
@@ -85,7 +84,8 @@ def _plain(value):
         return float(value)
     if dataclasses.is_dataclass(value):
         fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-        return {"type": type(value).__name__} | {name: _plain(entry) for name, entry in fields.items() if entry is not None}
+        given = {name: _plain(entry) for name, entry in fields.items() if entry is not None}
+        return {"type": type(value).__name__} | given
     return value
 
 
@@ -131,7 +131,7 @@ def _expression(where: str, text: str) -> sympy.Expr:
         if not re.fullmatch(r"[\w\s.,+*/()-]+", text):
             raise SyntaxError("unexpected character")
         return sympy.parse_expr(text, local_dict=_FUNCTIONS | {"x": sympy.Symbol("x", real=True)})
-    except (SyntaxError, TypeError, ValueError, AttributeError) as error:
+    except (SyntaxError, tokenize.TokenError, TypeError, ValueError, AttributeError) as error:
         raise SpecificationError(where, "an expression in x", text, f"SymPy says: {error}") from None
 
 

@@ -3,6 +3,7 @@
 Every message names the argument, what was expected, what was received, and what to do.
 """
 
+import contextlib
 import math
 import numbers
 
@@ -27,6 +28,17 @@ class ConvergenceError(SteodeError, RuntimeError):
     """A computation that did not reach its tolerance; no number is returned in its place."""
 
 
+class DivergenceError(SteodeError, RuntimeError):
+    """A simulated run whose weights, or what is measured of them, stopped being finite."""
+
+    def __init__(self, quantity: str, step: int, tau: float, seed: int):
+        self.quantity, self.step, self.tau, self.seed = quantity, step, tau, seed
+        super().__init__(
+            f"{quantity} is not finite at step {step} (tau = {tau:g}) of seed {seed}: training diverged. "
+            'Lower the learning rate or stop earlier; dtype="float64" only moves the overflow.'
+        )
+
+
 def _shorten(value: object, limit: int = 80) -> str:
     text = repr(value)
     return text if len(text) <= limit else text[: limit - 3] + "..."
@@ -34,9 +46,13 @@ def _shorten(value: object, limit: int = 80) -> str:
 
 def check_finite(argument: str, value: object, remedy: str = "Give a finite number.") -> float:
     """Return `value` as a float, or raise `SpecificationError` if it is not a finite real number."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+    number = math.nan
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        with contextlib.suppress(OverflowError):  # an integer above 1e308 has no float
+            number = float(value)
+    if not math.isfinite(number):
         raise SpecificationError(argument, "a finite real number", value, remedy)
-    return float(value)
+    return number
 
 
 def check_positive(argument: str, value: object, remedy: str = "Give a positive finite number.") -> float:

@@ -2,20 +2,21 @@
 
 Every law can serve as either. A law offers its first two moments, samples (NumPy, for the finite-dimensional runs) and
 a quadrature between kinks (for the limit): stationary quantities are piecewise smooth in w* with a kink at every
-quantization level, where Gauss-Hermite converges slowly, so continuous laws are integrated by Gauss-Legendre panels
-whose ends are the kinks.
+quantization level, where Gauss-Hermite converges slowly, so the law is cut at the kinks and at quantiles, and each panel
+is replaced by the two-point Gauss rule of the law on it.
 """
 
 import abc
 import dataclasses
 import pathlib
+import zipfile
 
 import numpy as np
 import scipy.stats
 
 from steode.errors import SpecificationError, check_finite, check_integer, check_nonnegative, check_positive
 
-TAIL = 1e-12
+TAIL = 1e-16
 """Probability cut from each tail of a continuous law by the quadrature."""
 
 
@@ -36,6 +37,10 @@ class Law(abc.ABC):
     def second_moment(self) -> float:
         """E[w^2]; for a teacher law this is rho."""
         return self.variance + self.mean**2
+
+    @abc.abstractmethod
+    def support(self, tail: float) -> tuple[float, float]:
+        """An interval outside which lies at most probability `tail` on each side."""
 
     @abc.abstractmethod
     def sample(self, generator: np.random.Generator, size: int) -> np.ndarray:
@@ -66,6 +71,10 @@ class _AtomicLaw(Law):
     def variance(self):
         values, weights = self.atoms
         return float(weights @ (values - self.mean) ** 2)
+
+    def support(self, tail):
+        values, _ = self.atoms
+        return float(values.min()), float(values.max())
 
     def sample(self, generator, size):
         values, weights = self.atoms
@@ -163,29 +172,53 @@ class _ContinuousLaw(Law):
     def variance(self):
         return float(self.distribution.var())
 
+    def support(self, tail):
+        return float(self.distribution.ppf(tail)), float(self.distribution.isf(tail))
+
     def sample(self, generator, size):
         return self.distribution.rvs(size=size, random_state=generator)
 
     def quadrature(self, kinks, nodes):
         check_integer("nodes", nodes, 2)
-        low, high = self.distribution.ppf([TAIL, 1 - TAIL])
-        edges = np.unique(np.concatenate([[low, high], self.kinks, np.asarray(kinks, float)]))
-        edges = edges[(edges >= low) & (edges <= high)]
-        edges = _split_wide_panels(edges, widest=self.distribution.std())
-        order = max(2, -(-nodes // (len(edges) - 1)))
-        unit_nodes, unit_weights = np.polynomial.legendre.leggauss(order)
+        quantiles = self.distribution.ppf(np.linspace(0, 1, nodes // 2 + 1)[1:-1])
+        low, high = self.distribution.ppf(TAIL), self.distribution.isf(TAIL)
+        inner = _panel_edges(np.concatenate([self.kinks, quantiles]), kinks, nodes)
+        edges = np.concatenate([[low], inner[(inner > low) & (inner < high)], [high]])
+        unit_points, unit_weights = np.polynomial.legendre.leggauss(64)
         centers, halves = (edges[1:] + edges[:-1]) / 2, np.diff(edges) / 2
-        points = (centers[:, None] + halves[:, None] * unit_nodes).ravel()
-        weights = (halves[:, None] * unit_weights).ravel() * self.distribution.pdf(points)
-        return points, weights / weights.sum()
+        points = centers[:, None] + halves[:, None] * unit_points
+        weights = halves[:, None] * unit_weights * self.distribution.pdf(points)
+        return _gauss_rules(list(zip(points, weights / weights.sum(), strict=True)))
 
 
-def _split_wide_panels(edges: np.ndarray, widest: float) -> np.ndarray:
-    pieces = [
-        np.linspace(low, high, int(np.ceil((high - low) / widest)) + 1)[:-1]
-        for low, high in zip(edges[:-1], edges[1:], strict=True)
-    ]
-    return np.concatenate([*pieces, edges[-1:]])
+def _panel_edges(own: np.ndarray, kinks: np.ndarray, nodes: int) -> np.ndarray:
+    """Sorted edges of the panels: the law's own, and the kinks unless they are so many that each is weak."""
+    kinks = np.asarray(kinks, dtype=float)
+    return np.unique(np.concatenate([own, kinks]) if kinks.size <= nodes // 2 else own)
+
+
+def _gauss_rules(panels: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Replace the measure on each panel, given as points and weights, by its two-point Gauss rule.
+
+    The rule keeps mass, mean, variance and third moment, so that piecewise cubics are integrated exactly.
+    """
+    nodes, masses = [], []
+    for points, weights in panels:
+        mass = weights.sum()
+        if mass <= TAIL:
+            continue
+        mean = weights @ points / mass
+        std = np.sqrt(weights @ (points - mean) ** 2 / mass)
+        if std <= 1e-12 * max(1.0, abs(mean)):
+            nodes.append([mean])
+            masses.append([mass])
+            continue
+        half_skew = weights @ ((points - mean) / std) ** 3 / mass / 2
+        root = np.sqrt(half_skew**2 + 1)
+        nodes.append([mean + std * (half_skew - root), mean + std * (half_skew + root)])
+        masses.append([mass * (root + half_skew) / (2 * root), mass * (root - half_skew) / (2 * root)])
+    nodes, masses = np.concatenate(nodes), np.concatenate(masses)
+    return nodes, masses / masses.sum()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -284,46 +317,35 @@ class Empirical(Law):
     def variance(self):
         return float(self.values.var())
 
+    def support(self, tail):
+        return float(self.values.min()), float(self.values.max())
+
     def sample(self, generator, size):
         if size == self.values.size:
             return self.values.copy()
         return generator.choice(self.values, size=size)
 
     def quadrature(self, kinks, nodes):
-        """The distinct values themselves if they are few; otherwise Gauss rules of the data between the kinks.
-
-        Each panel between kinks (or quantiles, where kinks are sparse) is replaced by the two-point Gauss rule of the
-        numbers in it, which keeps its mass, mean, variance and third moment.
-        """
+        """The distinct values themselves if they are few; otherwise Gauss rules of the data between the kinks."""
         distinct, counts = np.unique(self.values, return_counts=True)
         if distinct.size <= nodes:
             return distinct, counts / self.values.size
-        cuts = np.concatenate([np.asarray(kinks, float), np.quantile(self.values, np.linspace(0, 1, nodes // 2 + 1)[1:-1])])
-        panel = np.searchsorted(np.unique(cuts), self.values, side="right")
-        rules = [_two_point_rule(self.values[panel == index]) for index in np.unique(panel)]
-        points, weights = (np.concatenate(part) for part in zip(*rules, strict=True))
-        return points, weights / self.values.size
-
-
-def _two_point_rule(sample: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Gauss rule with two nodes for the empirical measure of `sample`; weights sum to its size."""
-    mean, variance = sample.mean(), sample.var()
-    if variance <= 1e-24 * max(1.0, mean**2):
-        return np.array([mean]), np.array([float(sample.size)])
-    std = np.sqrt(variance)
-    half_skew = np.mean((sample - mean) ** 3) / std**3 / 2
-    root = np.sqrt(half_skew**2 + 1)
-    nodes = np.array([half_skew - root, half_skew + root])
-    weights = sample.size * np.array([nodes[1], -nodes[0]]) / (nodes[1] - nodes[0])
-    return mean + std * nodes, weights
+        quantiles = np.quantile(self.values, np.linspace(0, 1, nodes // 2 + 1)[1:-1])
+        panel = np.searchsorted(_panel_edges(quantiles, kinks, nodes), self.values, side="right")
+        sample_weight = np.full(self.values.size, 1 / self.values.size)
+        return _gauss_rules([(self.values[panel == i], sample_weight[panel == i]) for i in np.unique(panel)])
 
 
 def _finite_array(argument: str, values: object) -> np.ndarray:
     """A flat float64 copy of `values`, checked to be non-empty and finite."""
     try:
-        array = np.array(values, dtype=float).ravel()
-    except (TypeError, ValueError):
-        raise SpecificationError(argument, "an array of numbers", values, "Give numbers only.") from None
+        # NumPy would turn "1", True and 1j into 1.0
+        numeric = np.asarray(values).dtype.kind not in "bcmMSTU"
+        array = np.array(values, dtype=float).ravel() if numeric else None
+    except (TypeError, ValueError, OverflowError):
+        array = None
+    if array is None:
+        raise SpecificationError(argument, "an array of numbers", values, "Give finite real numbers only.")
     if array.size == 0:
         raise SpecificationError(argument, "at least one number", values, "The array is empty.")
     if not np.all(np.isfinite(array)):
@@ -334,7 +356,8 @@ def _finite_array(argument: str, values: object) -> np.ndarray:
 
 def _load_array(argument: str, path: pathlib.Path) -> np.ndarray:
     try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        with path.open("rb") as file:
+            return np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         remedy = f"NumPy says: {error}"
         raise SpecificationError(argument, "the path of a readable .npy file", str(path), remedy) from None

@@ -12,6 +12,8 @@ Two grids that toolkits both call "b bits, range omega" differ from `Uniform`; s
 
 import abc
 import dataclasses
+import itertools
+from collections.abc import Iterable
 from fractions import Fraction
 
 import numpy as np
@@ -93,7 +95,7 @@ class StepFunction(EntrywiseMap):
 
 
 def _midpoints(levels: tuple[Fraction, ...]) -> tuple[Fraction, ...]:
-    return tuple((low + high) / 2 for low, high in zip(levels[:-1], levels[1:], strict=True))
+    return tuple((low + high) / 2 for low, high in itertools.pairwise(levels))
 
 
 class _MidpointStep(StepFunction):
@@ -123,8 +125,9 @@ class Uniform(_MidpointStep):
             remedy = "mid-rise has 2^bits levels and none at zero; mid-tread has 2^bits - 1 and one at zero."
             raise SpecificationError("Uniform.kind", '"mid-rise" or "mid-tread"', self.kind, remedy)
         least = 1 if self.kind == "mid-rise" else 2
-        remedy = "One bit has no level at zero: use mid-rise or Sign." if least == 2 else "Use Identity() for no quantization."
-        check_integer("Uniform.bits", self.bits, least, MAX_BITS, remedy)
+        remedy = "One bit has no level at zero: use mid-rise or Sign. " if least == 2 else ""
+        remedy += "Use Identity() for no quantization."
+        object.__setattr__(self, "bits", check_integer("Uniform.bits", self.bits, least, MAX_BITS, remedy))
         object.__setattr__(self, "range", check_positive("Uniform.range", self.range))
 
     @property
@@ -149,7 +152,8 @@ class SignedInteger(_MidpointStep):
     range: float
 
     def __post_init__(self):
-        check_integer("SignedInteger.bits", self.bits, 1, MAX_BITS, "Use Identity() for no quantization.")
+        bits = check_integer("SignedInteger.bits", self.bits, 1, MAX_BITS, "Use Identity() for no quantization.")
+        object.__setattr__(self, "bits", bits)
         object.__setattr__(self, "range", check_positive("SignedInteger.range", self.range))
 
     @property
@@ -240,15 +244,22 @@ class Elementwise(EntrywiseMap):
     expression: sympy.Expr
 
     def __post_init__(self):
-        expression = sympy.sympify(self.expression)
-        symbols = expression.free_symbols
+        try:
+            expression = sympy.sympify(self.expression)
+        except sympy.SympifyError:
+            expression = None
+        symbols = expression.free_symbols if isinstance(expression, sympy.Expr) else ()
         if len(symbols) != 1:
             remedy = "Write the map as an expression of one symbol, for example tanh(x)."
-            raise SpecificationError("Elementwise.expression", "one free symbol", expression, remedy)
+            raise SpecificationError("Elementwise.expression", "one free symbol", self.expression, remedy)
         # one real variable inside steode, whatever assumptions the user's symbol had
         expression = expression.xreplace({symbols.pop(): sympy.Symbol("x", real=True)})
         object.__setattr__(self, "expression", expression)
-        values = np.asarray(self(np.linspace(-6, 6, 49) + 0.01), dtype=complex)
+        try:
+            with np.errstate(all="ignore"):
+                values = np.asarray(self(np.linspace(-6, 6, 49) + 0.01), dtype=complex)
+        except (NameError, TypeError):
+            values = np.array(np.nan)  # a function NumPy and SciPy do not know
         if not np.all(np.isfinite(values)) or np.any(values.imag):
             remedy = "The map must be defined for every real number."
             raise SpecificationError("Elementwise.expression", "real finite values on [-6, 6]", expression, remedy)
@@ -273,14 +284,11 @@ class Elementwise(EntrywiseMap):
 
 
 def _increasing(argument: str, values: object, least: int) -> tuple[float, ...]:
-    try:
-        numbers = tuple(float(value) for value in values)
-    except (TypeError, ValueError):
-        raise SpecificationError(argument, "a sequence of numbers", values, "For example (-1, 0, 1).") from None
-    for number in numbers:
-        check_finite(argument, number, "Remove NaN and infinite entries.")
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise SpecificationError(argument, "a sequence of numbers", values, "For example (-1, 0, 1).")
+    numbers = tuple(check_finite(argument, value, "Give finite numbers only, such as (-1, 0, 1).") for value in values)
     if len(numbers) < least:
         raise SpecificationError(argument, f"at least {least} numbers", numbers, "A step function needs two levels.")
-    if any(high <= low for low, high in zip(numbers[:-1], numbers[1:], strict=True)):
+    if any(high <= low for low, high in itertools.pairwise(numbers)):
         raise SpecificationError(argument, "strictly increasing numbers", numbers, "Sort them and remove repetitions.")
     return numbers

@@ -6,6 +6,8 @@ The limit and the simulation share this type, so that comparing and plotting nev
 import dataclasses
 import json
 import pathlib
+import zipfile
+import zlib
 
 import equinox as eqx
 import jax
@@ -16,6 +18,7 @@ from steode.errors import SpecificationError
 
 OBSERVABLES = {
     "eps_g": "generalization error (V - sigma^2)/2",
+    "eps_g_test": "half the mean squared noiseless residual on held-out inputs",
     "V": "mean squared residual E(yhat - y)^2",
     "m": "teacher overlap E[alpha_1 w* Q(w)]",
     "q": "self overlap E[alpha_2 Q(w)^2]",
@@ -159,13 +162,13 @@ class Trajectory(eqx.Module):
                     arrays = {str(name): variable.values for name, variable in dataset.variables.items()}
                     provenance = dataset.attrs["provenance"]
             else:
-                with np.load(path) as file:
+                with path.open("rb") as stream, np.load(stream) as file:
                     arrays = {name: file[name] for name in file.files}
                 provenance = str(arrays.pop("provenance"))
-        except (OSError, KeyError, ValueError) as error:
+            return _from_arrays(arrays, Provenance(**json.loads(provenance)))
+        except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
             remedy = f"Give a file written by Trajectory.save ({error})."
             raise SpecificationError("path", "a readable trajectory file", str(path), remedy) from None
-        return _from_arrays(arrays, Provenance(**json.loads(provenance)))
 
 
 def _labelled(name: str, lead: tuple[str, ...], value) -> tuple:

@@ -1,0 +1,1 @@
+"""JAX only: the density equation, moment equations, particles, and the stationary law."""

@@ -1,0 +1,131 @@
+"""The only module that imports both SymPy and JAX: it turns a `Limit` into compiled equations.
+
+One table says which JAX function stands for which SymPy function; a function that is not in it is an error that names it.
+"""
+
+import functools
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import jax.scipy.special
+import sympy
+
+from steode.errors import UnsupportedError
+from steode.quantizers import Elementwise, EntrywiseMap, Identity, StepFunction
+from steode.solvers.entrywise import IdentityMap, Map, SmoothMap, StepMap
+from steode.solvers.equations import Equations
+from steode.symbolic import averages
+from steode.symbolic import symbols as sym
+from steode.symbolic.limit import Limit
+
+TABLE = {
+    averages.GaussianMean: lambda entrywise_map, mean, variance: entrywise_map.gaussian_mean(mean, variance),
+    averages.GaussianSquare: lambda entrywise_map, mean, variance: entrywise_map.gaussian_square(mean, variance),
+    averages.GaussianSlope: lambda entrywise_map, mean, variance: entrywise_map.gaussian_slope(mean, variance),
+    sympy.erf: jax.scipy.special.erf,
+    sympy.erfc: jax.scipy.special.erfc,
+    sympy.erfinv: jax.scipy.special.erfinv,
+    sympy.exp: jnp.exp,
+    sympy.log: jnp.log,
+    sympy.sin: jnp.sin,
+    sympy.cos: jnp.cos,
+    sympy.tan: jnp.tan,
+    sympy.atan: jnp.arctan,
+    sympy.sinh: jnp.sinh,
+    sympy.cosh: jnp.cosh,
+    sympy.tanh: jnp.tanh,
+    sympy.asinh: jnp.arcsinh,
+    sympy.Abs: jnp.abs,
+    sympy.sign: jnp.sign,
+    sympy.Heaviside: jnp.heaviside,
+    sympy.Max: lambda *values: functools.reduce(jnp.maximum, values),
+    sympy.Min: lambda *values: functools.reduce(jnp.minimum, values),
+    sympy.Piecewise: None,  # printed as nested `select`, no function of its own
+}
+"""SymPy function -> JAX function."""
+
+
+@functools.lru_cache(maxsize=256)
+def compile_expression(expression: sympy.Expr, arguments: tuple[sympy.Symbol, ...]) -> Callable:
+    """A JAX function of the arguments, in order, that evaluates the expression.
+
+    The same expression gives the same function object, so that compiled programs are found again.
+    Raises `UnsupportedError` naming any function outside the table and any symbol that is not an argument.
+    """
+    unknown = sorted(str(f.func) for f in expression.atoms(sympy.Function) if type(f) not in TABLE)
+    if unknown:
+        known = ", ".join(sorted(function.__name__ for function in TABLE))
+        raise UnsupportedError(f"no JAX function for {', '.join(unknown)}; the bridge knows {known}")
+    free = sorted(map(str, expression.free_symbols - set(arguments)))
+    if free:
+        raise UnsupportedError(f"cannot compile {expression}: no value for {', '.join(free)}")
+    functions = {function.__name__: image for function, image in TABLE.items() if image is not None}
+    return sympy.lambdify(arguments, expression, modules=[functions, "jax"], cse=True)
+
+
+def entrywise_function(entrywise_map: Elementwise) -> Callable:
+    """The map's expression as a JAX function of one array."""
+    return compile_expression(entrywise_map.expression, (entrywise_map.variable,))
+
+
+def numeric_map(entrywise_map: EntrywiseMap, scale=None) -> Map:
+    """The map as a JAX object; `scale` replaces the quantization range of a step function (it may be traced)."""
+    if isinstance(entrywise_map, Identity):
+        return IdentityMap()
+    if isinstance(entrywise_map, StepFunction):
+        unit = entrywise_map.scale if scale is None else scale
+        units = [
+            jnp.asarray([float(value) for value in values])
+            for values in (entrywise_map.unit_levels, entrywise_map.unit_thresholds)
+        ]
+        return StepMap(levels=unit * units[0], thresholds=unit * units[1])
+    x = entrywise_map.variable
+    return SmoothMap(
+        function=entrywise_function(entrywise_map),
+        slope=compile_expression(_slope(entrywise_map.expression, x), (x,)),
+    )
+
+
+def _slope(expression: sympy.Expr, x: sympy.Symbol) -> sympy.Expr:
+    # at a kink the slope may be anything finite; DiracDelta terms from sign or Heaviside cannot be compiled
+    slope = sympy.diff(expression, x)
+    if slope.has(sympy.DiracDelta):
+        raise UnsupportedError(f"{expression} jumps: write it as a step function with Levels, so that its jumps are exact")
+    return slope
+
+
+@functools.lru_cache(maxsize=64)
+def compile_limit(limit: Limit) -> Equations:
+    """Compile every equation of a limit that the solvers use."""
+    one_coordinate = (sym.eta, sym.alpha_1, sym.alpha_2, sym.wstar)
+    order = dict(limit.order_parameters)
+    drift, diffusion = limit.drift.subs(sym.s, 1), limit.diffusion.subs(sym.s, 1)
+    closure = moments = None
+    if limit.gaussian_closure is not None:
+        arguments = (*one_coordinate, sym.V, sym.Q_w, sym.M, sym.S)
+        closure = _compile_all(limit.gaussian_closure.rates, arguments)
+    if limit.exact_moments is not None:
+        arguments = (sym.eta, sym.alpha_1, sym.alpha_2, sym.rho, sym.sigma, sym.A, sym.B)
+        moments = _compile_all(limit.exact_moments.rates, arguments)
+    return Equations(
+        drift=compile_expression(drift, (*one_coordinate, sym.Q)),
+        diffusion=compile_expression(diffusion, (sym.eta, sym.alpha_2, sym.V)),
+        teacher_overlap=compile_expression(order[sym.m], (sym.alpha_1, sym.wstar, sym.Q)),
+        self_overlap=compile_expression(order[sym.q].subs(sym.Q**2, sym.B), (sym.alpha_2, sym.B)),
+        residual_variance=compile_expression(limit.residual_variance, (sym.m, sym.q, sym.rho, sym.sigma)),
+        observables=tuple(
+            (name, compile_expression(expression, (sym.V, sym.m, sym.q, sym.sigma)))
+            for name, expression in limit.observables.items()
+        ),
+        mean_slope=compile_expression(limit.input_moments[sym.alpha_1], (sym.Q_x,)),
+        mean_square=compile_expression(limit.input_moments[sym.alpha_2], (sym.Q_x,)),
+        log_slope=compile_expression(limit.stationary_log_slope, (sym.eta, sym.V, sym.a, sym.Q)),
+        closure=closure,
+        moments=moments,
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _compile_all(expressions: tuple[sympy.Expr, ...], arguments: tuple[sympy.Symbol, ...]) -> Callable:
+    functions = [compile_expression(expression, arguments) for expression in expressions]
+    return lambda *values: tuple(function(*values) for function in functions)

@@ -1,0 +1,253 @@
+"""The verb `fixed_points`: where the limit ends up, and what the error there is made of."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.optimize
+
+from steode.errors import ConvergenceError, SpecificationError, UnsupportedError
+from steode.quantizers import Elementwise, Identity
+from steode.solve import make_problem
+from steode.solvers import stationary
+from steode.solvers.adaptive import teacher_kinks
+from steode.solvers.equations import Problem
+from steode.solvers.start import NominalStart
+from steode.systems.linear.spec import ClippedSurrogate, LinearModel
+
+TEACHER_VALUES = 200
+SCAN_POINTS = 2000
+"""Values of V between its bounds at which the sign of the equation is taken before refining every root."""
+
+RESIDUAL = 1e-11
+"""Largest |V - implied V| of a root, relative to V."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FixedPoint:
+    """A stationary state of the limit.
+
+    Attributes
+    ----------
+    V, eps_g : mean squared residual and generalization error (V - sigma^2)/2.
+    input_term : rho (1 - alpha_1^2/alpha_2)/2, the loss by quantized inputs alone.
+    dithering_term : alpha_2 E Var(Q | w*)/2, weights flipping between levels (or, unquantized, fluctuating).
+    clipping_term : alpha_2 E (|a| - omega)_+^2/2, targets beyond the last level. The three terms sum to eps_g.
+    residual : V implied by the stationary law minus V.
+    kind : "regular"; "exact recovery" (V = 0); or "algebraic recovery" (V = 0, approached as a power of tau, because targets
+        sit on the last level).
+    escaping : fraction of teacher weights whose target lies outside the range: their latent weights grow without bound.
+    deviation : eps_g minus that of the unquantized model, eta sigma^2/(2 (2 - eta)); minus infinity where that diverges.
+    """
+
+    model: LinearModel
+    V: float
+    eps_g: float
+    input_term: float
+    dithering_term: float
+    clipping_term: float
+    residual: float
+    kind: str
+    escaping: float
+    deviation: float
+
+    def density(self, w, wstar: float) -> np.ndarray:
+        """Stationary density mu(w | w*) at an array of points, in closed form.
+
+        Raises `UnsupportedError` where there is none: V = 0, a target that is not strictly inside the range, or weights that
+        are not quantized.
+        """
+        if isinstance(self.model.weight_quantizer, Identity) or self.V == 0:
+            raise UnsupportedError("density: closed form for quantized weights and V > 0 only.")
+        with jax.enable_x64(True):
+            problem = _problem(self.model, teacher=np.array([float(wstar)]))
+            values = np.asarray(stationary.density(problem, jnp.asarray(self.V), jnp.asarray(w, dtype=float)))[0]
+        if np.isnan(values).any():
+            raise UnsupportedError(f"density: the target of w* = {wstar:g} is not inside the range; its weight never settles.")
+        return values
+
+    def level_probabilities(self, wstar: float) -> np.ndarray:
+        """Probability of each level given a teacher weight, shape (n,). Raises `UnsupportedError` as `density`."""
+        if isinstance(self.model.weight_quantizer, Identity) or self.V == 0:
+            raise UnsupportedError("level_probabilities: for quantized weights and V > 0 only.")
+        with jax.enable_x64(True):
+            problem = _problem(self.model, teacher=np.array([float(wstar)]))
+            return np.asarray(stationary.cell_probabilities(problem, jnp.asarray(self.V)))[0]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FixedPoints:
+    """Every fixed point found, in order of V; iterate or index.
+
+    `unquantized_eps_g` is the fixed point of the model without quantizers (infinite for eta >= 2); `note` says what there is
+    to say about existence.
+    """
+
+    points: tuple[FixedPoint, ...]
+    unquantized_eps_g: float
+    note: str
+
+    def __iter__(self) -> Iterator[FixedPoint]:
+        return iter(self.points)
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def __getitem__(self, index: int) -> FixedPoint:
+        return self.points[index]
+
+    def __repr__(self) -> str:
+        header = f"{'eps_g':>10} {'input':>10} {'dithering':>10} {'clipping':>10} {'residual':>9}  kind"
+        rows = [
+            f"{p.eps_g:10.6f} {p.input_term:10.6f} {p.dithering_term:10.6f} {p.clipping_term:10.6f} {p.residual:9.1e}  {p.kind}"
+            for p in self.points
+        ]
+        unquantized = f"unquantized model: eps_g = {self.unquantized_eps_g:.6f}"
+        return "\n".join([header, *rows, unquantized, *([self.note] if self.note else [])])
+
+
+def fixed_points(model: LinearModel) -> FixedPoints:
+    """All fixed points of the limit: roots of V = alpha_2 E[Q^2](V) - 2 alpha_1 E[w* Q](V) + rho + sigma^2.
+
+    The stationary law of Q given w* is piecewise exponential with cell masses in closed form; continuous teacher laws are
+    integrated piecewise between the kinks. V lies between the input, clipping and noise terms, which are its value without
+    dithering, and the same with the widest dithering the range allows; between these bounds the equation's sign is taken at
+    2000 values and every change refined (Brent). The root V = 0 of a representable teacher is found separately.
+
+    Raises
+    ------
+    UnsupportedError
+        For the clipped surrogate, whose stationary state depends on the initial law, and for smooth maps of the weights.
+    ConvergenceError
+        If a root does not satisfy the equation to 1e-11.
+    """
+    if not isinstance(model, LinearModel):
+        raise SpecificationError("model", "a LinearModel", model, "See steode.LinearModel.")
+    if isinstance(model.surrogate, ClippedSurrogate):
+        raise UnsupportedError(
+            "fixed_points: with the clipped surrogate frozen weights are atoms, and the state reached depends on the initial law; "
+            "solve(model, t_end) to a long time gives it."
+        )
+    if isinstance(model.weight_quantizer, Elementwise):
+        raise UnsupportedError("fixed_points: for step functions and the identity; solve(model, t_end) to a long time instead.")
+    unquantized = _unquantized(model)
+    with jax.enable_x64(True):
+        if isinstance(model.weight_quantizer, Identity):
+            return _affine_fixed_points(model, unquantized)
+        return _step_fixed_points(model, unquantized)
+
+
+def _unquantized(model: LinearModel) -> float:
+    eta = model.learning_rate
+    return eta * model.noise**2 / (2 * (2 - eta)) if eta < 2 else np.inf
+
+
+def _problem(model: LinearModel, teacher: np.ndarray | None = None) -> Problem:
+    start = NominalStart(model.teacher, model.init)
+    if teacher is not None:
+        problem = make_problem(model, start.rows(np.zeros(0), 2))
+        return eqx.tree_at(
+            lambda p: (p.teacher, p.teacher_weights), problem, (jnp.asarray(teacher), jnp.full(teacher.shape, 1 / teacher.size))
+        )
+    kinks = np.zeros(0)
+    if not isinstance(model.weight_quantizer, Identity):
+        kinks = teacher_kinks(make_problem(model, start.rows(kinks, 2)))
+    return make_problem(model, start.rows(kinks, TEACHER_VALUES))
+
+
+def _input_term(problem: Problem) -> float:
+    return float(problem.rho * (1 - problem.alpha_1**2 / problem.alpha_2) / 2)
+
+
+def _affine_fixed_points(model: LinearModel, unquantized: float) -> FixedPoints:
+    problem = _problem(model)
+    alpha_2, eta, noise = float(problem.alpha_2), model.learning_rate, model.noise**2
+    if eta * alpha_2 >= 2:
+        note = f"no fixed point: the error grows without bound for learning rates >= 2/alpha_2 = {2 / alpha_2:.6g}"
+        return FixedPoints((), unquantized, note)
+    # the rates are affine in (A, B): two evaluations a column give the linear system to solve
+    rates = _moment_rates(problem)
+    offset = rates(np.zeros(2))
+    matrix = np.stack([rates(unit) - offset for unit in np.eye(2)], axis=1)
+    cross, second = np.linalg.solve(matrix, -offset)
+    m = problem.equations.teacher_overlap(problem.alpha_1, 1.0, cross)
+    q = problem.equations.self_overlap(problem.alpha_2, second)
+    variance = float(problem.equations.residual_variance(m, q, problem.rho, problem.sigma))
+    eps_g, input_term = (variance - noise) / 2, _input_term(problem)
+    residual = float(np.abs(rates(np.array([cross, second]))).max())
+    deviation = eps_g - unquantized
+    point = FixedPoint(model, variance, eps_g, input_term, eps_g - input_term, 0.0, residual, "regular", 0.0, deviation)
+    return FixedPoints((point,), unquantized, "the moment equations are linear: one fixed point, stable")
+
+
+def _moment_rates(problem: Problem):
+    constants = (problem.eta, problem.alpha_1, problem.alpha_2, problem.rho, problem.sigma)
+    return lambda moments: np.array([float(rate) for rate in problem.equations.moments(*constants, *moments)])
+
+
+@eqx.filter_jit
+def _implied(problem: Problem, variances):
+    return jax.lax.map(lambda variance: stationary.implied_variance(problem, variance), variances)
+
+
+def _step_fixed_points(model: LinearModel, unquantized: float) -> FixedPoints:
+    problem = _problem(model)
+    levels = np.asarray(problem.weight_map.levels)
+    a, weights = np.asarray(stationary.targets(problem)), np.asarray(problem.teacher_weights)
+    alpha_2, noise = float(problem.alpha_2), model.noise**2
+    overshoot = np.maximum(a - levels[-1], 0) + np.maximum(levels[0] - a, 0)
+    clipping = alpha_2 * float(weights @ overshoot**2) / 2
+    input_term = _input_term(problem)
+    inside = np.clip(a, levels[0], levels[-1])
+    above = np.clip(np.searchsorted(levels, inside, side="left"), 1, levels.size - 1)
+    least_dithering = float(weights @ ((inside - levels[above - 1]) * (levels[above] - inside)))
+    most_dithering = float(weights @ ((inside - levels[0]) * (levels[-1] - inside)))
+    lowest = 2 * (input_term + clipping) + noise
+    highest = lowest + alpha_2 * most_dithering
+    negligible = 1e-13 * max(float(problem.rho), 1e-300)
+    variances = _roots(problem, lowest if lowest > negligible else 0.0, highest)
+    last_level = float(weights @ (np.isclose(a, levels[0], rtol=1e-12) | np.isclose(a, levels[-1], rtol=1e-12)))
+    if lowest <= negligible and alpha_2 * least_dithering <= negligible:
+        variances = [0.0, *variances]
+
+    def point(variance: float) -> FixedPoint:
+        eps_g = (variance - noise) / 2
+        residual = float(_implied(problem, jnp.asarray([variance]))[0]) - variance if variance > 0 else 0.0
+        if abs(residual) > RESIDUAL * variance:
+            raise ConvergenceError(f"fixed_points: root V = {variance:.6g} leaves a residual of {residual:.1e}")
+        kind = "regular" if variance > 0 else "algebraic recovery" if last_level else "exact recovery"
+        dithering = eps_g - input_term - clipping
+        escaping = float(weights @ (overshoot > 0))
+        deviation = eps_g - unquantized
+        return FixedPoint(model, variance, eps_g, input_term, dithering, clipping, residual, kind, escaping, deviation)
+
+    return FixedPoints(tuple(point(variance) for variance in variances), unquantized, _note(variances, last_level, model))
+
+
+def _roots(problem: Problem, lowest: float, highest: float) -> list[float]:
+    def excess(variance: float) -> float:
+        return float(_implied(problem, jnp.asarray([variance]))[0]) - variance
+
+    if highest - lowest <= 1e-13 * highest:
+        # no target has two levels around it to flip between: V is what remains without dithering
+        return [lowest] if lowest > 0 else []
+    grid = np.geomspace(max(lowest, 1e-9 * highest), highest * (1 + 1e-9), SCAN_POINTS)
+    signs = np.asarray(_implied(problem, jnp.asarray(grid))) - grid
+    roots = [
+        scipy.optimize.brentq(excess, grid[i], grid[i + 1], xtol=1e-15 * highest, rtol=1e-14)
+        for i in np.flatnonzero((signs[:-1] > 0) != (signs[1:] > 0))
+    ]
+    return sorted(float(root) for root in roots)
+
+
+def _note(variances: list[float], last_level: float, model: LinearModel) -> str:
+    notes = []
+    if 0.0 in variances:
+        stable = "stable" if model.learning_rate < 1 else "unstable"
+        notes.append(f"V = 0 recovers the teacher exactly; it is {stable} (threshold learning rate 1)")
+    if last_level:
+        notes.append(f"{last_level:.3g} of the targets sit on the last level: no stationary density, and V decays as a power of tau")
+    return "; ".join(notes)

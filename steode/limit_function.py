@@ -1,0 +1,138 @@
+"""The verb `limit_function`: the solution of the limit as a pure JAX function of its continuous parameters."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from steode.derive import derive
+from steode.errors import SpecificationError, UnsupportedError, check_integer, check_positive
+from steode.quantizers import StepFunction
+from steode.solve import checked_times, make_problem
+from steode.solvers import moments
+from steode.solvers.adaptive import MAX_STEPS, TIME_FRACTION, teacher_kinks
+from steode.solvers.density import DensityOperator, adaptive_controller, evolve
+from steode.solvers.domain import reach, resolution, thresholds_of
+from steode.solvers.entrywise import StepMap
+from steode.solvers.mesh import Mesh, make_mesh
+from steode.solvers.start import NominalStart, Rows
+from steode.systems.linear.spec import ClippedSurrogate, LinearModel
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LimitFunction:
+    """Observables of the limit at fixed times, as a function of parameters; works under jit, vmap, jvp and grad.
+
+    Attributes
+    ----------
+    parameters : the model's own values, name -> float: learning_rate, noise and, where the model has them, weight_range,
+        input_range and bound.
+    times : shape (T,).
+    """
+
+    model: LinearModel
+    method: str
+    parameters: dict[str, float]
+    times: np.ndarray
+    tolerance: float
+    rows: Rows
+    mesh: Mesh | None
+
+    def __call__(self, parameters: dict[str, Float[Array, ""]]) -> dict[str, Float[Array, "T ..."]]:
+        """Observables by name, each with a leading axis of times.
+
+        Parameters left out keep the model's values. NaN where the integration fails. Raises `SpecificationError` for an
+        unknown name, or if 64-bit floats are off.
+        """
+        unknown = sorted(set(parameters) - set(self.parameters))
+        if unknown:
+            raise SpecificationError("parameters", "names among " + ", ".join(self.parameters), unknown[0], "")
+        if not jax.config.read("jax_enable_x64"):
+            remedy = 'Call jax.config.update("jax_enable_x64", True) first.'
+            raise SpecificationError("jax_enable_x64", "64-bit floats", "32-bit floats", remedy)
+        problem = make_problem(self.model, self.rows, self.parameters | parameters)
+        times = jnp.asarray(self.times)
+        if self.method == "density":
+            solution = self._density(problem, times)
+        else:
+            mean, variance = jnp.asarray(self.rows.mean), jnp.asarray(self.rows.variance)
+            solution = moments.gaussian_closure(problem, mean, variance, times, 1e-3 * self.tolerance, MAX_STEPS)
+        failed = solution.result != diffrax.RESULTS.successful
+        ys = solution.ys[0] if self.method == "density" else solution.ys
+        return {name: jnp.where(failed, jnp.nan, value) for name, value in ys.items()}
+
+    def _density(self, problem, times):
+        thresholds = problem.weight_map.thresholds if isinstance(problem.weight_map, StepMap) else jnp.zeros(0)
+        nodes = self.mesh.nodes(thresholds, problem.bound)
+        controller = adaptive_controller(TIME_FRACTION * self.tolerance, times)
+        operator = DensityOperator(problem, nodes)
+        return evolve(operator, self.rows.masses(nodes), times, times[-1:], controller, 1e-3 * times[-1], MAX_STEPS)
+
+
+def limit_function(
+    model: LinearModel,
+    times: Sequence[float],
+    *,
+    method: str = "density",
+    tolerance: float = 1e-4,
+    intervals: int = 2048,
+    teacher_values: int = 48,
+) -> LimitFunction:
+    """The limit's observables at `times` as a differentiable JAX function of learning rate, noise, ranges and bound.
+
+    Parameters
+    ----------
+    model : the specification; its laws and bit widths are fixed, its continuous parameters become arguments.
+    times : increasing times > 0 (0 may be the first).
+    method : "density" or "gaussian" (see `steode.solve`).
+    tolerance : of the time integration, as in `steode.solve`.
+    intervals, teacher_values : size of the mesh and of the teacher quadrature, fixed here: unlike `solve` this function
+        does not estimate its error in space (compare two sizes). The mesh moves with the ranges; its ends and spacings
+        are chosen at the model's own values, so keep parameters within about a factor of two of them.
+
+    Examples
+    --------
+    >>> function = limit_function(model, [10.0])
+    >>> gradient = jax.grad(lambda p: function(p)["eps_g"][-1])(function.parameters)
+
+    Raises
+    ------
+    SpecificationError, UnsupportedError
+        As `steode.solve`.
+    """
+    if method not in ("density", "gaussian"):
+        remedy = "Use solve for the other methods."
+        raise SpecificationError("method", '"density" or "gaussian"', method, remedy)
+    if method == "gaussian" and derive(model).gaussian_closure is None:
+        raise UnsupportedError("gaussian: the clipped surrogate has absorbing atoms; use method='density'.")
+    check_positive("tolerance", tolerance)
+    check_integer("intervals", intervals, 16)
+    check_integer("teacher_values", teacher_values, 2)
+    times = checked_times("times", times, np.inf)
+    start = NominalStart(model.teacher, model.init)
+    with jax.enable_x64(True):
+        kinks = teacher_kinks(make_problem(model, start.rows(np.zeros(0), 2)))
+        rows = start.rows(kinks, teacher_values)
+        mesh = None
+        if method == "density":
+            problem = make_problem(model, rows)
+            bound = None if problem.bound is None else float(problem.bound)
+            low, high = reach(problem, start.extent, float(times[-1]))
+            margin = (high - low) / 4
+            ends = (low - margin, high + margin)
+            mesh = make_mesh(thresholds_of(problem), bound, *ends, resolution(problem, start.extent), intervals)
+    return LimitFunction(model, method, _parameters(model), times, tolerance, rows, mesh)
+
+
+def _parameters(model: LinearModel) -> dict[str, float]:
+    values = {"learning_rate": model.learning_rate, "noise": model.noise}
+    for name, quantizer in (("weight_range", model.weight_quantizer), ("input_range", model.input_quantizer)):
+        if isinstance(quantizer, StepFunction) and quantizer.has_range:
+            values[name] = quantizer.range
+    if isinstance(model.surrogate, ClippedSurrogate):
+        values["bound"] = model.surrogate.bound
+    return values

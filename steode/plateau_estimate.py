@@ -1,0 +1,99 @@
+"""The verb `plateau_estimate`: how long the error stays flat, from the time weights need to reach a threshold."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from steode import bridge
+from steode.derive import derive
+from steode.errors import SpecificationError, UnsupportedError
+from steode.quantizers import StepFunction
+from steode.solve import make_problem
+from steode.solvers.adaptive import teacher_kinks
+from steode.solvers.equations import Problem
+from steode.solvers.start import NominalStart
+from steode.symbolic import symbols as sym
+from steode.systems.linear.spec import LinearModel
+
+TEACHER_VALUES = 200
+
+
+@dataclasses.dataclass(frozen=True)
+class PlateauEstimate:
+    """When the cloud of weights, started at the mean of the initial law, reaches the next threshold.
+
+    Attributes
+    ----------
+    length : time at which half of the error to be lost has been lost: the median of the crossing times over the teacher law,
+        weighted by w*^2. For one |w*| and w_0 = 0 it is Delta/(2 eta alpha_1 |w*|).
+    spread : standard deviation of a weight at that time divided by its speed: the cloud needs from about length - 2 spread to
+        length + 2 spread to cross.
+    height : the error while no weight has crossed.
+    """
+
+    length: float
+    spread: float
+    height: float
+
+
+def plateau_estimate(model: LinearModel) -> PlateauEstimate:
+    """The analytic plateau of a model whose initial weights are narrow and lie inside one cell of the quantizer.
+
+    It compiles the step "plateau" of `derive(model)`. Meaningful where spread is much smaller than length: with initial
+    weights as wide as a cell there is no plateau to speak of.
+
+    Raises
+    ------
+    UnsupportedError
+        If the weights are not quantized by a step function, start on a threshold on average, or no target pulls them out of
+        their cell.
+    """
+    if not isinstance(model, LinearModel):
+        raise SpecificationError("model", "a LinearModel", model, "See steode.LinearModel.")
+    if not isinstance(model.weight_quantizer, StepFunction):
+        raise UnsupportedError("plateau_estimate: weights must be quantized by a step function; other maps have no flat cells.")
+    with jax.enable_x64(True):
+        start = NominalStart(model.teacher, model.init)
+        kinks = teacher_kinks(make_problem(model, start.rows(np.zeros(0), 2)))
+        problem = make_problem(model, start.rows(kinks, TEACHER_VALUES))
+        level, speed, threshold = _motion(model, problem)
+        times = np.where(np.isfinite(threshold), _crossing_times(model, problem, level, threshold), np.inf)
+        weights = np.asarray(problem.teacher_weights) * np.asarray(problem.teacher) ** 2
+        median = _weighted_median(times, weights)
+        if not np.isfinite(times[median]):
+            raise UnsupportedError("plateau_estimate: the weights do not leave their cell, so the error stays flat for ever.")
+        image = jnp.full(problem.teacher.shape, level)
+        m, q, variance = problem.overlaps(image, image**2)
+        height = float(problem.observables(m, q, variance)["eps_g"])
+        width = np.sqrt(model.init.variance + float(problem.diffusion(variance)) * times[median])
+        return PlateauEstimate(float(times[median]), float(width / abs(speed[median])), height)
+
+
+def _motion(model: LinearModel, problem: Problem) -> tuple[float, np.ndarray, np.ndarray]:
+    """Level at the initial mean, drift there for each teacher value, and the threshold it leads to (infinite if none)."""
+    thresholds, mean = np.asarray(problem.weight_map.thresholds), model.init.mean
+    if np.any(np.isclose(thresholds, mean, rtol=0, atol=1e-12)):
+        raise UnsupportedError(
+            f"plateau_estimate: the initial weights start on the threshold {mean:g} on average, so there is no plateau; "
+            'use kind="mid-tread" or another initial mean.'
+        )
+    level = float(model.weight_quantizer(mean))
+    speed = np.asarray(problem.drift(problem.teacher, level))
+    fences = np.concatenate([[-np.inf], thresholds, [np.inf]])
+    cell = int(np.searchsorted(thresholds, mean, side="right"))
+    return level, speed, np.where(speed > 0, fences[cell + 1], np.where(speed < 0, fences[cell], np.inf))
+
+
+def _crossing_times(model: LinearModel, problem: Problem, level: float, threshold: np.ndarray) -> np.ndarray:
+    arguments = (sym.eta, sym.alpha_1, sym.alpha_2, sym.wstar, sym.level, sym.w, sym.threshold)
+    function = bridge.compile_expression(derive(model).plateau_time, arguments)
+    hyperparameters = (problem.eta, problem.alpha_1, problem.alpha_2, problem.teacher)
+    return np.asarray(function(*hyperparameters, level, model.init.mean, threshold))
+
+
+def _weighted_median(values: np.ndarray, weights: np.ndarray) -> int:
+    order = np.argsort(values)
+    cumulative = np.cumsum(weights[order])
+    return int(order[np.searchsorted(cumulative, cumulative[-1] / 2)])

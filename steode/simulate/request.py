@@ -1,0 +1,78 @@
+"""What a simulation is asked for, in the engine's terms: whole steps, and the entropy of every random stream."""
+
+import numbers
+
+import jax
+import numpy as np
+
+from steode.errors import SpecificationError
+
+MAX_STEPS = 2**31 - 1
+"""Steps are counted in 32-bit integers on the device."""
+RECORDS = 201
+"""Record times where none are given."""
+
+
+def record_steps(times, t_end: float, dim: int) -> np.ndarray:
+    """The distinct steps nearest to the record times, increasing; see `steode.simulate.simulate` for what is allowed."""
+    if times is None:
+        times = np.linspace(0, t_end, RECORDS)
+    return np.unique(_steps("times", _checked_times("times", times, t_end, at_least=1), dim))
+
+
+def snapshot_steps(times, t_end: float, dim: int) -> np.ndarray:
+    """The distinct steps nearest to the snapshot times, and step 0, increasing."""
+    times = _checked_times("snapshot_times", times, t_end, at_least=0)
+    return np.unique(np.concatenate([[0], _steps("snapshot_times", times, dim)]))
+
+
+def key_words(key: int | jax.Array) -> np.ndarray:
+    """A key as two 32-bit words: an integer as `jax.random.key` would have them, so that both give the same runs.
+
+    Raises `SpecificationError` unless `key` is an integer in [0, 2^64) or one JAX PRNG key.
+    """
+    remedy = "For example 0 or jax.random.key(0)."
+    expected = "an integer between 0 and 2**64 - 1, or a JAX PRNG key"
+    if isinstance(key, numbers.Integral) and not isinstance(key, bool):
+        if not 0 <= key < 2**64:
+            raise SpecificationError("key", expected, key, remedy)
+        return np.array([int(key) >> 32, int(key) & 0xFFFFFFFF], np.uint32)
+    if isinstance(key, jax.Array) and jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key):
+        words = np.asarray(jax.random.key_data(key))
+        single = key.ndim == 0
+    elif isinstance(key, jax.Array | np.ndarray) and key.dtype == np.uint32:
+        words, single = np.asarray(key), key.shape == (2,)
+    else:
+        raise SpecificationError("key", expected, key, remedy)
+    if not single:
+        raise SpecificationError("key", "one key", f"an array of shape {key.shape}", "Seeds are derived from one key.")
+    # keys of other generators have other sizes: hash them
+    return words if words.size == 2 else np.random.SeedSequence(words.tolist()).generate_state(2)
+
+
+def seed_sequence(words: np.ndarray, dim: int, seed: int, purpose: int) -> np.random.SeedSequence:
+    """The entropy of one stream; `dim` is part of it, so that a ladder of dimensions is made of independent runs."""
+    return np.random.SeedSequence([int(words[0]), int(words[1]), dim, seed, purpose])
+
+
+def _checked_times(name: str, times, t_end: float, at_least: int) -> np.ndarray:
+    try:
+        array = np.array(times, dtype=float)
+    except (TypeError, ValueError):
+        raise SpecificationError(name, "a sequence of numbers", times, "For example (0, 1, 10).") from None
+    if array.ndim != 1 or array.size < at_least:
+        raise SpecificationError(name, "a one-dimensional, non-empty sequence", times, "For example (0, 1, 10).")
+    if not np.all(np.isfinite(array)):
+        raise SpecificationError(name, "finite numbers", times, "Remove NaN and infinite entries.")
+    if np.any(np.diff(array) <= 0):
+        raise SpecificationError(name, "strictly increasing numbers", times, "Sort them and remove repetitions.")
+    if array.size and (array[0] < 0 or array[-1] > t_end * (1 + 1e-12)):
+        raise SpecificationError(name, f"times between 0 and t_end = {t_end:g}", times, "Raise t_end or remove them.")
+    return array
+
+
+def _steps(name: str, times: np.ndarray, dim: int) -> np.ndarray:
+    if times.size and times[-1] * dim > MAX_STEPS:
+        remedy = "Lower dim or t_end."
+        raise SpecificationError(name, f"at most {MAX_STEPS} steps", f"{times[-1] * dim:.3g} steps", remedy)
+    return np.rint(times * dim).astype(np.int64)

@@ -1,0 +1,215 @@
+"""The verb `solve`: the limit of a specification as a trajectory."""
+
+from collections.abc import Sequence
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from steode import bridge
+from steode._version import __version__
+from steode.configuration import to_dict
+from steode.derive import derive
+from steode.errors import ConvergenceError, SpecificationError, UnsupportedError, check_positive
+from steode.quantizers import Identity
+from steode.solvers import moments
+from steode.solvers.adaptive import MAX_STEPS, solve_density
+from steode.solvers.equations import Problem
+from steode.solvers.particles import evolve_particles
+from steode.solvers.start import DrawnStart, NominalStart, Rows, Start
+from steode.systems.linear.spec import ClippedSurrogate, LinearModel
+from steode.trajectory import Density, Provenance, Trajectory, device_name
+
+METHODS = ("density", "gaussian", "moments", "particles")
+POPULATIONS = 8
+PARTICLES = 20_000
+
+
+def solve(
+    model: LinearModel,
+    t_end: float,
+    *,
+    times: Sequence[float] | None = None,
+    method: str = "density",
+    tolerance: float = 1e-4,
+    density_times: Sequence[float] = (),
+    start: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Trajectory:
+    """Solve the high-dimensional limit of `model` from tau = 0 to `t_end`.
+
+    Parameters
+    ----------
+    model : the specification.
+    t_end : last rescaled time tau = step/d, > 0.
+    times : increasing times in [0, t_end] to report; 201 equally spaced ones if not given.
+    method :
+        "density": the exact limit, by the Fokker-Planck equation (any model);
+        "gaussian": the Gaussian closure, approximate unless the weights are not quantized (identity surrogate only);
+        "moments": the exact moment equations (unquantized weights, identity surrogate only);
+        "particles": Euler-Maruyama with 8 populations of 20,000 particles, an independent check; its `error` is the standard
+        error over populations.
+    tolerance : wanted error of eps_g relative to its largest value (density), or of the integrator (gaussian, moments).
+        For particles it does not apply.
+    density_times : times at which to keep mu(w | w*) in `.density` (density only).
+    start : drawn (teacher, initial weights), each of shape (d,): start from their empirical joint law instead of the
+        model's laws. None starts from the laws.
+
+    Returns
+    -------
+    Trajectory with observables eps_g, V, m, q, mean_w, std_w (not for moments) and, for density and particles with quantized
+    weights, level_fraction. `.error` holds error estimates for density and particles.
+
+    Raises
+    ------
+    SpecificationError
+        If an argument makes no sense.
+    UnsupportedError
+        If the method does not exist for this model; the message says which does.
+    ConvergenceError
+        If the tolerance cannot be reached.
+    """
+    t_end = check_positive("t_end", t_end)
+    tolerance = check_positive("tolerance", tolerance)
+    times = checked_times("times", np.linspace(0, t_end, 201) if times is None else times, t_end)
+    density_times = checked_times("density_times", density_times, t_end)
+    if method not in METHODS:
+        raise SpecificationError("method", "one of " + ", ".join(METHODS), method, 'The default is "density".')
+    if density_times.size and method != "density":
+        raise SpecificationError("density_times", "method 'density'", method, "Other methods do not compute the density.")
+    with jax.enable_x64(True):
+        initial = NominalStart(model.teacher, model.init) if start is None else _drawn_start(start)
+        observables, error, density = _SOLVERS[method](model, initial, times, density_times, tolerance)
+    settings = {"t_end": t_end, "tolerance": tolerance, "start": "nominal" if start is None else "drawn"}
+    provenance = Provenance("limit", method, to_dict(model), settings, __version__, device_name())
+    return Trajectory(times, observables, error, density, None, provenance)
+
+
+def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None) -> Problem:
+    """The equations of a model with its numbers, or those in `parameters` (see `steode.limit_function`)."""
+    parameters = parameters or {}
+    bound = model.surrogate.bound if isinstance(model.surrogate, ClippedSurrogate) else None
+    bound = parameters.get("bound", bound)
+    return Problem(
+        equations=bridge.compile_limit(derive(model)),
+        eta=jnp.asarray(parameters.get("learning_rate", model.learning_rate)),
+        sigma=jnp.asarray(parameters.get("noise", model.noise)),
+        bound=None if bound is None else jnp.asarray(bound),
+        weight_map=bridge.numeric_map(model.weight_quantizer, parameters.get("weight_range")),
+        input_map=bridge.numeric_map(model.input_quantizer, parameters.get("input_range")),
+        teacher=jnp.asarray(rows.teacher),
+        teacher_weights=jnp.asarray(rows.weights),
+        rho=jnp.asarray(rows.rho),
+    )
+
+
+def _solve_density(model, start: Start, times, density_times, tolerance):
+    kept = np.union1d(density_times, times[-1:])
+    solution = solve_density(lambda rows: make_problem(model, rows), start, times, kept, tolerance)
+    density = None
+    if density_times.size:
+        wanted = np.isin(kept, density_times)
+        rows = solution.rows
+        density = Density(
+            density_times, solution.nodes, solution.volumes, rows.teacher, rows.weights, solution.masses[wanted]
+        )
+    return solution.observables, solution.error, density
+
+
+def _solve_gaussian(model, start: Start, times, density_times, tolerance):
+    if derive(model).gaussian_closure is None:
+        raise UnsupportedError("gaussian: the clipped surrogate has absorbing atoms, which no Gaussian has; use method='density'.")
+    rows = start.rows(np.zeros(0), 48)
+    arguments = jnp.asarray(rows.mean), jnp.asarray(rows.variance), jnp.asarray(times), tolerance
+    solution = _gaussian_closure(make_problem(model, rows), *arguments)
+    return _checked_ys(solution, "gaussian", model), {}, None
+
+
+def _solve_moments(model, start: Start, times, density_times, tolerance):
+    if derive(model).exact_moments is None:
+        obstacle = "the clipped surrogate" if isinstance(model.weight_quantizer, Identity) else "a map of the weights"
+        raise UnsupportedError(f"moments: with {obstacle} no finite set of moments closes; use method='density'.")
+    rows = start.rows(np.zeros(0), 48)
+    second = float(rows.weights @ (rows.variance + rows.mean**2))
+    arguments = jnp.asarray(rows.cross_moment), jnp.asarray(second), jnp.asarray(times), tolerance
+    solution = _exact_moments(make_problem(model, rows), *arguments)
+    return _checked_ys(solution, "moments", model), {}, None
+
+
+def _solve_particles(model, start: Start, times, density_times, tolerance):
+    problem = make_problem(model, start.rows(np.zeros(0), 2))
+    # a weight must not cross a fine cell in one step, nor a step change an unquantized weight by much
+    dt = min(0.02, 0.02 / (model.learning_rate * float(problem.alpha_2)))
+    records = np.round(times / dt).astype(int)
+    drawn = [start.draw(np.random.default_rng(seed), PARTICLES) for seed in range(POPULATIONS)]
+    teacher, initial = (jnp.asarray(np.stack(arrays)) for arrays in zip(*drawn, strict=True))
+    keys = jax.random.split(jax.random.key(0), POPULATIONS)
+    values = jax.device_get(_evolve_populations(problem, teacher, initial, jnp.asarray(records), dt, keys))
+    error = {name: value.std(axis=0, ddof=1) / np.sqrt(POPULATIONS) for name, value in values.items()}
+    return {name: value.mean(axis=0) for name, value in values.items()}, error, None
+
+
+@eqx.filter_jit
+def _gaussian_closure(problem, mean, variance, times, tolerance):
+    return moments.gaussian_closure(problem, mean, variance, times, 1e-3 * tolerance, MAX_STEPS)
+
+
+@eqx.filter_jit
+def _exact_moments(problem, cross, second, times, tolerance):
+    return moments.exact_moments(problem, cross, second, times, 1e-3 * tolerance, MAX_STEPS)
+
+
+@eqx.filter_jit
+def _evolve_populations(problem, teacher, initial, records, dt, keys):
+    def one(arguments):
+        return evolve_particles(problem, *arguments[:2], records, dt, arguments[2])
+
+    return jax.lax.map(one, (teacher, initial, keys))
+
+
+_SOLVERS = {
+    "density": _solve_density,
+    "gaussian": _solve_gaussian,
+    "moments": _solve_moments,
+    "particles": _solve_particles,
+}
+
+
+def _checked_ys(solution: diffrax.Solution, method: str, model) -> dict[str, np.ndarray]:
+    observables = jax.device_get(solution.ys)
+    if solution.result != diffrax.RESULTS.successful or not np.all(np.isfinite(observables["eps_g"])):
+        raise ConvergenceError(
+            f"{method}: the integration failed ({solution.result}); at learning rate {model.learning_rate:g} the error may grow "
+            "without bound: see fixed_points(model)."
+        )
+    return observables
+
+
+def checked_times(argument: str, times, t_end: float) -> np.ndarray:
+    """`times` as an increasing float array within [0, t_end]; `times` itself must hold one > 0."""
+    try:
+        array = np.array(times, dtype=float)
+    except (TypeError, ValueError):
+        raise SpecificationError(argument, "a sequence of numbers", times, "For example numpy.linspace(0, 10).") from None
+    if array.ndim != 1 or not np.all(np.isfinite(array)) or np.any(np.diff(array) <= 0):
+        raise SpecificationError(argument, "a sequence of increasing finite numbers", times, "Sort them.")
+    if argument == "times" and (array.size == 0 or array[-1] <= 0):
+        raise SpecificationError(argument, "at least one time > 0", times, "For example numpy.linspace(0, 10).")
+    if array.size and (array[0] < 0 or array[-1] > t_end * (1 + 1e-12)):
+        raise SpecificationError(argument, f"times between 0 and t_end = {t_end:g}", times, "Extend t_end or drop the times beyond it.")
+    return array
+
+
+def _drawn_start(start) -> DrawnStart:
+    try:
+        teacher, initial = (np.asarray(part, dtype=float) for part in start)
+    except (TypeError, ValueError):
+        remedy = "Give a pair of arrays of the same length."
+        raise SpecificationError("start", "a pair (teacher weights, initial weights)", start, remedy) from None
+    if teacher.ndim != 1 or teacher.shape != initial.shape or teacher.size == 0:
+        shapes = f"shapes {teacher.shape} and {initial.shape}"
+        raise SpecificationError("start", "two arrays of the same shape (d,)", shapes, "Use one seed's weights.")
+    if not (np.all(np.isfinite(teacher)) and np.all(np.isfinite(initial))):
+        raise SpecificationError("start", "finite weights", "NaN or infinity", "Remove them.")
+    return DrawnStart(teacher, initial)

@@ -1,0 +1,113 @@
+"""The density equation to a tolerance: meshes are doubled, and domains grown, until the result says it is good.
+
+Two meshes with spacings h and h/2 (and K and 2K teacher values) give the error of the finer one as a third of their
+difference, since the scheme is of second order; the observables returned are the finer ones, not extrapolated.
+"""
+
+import dataclasses
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from steode.errors import ConvergenceError
+from steode.solvers.density import DensityOperator, adaptive_controller, evolve
+from steode.solvers.domain import reach, resolution, thresholds_of
+from steode.solvers.equations import Problem
+from steode.solvers.mesh import make_mesh
+
+TIME_FRACTION = 0.02
+"""Tolerance of one time step as a fraction of the requested tolerance."""
+
+EDGE_MASS = 1e-9
+"""Largest probability allowed in the outermost control volumes."""
+
+MOST_UNKNOWNS = 2_000_000
+"""Teacher values times nodes beyond which the solver gives up."""
+
+MAX_STEPS = 200_000
+
+
+@dataclasses.dataclass(frozen=True)
+class DensitySolution:
+    """Observables (T, ...) with error estimates, and the masses (U, K, N) on the finest mesh."""
+
+    observables: dict[str, np.ndarray]
+    error: dict[str, np.ndarray]
+    masses: np.ndarray
+    nodes: np.ndarray
+    volumes: np.ndarray
+    rows: object
+    steps: int
+
+
+@eqx.filter_jit
+def _evolve(problem: Problem, nodes, masses, times, density_times, tolerance) -> diffrax.Solution:
+    operator = DensityOperator(problem, nodes)
+    return evolve(operator, masses, times, density_times, adaptive_controller(tolerance, times), 1e-3 * times[-1], MAX_STEPS)
+
+
+def solve_density(make_problem, start, times: np.ndarray, density_times: np.ndarray, tolerance: float) -> DensitySolution:
+    """Solve to an estimated error of eps_g below `tolerance` times its largest value.
+
+    Parameters
+    ----------
+    make_problem : rows of teacher values -> Problem.
+    start : initial data (`steode.solvers.start.Start`).
+    times, density_times : increasing, the last of `density_times` being the last of `times`.
+
+    Raises
+    ------
+    ConvergenceError
+        If the tolerance is not reached at the largest mesh, or the integrator fails.
+    """
+    kinks = teacher_kinks(make_problem(start.rows(np.zeros(0), 2)))
+    rows = start.rows(kinks, 24)
+    intervals = 1024 if rows.teacher.size <= 4 else 512
+    ends, coarse, estimate = None, None, np.inf
+    while True:
+        problem = make_problem(rows)
+        ends = ends or reach(problem, start.extent, float(times[-1]))
+        fine = _solve_once(problem, rows, start, ends, intervals, times, density_times, tolerance)
+        low_mass, high_mass = fine.masses[-1, :, :2].sum(-1).max(), fine.masses[-1, :, -2:].sum(-1).max()
+        if problem.bound is None and max(low_mass, high_mass) > EDGE_MASS:
+            length = ends[1] - ends[0]
+            ends = (ends[0] - length * (low_mass > EDGE_MASS) / 2, ends[1] + length * (high_mass > EDGE_MASS) / 2)
+            coarse = None
+            continue
+        if coarse is not None:
+            error = {name: np.abs(value - coarse.observables[name]) / 3 for name, value in fine.observables.items()}
+            estimate = error["eps_g"].max() / max(np.abs(fine.observables["eps_g"]).max(), 1e-300)
+            if estimate <= tolerance:
+                return dataclasses.replace(fine, error=error)
+        coarse, intervals = fine, 2 * intervals
+        rows = start.rows(kinks, 2 * rows.teacher.size)
+        if intervals * rows.teacher.size > MOST_UNKNOWNS:
+            raise ConvergenceError(
+                f"density: estimated relative error {estimate:.1e} of eps_g with {intervals // 2} intervals and tolerance "
+                f"{tolerance:.1e}; ask for a larger tolerance, or use method='particles'."
+            )
+
+
+def _solve_once(problem, rows, start, ends, intervals, times, density_times, tolerance) -> DensitySolution:
+    bound = None if problem.bound is None else float(problem.bound)
+    mesh = make_mesh(thresholds_of(problem), bound, *ends, resolution(problem, start.extent), intervals)
+    nodes = mesh.nodes(jnp.asarray(thresholds_of(problem)), problem.bound)
+    masses = rows.masses(nodes)
+    solution = _evolve(problem, nodes, masses, jnp.asarray(times), jnp.asarray(density_times), TIME_FRACTION * tolerance)
+    if solution.result != diffrax.RESULTS.successful:
+        raise ConvergenceError(f"density: the time integration failed before tau = {times[-1]:g} ({solution.result}).")
+    observables, densities = jax.device_get(solution.ys)
+    widths = np.diff(np.asarray(nodes))
+    volumes = (np.concatenate([[0], widths]) + np.concatenate([widths, [0]])) / 2
+    steps = int(solution.stats["num_steps"])
+    return DensitySolution(observables, {}, densities, np.asarray(nodes), volumes, rows, steps)
+
+
+def teacher_kinks(problem: Problem) -> np.ndarray:
+    """Teacher values whose target alpha_1 w*/alpha_2 is a quantization level: the stationary error has kinks there."""
+    if not thresholds_of(problem).size:
+        return np.zeros(0)
+    return np.asarray(problem.weight_map.levels) * float(problem.alpha_2 / problem.alpha_1)

@@ -1,0 +1,239 @@
+r"""The density equation: an exponentially fitted finite-volume scheme in space, positive and implicit in time.
+
+Space. Unknowns are the masses p_i in the control volumes of the nodes. Between neighboring nodes the drift f is constant
+(thresholds are nodes), so the flux solves a two-point problem exactly (Scharfetter-Gummel, Chang-Cooper):
+
+    J = (D/h) [ B(-f h/D) s_i mu_i - B(f h/D) s_{i+1} mu_{i+1} ],   B(x) = x/(e^x - 1),   D = diffusion/2,
+
+with mu = p/volume and s the surrogate derivative at the node. The stationary density is reproduced exactly at the nodes;
+frozen nodes (s = 0) absorb, which is the boundary condition of the clipped surrogate. Second order in the mesh width.
+
+Time. TR-BDF2, second order and L-stable, with V iterated to the implicit stage values and its third-order error estimate
+driving the step size. No method of order above one is positive for every step size; where a step leaves a negative mass it is
+set to zero and the others are scaled to the same total, and the change counts as part of the step's error, so that a step for
+which it matters is refused. States are nonnegative and mass is kept to rounding.
+
+Sources: Scharfetter and Gummel 1969; Chang and Cooper 1970; Bank et al. 1985; Hosea and Shampine 1996.
+"""
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from steode.solvers.entrywise import StepMap, interval_images
+from steode.solvers.equations import Problem
+
+Masses = Float[Array, "K N"]
+
+GAMMA = 2 - np.sqrt(2.0)
+ERROR_CONSTANT = (-3 * GAMMA**2 + 4 * GAMMA - 2) / (12 * (2 - GAMMA))
+STAGE_ITERATIONS = 2
+"""Iterations for V in an implicit stage, from an extrapolated guess: the error left is of fourth order in the step."""
+
+
+class DensityOperator(eqx.Module):
+    """The semi-discrete density equation on one mesh; everything that does not depend on V or time is computed once."""
+
+    problem: Problem
+    nodes: Float[Array, " N"]
+    volumes: Float[Array, " N"]
+    speed: Float[Array, "K N-1"]  # drift between nodes
+    mobile: Float[Array, " N"]  # surrogate derivative at the nodes
+    node_image: Float[Array, " N"]  # Q and Q^2 averaged over each control volume
+    node_square: Float[Array, " N"]
+
+    def __init__(self, problem: Problem, nodes: Float[Array, " N"]):
+        widths = jnp.diff(nodes)
+        image = interval_images(problem.weight_map, nodes)
+        self.problem, self.nodes = problem, nodes
+        self.volumes = (_left(widths) + _right(widths)) / 2
+        self.speed = problem.drift(problem.teacher[:, None], image[None, :])
+        self.mobile = jnp.ones(nodes.shape) if problem.bound is None else (jnp.abs(nodes) < _inside(problem.bound)) * 1.0
+        self.node_image = self._node_average(image, widths)
+        self.node_square = self._node_average(image**2, widths)
+
+    def _node_average(self, values, widths):
+        average = (_left(values * widths) + _right(values * widths)) / (2 * self.volumes)
+        if self.problem.bound is None:
+            return average
+        # weights frozen at the bound have just crossed it, so they take the value outside
+        outside = jnp.where(self.nodes > 0, _right(values), _left(values))
+        return jnp.where(self.mobile == 0, outside, average)
+
+    def overlaps(self, masses: Masses) -> tuple:
+        """m, q and V of a state."""
+        return self.problem.overlaps(masses @ self.node_image, masses @ self.node_square)
+
+    def residual_variance(self, masses: Masses) -> Float[Array, ""]:
+        """V of a state."""
+        return self.overlaps(masses)[2]
+
+    def rates(self, variance: Float[Array, ""]) -> tuple[Float[Array, "K N-1"], Float[Array, "K N-1"]]:
+        """Rates of probability per unit mass to the right from the left node, and to the left from the right node."""
+        widths = jnp.diff(self.nodes)
+        # at V = 0 the scheme becomes the upwind scheme; the tiny constant only avoids dividing 0 by 0 there
+        diffusivity = self.problem.diffusion(variance) / 2 + 1e-300
+        peclet = self.speed * widths / diffusivity
+        right, left = _bernoulli(-peclet), _bernoulli(peclet)
+        scale = diffusivity / widths
+        return scale * right * (self.mobile / self.volumes)[:-1], scale * left * (self.mobile / self.volumes)[1:]
+
+    def apply(self, rates, masses: Masses) -> Masses:
+        """Time derivative of the masses."""
+        right, left = rates
+        return divergence(right * masses[:, :-1] - left * masses[:, 1:])
+
+    def implicit(self, rates, step, right_hand_side: Masses) -> Masses:
+        """Solve (1 - step * operator) masses = right_hand_side; an M-matrix, so positive data give positive masses."""
+        right, left = rates
+        zero = jnp.zeros((right.shape[0], 1))
+        diagonal = 1 + step * (jnp.concatenate([right, zero], 1) + jnp.concatenate([zero, left], 1))
+        lower = jnp.concatenate([zero, -step * right], 1)
+        upper = jnp.concatenate([-step * left, zero], 1)
+        return jax.lax.linalg.tridiagonal_solve(lower, diagonal, upper, right_hand_side[..., None])[..., 0]
+
+    def step(self, masses: Masses, dt) -> tuple[Masses, Masses]:
+        """One positive TR-BDF2 step; returns the new masses and the local error estimate."""
+        half = GAMMA / 2 * dt
+        variance = self.residual_variance(masses)
+        start = self.apply(self.rates(variance), masses)
+        guess = self.residual_variance(masses + GAMMA * dt * start)
+        middle, middle_variance, _ = self._stage(jnp.where(guess > 0, guess, variance), masses + half * start, half)
+        middle_rate = (middle - masses) / half - start
+        combined = masses + dt * np.sqrt(2) / 4 * (start + middle_rate)
+        guess = variance + (middle_variance - variance) / GAMMA
+        end, _, rates = self._stage(jnp.where(guess > 0, guess, middle_variance), combined, half)
+        end_rate = (end - combined) / half
+        defect = start / GAMMA - middle_rate / (GAMMA * (1 - GAMMA)) + end_rate / (1 - GAMMA)
+        error = self.implicit(rates, half, 2 * ERROR_CONSTANT * dt * defect)
+        positive = positive_part(end)
+        return positive, jnp.abs(error) + jnp.abs(positive - end)
+
+    def _stage(self, variance, right_hand_side: Masses, step):
+        for _ in range(STAGE_ITERATIONS):
+            rates = self.rates(variance)
+            masses = self.implicit(rates, step, right_hand_side)
+            variance = self.residual_variance(masses)
+        return masses, variance, rates
+
+    def observables(self, masses: Masses) -> dict[str, Array]:
+        """Every named observable of a state."""
+        m, q, variance = self.overlaps(masses)
+        marginal = self.problem.teacher_weights @ masses
+        mean = marginal @ self.nodes
+        values = self.problem.observables(m, q, variance)
+        values |= {"mean_w": mean, "std_w": jnp.sqrt(marginal @ (self.nodes - mean) ** 2)}
+        if isinstance(self.problem.weight_map, StepMap):
+            values["level_fraction"] = self._level_fraction(marginal)
+        return values
+
+    def _level_fraction(self, marginal):
+        middles = (self.nodes[1:] + self.nodes[:-1]) / 2
+        cell = jnp.searchsorted(self.problem.weight_map.thresholds, middles, side="right")
+        widths = jnp.diff(self.nodes)
+        # a control volume cut by a threshold belongs to both cells in proportion; a frozen one to the outer cell
+        share = jnp.stack([_left(widths), _right(widths)]) / (2 * self.volumes)
+        outer = jnp.stack([self.nodes <= 0, self.nodes > 0]) * 1.0
+        share = jnp.where(self.mobile == 0, outer, share) * marginal
+        levels = self.problem.weight_map.levels.size
+        return jnp.zeros(levels).at[cell].add(share[0, 1:]).at[cell].add(share[1, :-1])
+
+
+def _inside(bound):
+    return bound * (1 - 1e-12)
+
+
+def _left(interval_values):
+    return jnp.concatenate([jnp.zeros(1), interval_values])
+
+
+def _right(interval_values):
+    return jnp.concatenate([interval_values, jnp.zeros(1)])
+
+
+def _bernoulli(x):
+    """x/(e^x - 1), smooth through 0 and safe to differentiate."""
+    small = jnp.abs(x) < 1e-3
+    safe = jnp.where(small, 1.0, x)
+    series = 1 - x / 2 + x**2 / 12 - x**4 / 720
+    return jnp.where(small, jnp.where(small, series, 0.0), safe / jnp.expm1(safe))
+
+
+def divergence(flux: Float[Array, "K N-1"]) -> Masses:
+    """Change of the masses by the fluxes between neighboring nodes; sums to zero over the nodes."""
+    zero = jnp.zeros((flux.shape[0], 1))
+    return jnp.concatenate([zero, flux], 1) - jnp.concatenate([flux, zero], 1)
+
+
+def positive_part(masses: Masses) -> Masses:
+    """Negative masses set to zero and the others scaled so that every row keeps its total."""
+    clipped = jnp.maximum(masses, 0)
+    return clipped * (masses.sum(axis=1, keepdims=True) / clipped.sum(axis=1, keepdims=True))
+
+
+class PositiveTRBDF2(diffrax.AbstractSolver):
+    """`DensityOperator.step` as a diffrax solver, so that diffrax controls the step and differentiates through it."""
+
+    term_structure = diffrax.ODETerm
+    interpolation_cls = diffrax.LocalLinearInterpolation
+
+    def order(self, terms):
+        return 2
+
+    def error_order(self, terms):
+        return 3.0
+
+    def init(self, terms, t0, t1, y0, args):
+        return None
+
+    def step(self, terms, t0, t1, y0, args, solver_state, made_jump):
+        y1, error = args.step(y0, t1 - t0)
+        return y1, error, {"y0": y0, "y1": y1}, None, diffrax.RESULTS.successful
+
+    def func(self, terms, t0, y0, args):
+        return args.apply(args.rates(args.residual_variance(y0)), y0)
+
+
+def evolve(
+    operator: DensityOperator,
+    initial: Masses,
+    times: Float[Array, " T"],
+    density_times: Float[Array, " U"],
+    controller: diffrax.AbstractStepSizeController,
+    first_step: Float[Array, ""] | float,
+    max_steps: int,
+) -> diffrax.Solution:
+    """Integrate from time 0; `ys` holds the observables at `times` and the masses at `density_times`.
+
+    Steps end exactly on the saved times, so nothing is interpolated.
+    """
+    saveat = diffrax.SaveAt(
+        subs=[
+            diffrax.SubSaveAt(ts=times, fn=lambda t, y, args: args.observables(y)),
+            diffrax.SubSaveAt(ts=density_times, fn=lambda t, y, args: y),
+        ]
+    )
+    return diffrax.diffeqsolve(
+        diffrax.ODETerm(lambda t, y, args: y),  # not used: the solver steps with the operator itself
+        PositiveTRBDF2(),
+        t0=0.0,
+        t1=times[-1],
+        dt0=first_step,
+        y0=initial,
+        args=operator,
+        saveat=saveat,
+        stepsize_controller=controller,
+        max_steps=max_steps,
+        throw=False,
+    )
+
+
+def adaptive_controller(tolerance, times: Float[Array, " T"]) -> diffrax.AbstractStepSizeController:
+    """Step-size control by the largest L1 error over teacher values, as a fraction of the total mass."""
+    controller = diffrax.PIDController(
+        rtol=0.0, atol=tolerance, norm=lambda error: jnp.max(jnp.sum(jnp.abs(error), axis=-1))
+    )
+    return diffrax.ClipStepSizeController(controller, step_ts=times)

@@ -1,0 +1,87 @@
+"""Where the weights can be, and how finely: the first guess of a mesh's ends and spacings.
+
+These are estimates, not limits: the solver checks the mass at the ends and the error of the result, and tries again.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from steode.solvers.entrywise import StepMap
+from steode.solvers.equations import Problem
+from steode.solvers.mesh import LAYER_FRACTION, Resolution
+
+TAIL = 1e-13
+"""Probability of the initial law left outside the domain on each side."""
+
+TAIL_LENGTHS = 30
+"""Decay lengths of an exponential tail kept beyond the outermost threshold: exp(-30) = 1e-13."""
+
+SPREADS = 8
+"""Standard deviations of diffusive spreading kept."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Extent:
+    """Initial support [low, high], mean and standard deviation of the latent weights."""
+
+    low: float
+    high: float
+    mean: float
+    std: float
+
+
+def thresholds_of(problem: Problem) -> np.ndarray:
+    """The weight map's thresholds; none if it is not a step function."""
+    if isinstance(problem.weight_map, StepMap):
+        return np.asarray(problem.weight_map.thresholds)
+    return np.zeros(0)
+
+
+def typical_variances(problem: Problem, extent: Extent) -> tuple[float, float]:
+    """Rough smallest and largest V of a trajectory: the dithering floor, and a Gaussian start."""
+    teacher = np.asarray(problem.teacher)
+    start = np.full(teacher.shape, extent.mean), np.full(teacher.shape, max(extent.std, 1e-6) ** 2)
+    _, _, largest = problem.overlaps(problem.weight_map.gaussian_mean(*start), problem.weight_map.gaussian_square(*start))
+    alpha_1, alpha_2 = float(problem.alpha_1), float(problem.alpha_2)
+    floor = float(problem.rho) * max(0.0, 1 - alpha_1**2 / alpha_2) + float(problem.sigma) ** 2
+    if isinstance(problem.weight_map, StepMap):
+        floor += alpha_2 * float(np.mean(np.diff(problem.weight_map.levels)) ** 2) / 12
+    largest = max(float(largest), floor)
+    return max(floor, 1e-3 * largest), largest
+
+
+def reach(problem: Problem, extent: Extent, t_end: float) -> tuple[float, float]:
+    """Ends of the domain: initial support, thresholds, drift away from them, diffusion and exponential tails."""
+    _, largest = typical_variances(problem, extent)
+    spread = SPREADS * np.sqrt(float(problem.diffusion(largest)) * t_end)
+    thresholds = thresholds_of(problem)
+    ends = []
+    for side, start in ((-1, extent.low), (1, extent.high)):
+        target = side * float(np.max(side * np.asarray(problem.teacher)))
+        edge = max(side * start, *(side * thresholds), side * target, 0.0)
+        if problem.bound is not None:
+            ends.append(side * max(side * start, float(problem.bound)) + side * 0.05 * float(problem.bound))
+            continue
+        # the drift outwards beyond every threshold, or at the edge for a map that is not a step function
+        outward = side * float(problem.drift(target, problem.weight_map(np.asarray(side * (edge + 1.0)))))
+        if outward >= 0:
+            beyond = outward * t_end + spread
+        else:
+            beyond = min(spread, TAIL_LENGTHS * float(problem.diffusion(largest)) / (-2 * outward))
+        ends.append(side * (edge + beyond + 0.05 * max(extent.high - extent.low, 1e-3)))
+    return ends[0], ends[1]
+
+
+def resolution(problem: Problem, extent: Extent) -> Resolution:
+    """Spacing at each threshold from the layer width eta V/(2 jump), and the largest spacing from the initial law."""
+    smallest, _ = typical_variances(problem, extent)
+    thresholds = thresholds_of(problem)
+    span = float(np.ptp(thresholds)) if thresholds.size > 1 else max(1.0, extent.high - extent.low) / 3
+    largest = 0.1 * span
+    if extent.std > 0:
+        largest = min(largest, 0.25 * extent.std)
+    if not thresholds.size:
+        return Resolution(np.zeros(0), largest)
+    layers = float(problem.eta) * smallest / (2 * np.diff(np.asarray(problem.weight_map.levels)))
+    return Resolution(np.minimum(LAYER_FRACTION * layers, largest), largest)

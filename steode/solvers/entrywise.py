@@ -1,0 +1,113 @@
+"""Entrywise maps as JAX objects, with the Gaussian averages the limit needs.
+
+These are the numerical ends of the named averages in `steode.symbolic.averages`; a test holds the two together.
+"""
+
+import abc
+from collections.abc import Callable
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import erfc
+from jaxtyping import Array, Float
+
+QUADRATURE_NODES = np.linspace(-9.0, 9.0, 721)
+QUADRATURE_WEIGHTS = np.exp(-(QUADRATURE_NODES**2) / 2) / np.exp(-(QUADRATURE_NODES**2) / 2).sum()
+"""Trapezoidal rule for a standard Gaussian: spectrally accurate for smooth maps, second order at kinks."""
+
+
+class Map(eqx.Module):
+    """An entrywise map; all methods broadcast over arrays."""
+
+    @abc.abstractmethod
+    def __call__(self, w: Float[Array, "..."]) -> Float[Array, "..."]:
+        """Q(w)."""
+
+    @abc.abstractmethod
+    def gaussian_mean(self, mean: Float[Array, "..."], variance: Float[Array, "..."]) -> Float[Array, "..."]:
+        """E[Q(w)], w ~ N(mean, variance)."""
+
+    @abc.abstractmethod
+    def gaussian_square(self, mean: Float[Array, "..."], variance: Float[Array, "..."]) -> Float[Array, "..."]:
+        """E[Q(w)^2], w ~ N(mean, variance)."""
+
+    @abc.abstractmethod
+    def gaussian_slope(self, mean: Float[Array, "..."], variance: Float[Array, "..."]) -> Float[Array, "..."]:
+        """E[Q'(w)], w ~ N(mean, variance)."""
+
+
+class IdentityMap(Map):
+    """Q(w) = w."""
+
+    def __call__(self, w):
+        return w
+
+    def gaussian_mean(self, mean, variance):
+        return mean + 0 * variance
+
+    def gaussian_square(self, mean, variance):
+        return mean**2 + variance
+
+    def gaussian_slope(self, mean, variance):
+        return 1 + 0 * (mean + variance)
+
+
+class StepMap(Map):
+    """Q(w) = levels[j] for thresholds[j-1] <= w < thresholds[j]."""
+
+    levels: Float[Array, " n"]
+    thresholds: Float[Array, " n-1"]
+
+    def __call__(self, w):
+        return self.levels[jnp.searchsorted(self.thresholds, w, side="right")]
+
+    def _standardized(self, mean, variance):
+        return (self.thresholds - mean[..., None]) / jnp.sqrt(variance)[..., None]
+
+    def _mean_of_step(self, values, mean, variance):
+        mean, variance = jnp.broadcast_arrays(jnp.asarray(mean, self.levels.dtype), variance)
+        tails = erfc(self._standardized(mean, variance) / np.sqrt(2.0)) / 2
+        return values[0] + tails @ jnp.diff(values)
+
+    def gaussian_mean(self, mean, variance):
+        return self._mean_of_step(self.levels, mean, variance)
+
+    def gaussian_square(self, mean, variance):
+        return self._mean_of_step(self.levels**2, mean, variance)
+
+    def gaussian_slope(self, mean, variance):
+        mean, variance = jnp.broadcast_arrays(jnp.asarray(mean, self.levels.dtype), variance)
+        density = jnp.exp(-(self._standardized(mean, variance) ** 2) / 2) / jnp.sqrt(2 * np.pi * variance)[..., None]
+        return density @ jnp.diff(self.levels)
+
+
+class SmoothMap(Map):
+    """An elementwise function with its derivative; Gaussian averages by quadrature."""
+
+    function: Callable = eqx.field(static=True)
+    slope: Callable = eqx.field(static=True)
+
+    def __call__(self, w):
+        return self.function(w)
+
+    def _average(self, function, mean, variance):
+        mean, variance = jnp.broadcast_arrays(jnp.asarray(mean, jnp.result_type(float)), variance)
+        points = mean[..., None] + jnp.sqrt(variance)[..., None] * QUADRATURE_NODES
+        return function(points) @ jnp.asarray(QUADRATURE_WEIGHTS)
+
+    def gaussian_mean(self, mean, variance):
+        return self._average(self.function, mean, variance)
+
+    def gaussian_square(self, mean, variance):
+        return self._average(lambda w: self.function(w) ** 2, mean, variance)
+
+    def gaussian_slope(self, mean, variance):
+        return self._average(lambda w: jnp.broadcast_to(self.slope(w), jnp.shape(w)), mean, variance)
+
+
+def interval_images(entrywise_map: Map, nodes: Float[Array, " N"]) -> Float[Array, " N-1"]:
+    """Q between neighboring nodes: exact for step maps whose thresholds are nodes, the midpoint value otherwise."""
+    return entrywise_map((nodes[1:] + nodes[:-1]) / 2)
+
+

@@ -1,0 +1,84 @@
+"""What the solvers are given: compiled equations and the numbers to put into them."""
+
+import dataclasses
+from collections.abc import Callable
+
+import equinox as eqx
+from jaxtyping import Array, Float
+
+from steode.solvers.entrywise import Map
+
+
+@dataclasses.dataclass(frozen=True)
+class Equations:
+    """The limit's expressions, compiled by `steode.bridge`; all broadcast over arrays.
+
+    Attributes
+    ----------
+    drift : (eta, alpha_1, alpha_2, w*, Q) -> mean rate of change of w where the surrogate is 1.
+    diffusion : (eta, alpha_2, V) -> variance rate of w where the surrogate is 1.
+    teacher_overlap, self_overlap : (alpha_1, w*, Q) and (alpha_2, Q) -> integrands of m and q.
+    residual_variance : (m, q, rho, sigma) -> V.
+    observables : name -> (V, m, q, sigma) -> value.
+    mean_slope, mean_square : input map -> alpha_1 and alpha_2.
+    log_slope : (eta, V, a, Q) -> slope of the log of the stationary density.
+    closure : (eta, alpha_1, alpha_2, w*, V, map, M, S) -> rates of M and S; None where there is none.
+    moments : (eta, alpha_1, alpha_2, rho, sigma, A, B) -> rates of A and B; None unless the maps are affine.
+    """
+
+    drift: Callable
+    diffusion: Callable
+    teacher_overlap: Callable
+    self_overlap: Callable
+    residual_variance: Callable
+    observables: tuple[tuple[str, Callable], ...]
+    mean_slope: Callable
+    mean_square: Callable
+    log_slope: Callable
+    closure: Callable | None
+    moments: Callable | None
+
+
+class Problem(eqx.Module):
+    """One instance of the limit: numbers (traced) and equations (static)."""
+
+    equations: Equations = eqx.field(static=True)
+    eta: Float[Array, ""]
+    sigma: Float[Array, ""]
+    bound: Float[Array, ""] | None  # half-width of the band where the surrogate is 1; None: everywhere
+    weight_map: Map
+    input_map: Map
+    teacher: Float[Array, " K"]
+    teacher_weights: Float[Array, " K"]
+    rho: Float[Array, ""]
+
+    @property
+    def alpha_1(self) -> Float[Array, ""]:
+        """E[x Q_x(x)]."""
+        return self.equations.mean_slope(self.input_map)
+
+    @property
+    def alpha_2(self) -> Float[Array, ""]:
+        """E[Q_x(x)^2]."""
+        return self.equations.mean_square(self.input_map)
+
+    def drift(self, teacher, image):
+        """Mean rate of change of a weight with quantized value `image`, where the surrogate is 1."""
+        return self.equations.drift(self.eta, self.alpha_1, self.alpha_2, teacher, image)
+
+    def diffusion(self, residual_variance):
+        """Variance rate of a weight, where the surrogate is 1."""
+        return self.equations.diffusion(self.eta, self.alpha_2, residual_variance)
+
+    def overlaps(self, mean_image: Float[Array, " K"], mean_square: Float[Array, " K"]) -> tuple:
+        """m, q and V from E[Q | w*] and E[Q^2 | w*] at each teacher value.
+
+        The integrands of m and q are linear in Q and in Q^2, so they may be evaluated at the means.
+        """
+        m = self.teacher_weights @ self.equations.teacher_overlap(self.alpha_1, self.teacher, mean_image)
+        q = self.teacher_weights @ self.equations.self_overlap(self.alpha_2, mean_square)
+        return m, q, self.equations.residual_variance(m, q, self.rho, self.sigma)
+
+    def observables(self, m, q, residual_variance) -> dict[str, Array]:
+        """Named observables of the order parameters."""
+        return {name: function(residual_variance, m, q, self.sigma) for name, function in self.equations.observables}

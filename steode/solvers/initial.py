@@ -1,0 +1,67 @@
+"""Probability of an initial law in the control volume of every node of a mesh."""
+
+import functools
+
+import jax.numpy as jnp
+import jax.scipy.stats
+import numpy as np
+from jaxtyping import Array, Float
+
+from steode import laws
+from steode.errors import SpecificationError
+
+
+@functools.singledispatch
+def node_masses(law: laws.Law, nodes: Float[Array, " N"]) -> Float[Array, " N"]:
+    """Masses that sum to 1, shape (N,). Laws with a density give it by their distribution function at the faces between
+
+    nodes; atoms are split between the two neighboring nodes so that mass and mean are kept.
+    """
+    raise SpecificationError("init", "a law with a known distribution function", law, "Use one of steode's laws.")
+
+
+@node_masses.register
+def _(law: laws.Normal, nodes):
+    return _from_tails(nodes, jax.scipy.stats.norm.cdf, law.mean, law.std)
+
+
+@node_masses.register
+def _(law: laws.Laplace, nodes):
+    return _from_tails(nodes, jax.scipy.stats.laplace.cdf, law.mean, law.scale)
+
+
+@node_masses.register
+def _(law: laws.UniformLaw, nodes):
+    center, half = (law.low + law.high) / 2, (law.high - law.low) / 2
+    return _from_tails(nodes, lambda u: jnp.clip((u + 1) / 2, 0, 1), center, half)
+
+
+@node_masses.register(laws.Constant)
+@node_masses.register(laws.TwoPoint)
+@node_masses.register(laws.Discrete)
+def _(law, nodes):
+    values, weights = law.atoms
+    return split_atoms(values, weights, nodes)
+
+
+@node_masses.register
+def _(law: laws.Empirical, nodes):
+    return split_atoms(law.values, np.full(law.values.size, 1 / law.values.size), nodes)
+
+
+def _from_tails(nodes, cdf, center, scale):
+    """Masses between faces of a law symmetric about its center, each side from its own tail for relative accuracy."""
+    faces = ((nodes[1:] + nodes[:-1]) / 2 - center) / scale
+    one = jnp.ones(1)
+    below = jnp.concatenate([0 * one, cdf(faces), one])
+    above = jnp.concatenate([one, cdf(-faces), 0 * one])
+    right = jnp.concatenate([-one, faces]) > 0
+    return jnp.where(right, above[:-1] - above[1:], below[1:] - below[:-1])
+
+
+def split_atoms(values: np.ndarray, weights: np.ndarray, nodes: Float[Array, " N"]) -> Float[Array, " N"]:
+    """Masses of atoms, each split between its two neighboring nodes in inverse proportion to the distance."""
+    right = jnp.clip(jnp.searchsorted(nodes, jnp.asarray(values), side="right"), 1, nodes.size - 1)
+    share = (values - nodes[right - 1]) / (nodes[right] - nodes[right - 1])
+    empty = jnp.zeros(nodes.shape)
+    return empty.at[right - 1].add(weights * (1 - share)).at[right].add(weights * share)

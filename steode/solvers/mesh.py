@@ -1,0 +1,117 @@
+"""Meshes for the density equation: nodes on every threshold, refined there.
+
+The density has layers of width eta V/(2 jump) at a threshold, so node spacing grows linearly with the distance to the
+nearest threshold, from a fraction of the layer to a largest spacing. Meshes are stored as fractions of segments between
+breakpoints, so that nodes move with the quantization range when that is traced or differentiated.
+"""
+
+import dataclasses
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+GROWTH = 0.05
+"""Increase of the node spacing per unit distance from a threshold."""
+
+LAYER_FRACTION = 0.15
+"""Spacing at a threshold before scaling to the wanted number of nodes, in layer widths."""
+
+LEAST_INTERVALS = 2
+"""Fewest intervals between two breakpoints."""
+
+
+class Mesh(eqx.Module):
+    """Nodes as fractions of the segments between breakpoints.
+
+    Attributes
+    ----------
+    segment, fraction : the node lies at breakpoint[segment] + fraction * length of that segment.
+    order : position of each breakpoint in the concatenation (low, high, thresholds, -bound, bound).
+    low, high : ends of the domain.
+    """
+
+    segment: Int[Array, " N"]
+    fraction: Float[Array, " N"]
+    order: Int[Array, " P"]
+    low: float
+    high: float
+
+    def nodes(self, thresholds: Float[Array, " n"], bound: Float[Array, ""] | None) -> Float[Array, " N"]:
+        """Node positions for these thresholds and clipping bound."""
+        ends = jnp.stack([self.low, self.high])
+        bounds = jnp.zeros(0) if bound is None else jnp.stack([-bound, bound])
+        breakpoints = jnp.concatenate([ends, thresholds, bounds])[self.order]
+        return breakpoints[self.segment] + self.fraction * jnp.diff(breakpoints)[self.segment]
+
+
+@dataclasses.dataclass(frozen=True)
+class Resolution:
+    """How fine a mesh must be where: spacing at each threshold, and the largest spacing anywhere."""
+
+    at_threshold: np.ndarray  # (n,), one for each threshold
+    largest: float
+
+
+def make_mesh(
+    thresholds: np.ndarray, bound: float | None, low: float, high: float, resolution: Resolution, intervals: int
+) -> Mesh:
+    """A mesh of exactly `intervals` intervals (or as many as the breakpoints need, if that is more).
+
+    Doubling `intervals` halves every spacing, to rounding, which is what error estimates by two meshes rely on.
+    """
+    points = np.concatenate([[low, high], thresholds, [] if bound is None else [-bound, bound]])
+    inside = np.flatnonzero((points >= low) & (points <= high))
+    _, first = np.unique(points[inside], return_index=True)
+    order = inside[first]
+    breakpoints = points[order]
+    fine, counts = _refined_segments(breakpoints, thresholds, resolution)
+    shares = _integer_shares(counts, intervals)
+    segments, fractions = [], []
+    for index, (share, (position, coordinate)) in enumerate(zip(shares, fine, strict=True)):
+        uniform = np.arange(share) / share
+        segments.append(np.full(share, index))
+        fractions.append(np.interp(uniform * coordinate[-1], coordinate, position))
+    last = len(breakpoints) - 2
+    return Mesh(
+        segment=np.concatenate([*segments, [last]]),
+        fraction=np.concatenate([*fractions, [1.0]]),
+        order=order,
+        low=float(low),
+        high=float(high),
+    )
+
+
+def _refined_segments(breakpoints, thresholds, resolution):
+    """For each segment, positions in [0, 1] with the mesh coordinate there, and the number of intervals wanted."""
+    fine, counts = [], []
+    for left, right in zip(breakpoints[:-1], breakpoints[1:], strict=True):
+        position = np.linspace(0, 1, 2001)
+        middle = left + (right - left) * (position[1:] + position[:-1]) / 2
+        spacing = np.full(middle.shape, resolution.largest)
+        near = np.flatnonzero(np.isin(thresholds, (left, right)))
+        for index in near:
+            graded = resolution.at_threshold[index] + GROWTH * np.abs(middle - thresholds[index])
+            spacing = np.minimum(spacing, graded)
+        coordinate = np.concatenate([[0.0], np.cumsum((right - left) / (position.size - 1) / spacing)])
+        fine.append((position, coordinate))
+        counts.append(coordinate[-1])
+    return fine, np.array(counts)
+
+
+def _integer_shares(counts: np.ndarray, intervals: int) -> np.ndarray:
+    """Whole numbers proportional to `counts`, at least LEAST_INTERVALS each, summing to `intervals` where possible."""
+    raw = np.maximum(counts / counts.sum() * intervals, LEAST_INTERVALS)
+    shares = np.floor(raw).astype(int)
+    missing = intervals - shares.sum()
+    if missing > 0:
+        shares[np.argsort(shares - raw)[:missing]] += 1
+    elif missing < 0:
+        # the least shares overdrew the total: take it back from the largest
+        for _ in range(-missing):
+            largest = np.argmax(shares)
+            if shares[largest] <= LEAST_INTERVALS:
+                break
+            shares[largest] -= 1
+    return shares

@@ -1,0 +1,53 @@
+"""Interacting particles: Euler-Maruyama on the stochastic differential equation with the empirical V.
+
+A check of the density solver that shares its equations but none of its discretization. Weak error of first order in the
+time step, statistical error of order N^-1/2.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from steode.solvers.entrywise import StepMap
+from steode.solvers.equations import Problem
+
+
+def evolve_particles(
+    problem: Problem,
+    teacher: Float[Array, " P"],
+    start: Float[Array, " P"],
+    record_steps: Int[Array, " T"],
+    dt: float,
+    key: jax.Array,
+) -> dict[str, Float[Array, "T ..."]]:
+    """Named observables after each number of steps in `record_steps` for one population of P particles."""
+    rho = jnp.mean(teacher**2)
+
+    def overlaps(w):
+        image = problem.weight_map(w)
+        m = jnp.mean(problem.equations.teacher_overlap(problem.alpha_1, teacher, image))
+        q = jnp.mean(problem.equations.self_overlap(problem.alpha_2, image**2))
+        return image, m, q, problem.equations.residual_variance(m, q, rho, problem.sigma)
+
+    def step(index, w):
+        image, _, _, variance = overlaps(w)
+        noise = jax.random.normal(jax.random.fold_in(key, index), w.shape, w.dtype)
+        change = problem.drift(teacher, image) * dt + jnp.sqrt(problem.diffusion(variance) * dt) * noise
+        if problem.bound is not None:
+            change = jnp.where(jnp.abs(w) < problem.bound, change, 0.0)
+        return w + change
+
+    def observables(w):
+        image, m, q, variance = overlaps(w)
+        values = problem.observables(m, q, variance) | {"mean_w": jnp.mean(w), "std_w": jnp.std(w)}
+        if isinstance(problem.weight_map, StepMap):
+            levels = problem.weight_map.levels
+            values["level_fraction"] = jnp.mean((image[:, None] == levels[None, :]) * 1.0, axis=0)
+        return values
+
+    def to_next_record(w, span):
+        w = jax.lax.fori_loop(span[0], span[1], step, w)
+        return w, observables(w)
+
+    spans = jnp.stack([jnp.concatenate([jnp.zeros_like(record_steps[:1]), record_steps[:-1]]), record_steps], axis=1)
+    return jax.lax.scan(to_next_record, start, spans)[1]

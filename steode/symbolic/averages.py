@@ -1,0 +1,171 @@
+"""Gaussian and stationary averages of an entrywise map, as named functions with explicit forms.
+
+Unrolled over levels these averages are long; named, they print in one line, compile to one vectorized function each
+(see `steode.bridge`), and still give their closed form in erf and exp on request through `explicit`.
+"""
+
+import functools
+
+import sympy
+
+from steode.quantizers import Elementwise, EntrywiseMap, Identity, StepFunction
+from steode.symbolic import symbols as sym
+
+
+class _Average(sympy.Function):
+    """An average of a function of Q(w); the first argument is the symbol of the map."""
+
+    template = ""
+
+    def _latex(self, printer, exp=None):
+        text = self.template.format(*(printer.doprint(argument) for argument in self.args))
+        return rf"\left({text}\right)^{{{exp}}}" if exp is not None else text
+
+
+class GaussianMean(_Average):
+    """GaussianMean(Q, M, S) = E[Q(w)], w ~ N(M, S)."""
+
+    nargs = 3
+    template = r"\mathrm{{E}}_{{{1},{2}}}\left[{0}\right]"
+
+
+class GaussianSquare(_Average):
+    """GaussianSquare(Q, M, S) = E[Q(w)^2], w ~ N(M, S)."""
+
+    nargs = 3
+    template = r"\mathrm{{E}}_{{{1},{2}}}\left[{0}^2\right]"
+
+
+class GaussianSlope(_Average):
+    """GaussianSlope(Q, M, S) = E[Q'(w)], w ~ N(M, S); by Stein's lemma Cov(w, Q(w)) = S E[Q'(w)]."""
+
+    nargs = 3
+    template = r"\mathrm{{E}}_{{{1},{2}}}\left[{0}'\right]"
+
+
+class StationarySquare(_Average):
+    """StationarySquare(Q, a, theta) = E[Q(w)^2] under the stationary density exp(-2 U(w)/theta), U' = Q - a."""
+
+    nargs = 3
+    template = r"\left\langle {0}^2 \right\rangle_{{{1},{2}}}"
+
+
+@functools.lru_cache(maxsize=1)
+def gaussian_tail() -> sympy.Expr:
+    """P(w > T) for w ~ N(M, S), by integration; free symbols w (the threshold), M and S."""
+    u, t = sympy.symbols("u t", real=True)
+    tail = sympy.integrate(sym.normal_density(u), (u, t, sympy.oo))
+    return tail.subs(t, _standardized())
+
+
+@functools.lru_cache(maxsize=1)
+def gaussian_point_mass() -> sympy.Expr:
+    """E[delta(w - T)] for w ~ N(M, S), by integration; free symbols w (the threshold), M and S."""
+    u, t = sympy.symbols("u t", real=True)
+    line = (u, -sympy.oo, sympy.oo)
+    point_mass = sympy.integrate(sympy.DiracDelta(u - t) * sym.normal_density(u), line) / sympy.sqrt(sym.S)
+    return point_mass.subs(t, _standardized())
+
+
+def _standardized() -> sympy.Expr:
+    return (sym.w - sym.M) / sympy.sqrt(sym.S)
+
+
+def exact_steps(quantizer: StepFunction, scale: sympy.Expr) -> tuple[list[sympy.Expr], list[sympy.Expr]]:
+    """Levels and thresholds as exact multiples of the scale symbol (or numbers where the map has no range)."""
+    unit = scale if quantizer.has_range else sympy.S.One
+
+    def scaled(values):
+        return [unit * sympy.Rational(value.numerator, value.denominator) for value in values]
+
+    return scaled(quantizer.unit_levels), scaled(quantizer.unit_thresholds)
+
+
+def explicit(expression: sympy.Expr, maps: dict[sympy.Symbol, tuple[EntrywiseMap, sympy.Expr]]) -> sympy.Expr:
+    """Replace every named average by its closed form (or, for a smooth map, by an integral).
+
+    Parameters
+    ----------
+    maps : symbol of a map -> (the map, its scale symbol).
+    """
+
+    def replacement(average):
+        symbol, *arguments = average.args
+        return _closed_form(type(average), *maps[symbol], *arguments)
+
+    averages = expression.atoms(_Average)
+    return expression.xreplace({average: replacement(average) for average in averages})
+
+
+def _closed_form(kind: type, entrywise_map: EntrywiseMap, scale: sympy.Expr, first, second) -> sympy.Expr:
+    if isinstance(entrywise_map, StepFunction):
+        levels, thresholds = exact_steps(entrywise_map, scale)
+        if kind is StationarySquare:
+            return _stationary_square(levels, thresholds, first, second)
+        return _gaussian_step_average(kind, levels, thresholds, first, second)
+    function = sym.w if isinstance(entrywise_map, Identity) else _expression(entrywise_map)
+    if kind is StationarySquare:
+        return _stationary_integral(function, first, second)
+    integrand = {GaussianMean: function, GaussianSquare: function**2, GaussianSlope: sympy.diff(function, sym.w)}[kind]
+    return _gaussian_integral(integrand, first, second)
+
+
+def _expression(entrywise_map: Elementwise) -> sympy.Expr:
+    return entrywise_map.expression.subs(entrywise_map.variable, sym.w)
+
+
+def _gaussian_step_average(kind, levels, thresholds, mean, variance):
+    # Q = L_0 + sum of jumps times indicators w > T_j, so every average is linear in tails or point masses
+    power = 2 if kind is GaussianSquare else 1
+    template = gaussian_point_mass() if kind is GaussianSlope else gaussian_tail()
+    total = sympy.S.Zero if kind is GaussianSlope else levels[0] ** power
+    for low, high, threshold in zip(levels[:-1], levels[1:], thresholds, strict=True):
+        factor = template.subs({sym.w: threshold, sym.M: mean, sym.S: variance}, simultaneous=True)
+        total += (high**power - low**power) * factor
+    return total
+
+
+def _gaussian_integral(integrand, mean, variance):
+    u = sympy.Symbol("u", real=True)
+    integrand = integrand.subs(sym.w, mean + sympy.sqrt(variance) * u)
+    if integrand.is_polynomial(u):
+        return sympy.integrate(sympy.expand(integrand) * sym.normal_density(u), (u, -sympy.oo, sympy.oo))
+    return sympy.Integral(integrand * sym.normal_density(u), (u, -sympy.oo, sympy.oo))
+
+
+def _stationary_square(levels, thresholds, a, theta):
+    masses = stationary_masses(levels, thresholds, a, theta)
+    return sum(mass * level**2 for mass, level in zip(masses, levels, strict=True)) / sum(masses)
+
+
+def stationary_masses(levels, thresholds, a, theta) -> list[sympy.Expr]:
+    """Unnormalized cell masses of exp(-2 U/theta), U' = L_j - a in cell j, the density being 1 at the first threshold.
+
+    For levels[0] < a < levels[-1]; inside a cell whose level equals a the density is flat.
+    """
+    rates = [-2 * (level - a) / theta for level in levels]
+    masses, height = [1 / rates[0]], sympy.S.One
+    for rate, low, high in zip(rates[1:-1], thresholds[:-1], thresholds[1:], strict=True):
+        growth = sympy.exp(rate * (high - low))
+        masses.append(sympy.Piecewise((height * (high - low), sympy.Eq(rate, 0)), (height * (growth - 1) / rate, True)))
+        height *= growth
+    return [*masses, -height / rates[-1]]
+
+
+def _stationary_integral(function, a, theta):
+    v = sympy.Symbol("v", real=True)
+    potential = sympy.Integral(function.subs(sym.w, v) - a, (v, 0, sym.w))
+    weight = sympy.exp(-2 * potential / theta)
+    line = (sym.w, -sympy.oo, sympy.oo)
+    return sympy.Integral(function**2 * weight, line) / sympy.Integral(weight, line)
+
+
+def level_sum(average: sympy.Expr, count: int) -> sympy.Expr:
+    """The explicit form of a Gaussian average of a step function with many levels, as a sum over its n = `count` levels."""
+    kind, (_, mean, variance) = type(average), average.args
+    j, levels = sym.j, sym.L
+    power = 2 if kind is GaussianSquare else 1
+    template = gaussian_point_mass() if kind is GaussianSlope else gaussian_tail()
+    factor = template.subs({sym.w: sym.T[j], sym.M: mean, sym.S: variance}, simultaneous=True)
+    start = sympy.S.Zero if kind is GaussianSlope else levels[0] ** power
+    return start + sympy.Sum((levels[j] ** power - levels[j - 1] ** power) * factor, (j, 1, count - 1))

@@ -1,0 +1,100 @@
+"""A derivation: ordered steps, each an equation with the reason it holds. Rendered, never typed again."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import sympy
+
+from steode.errors import SpecificationError
+
+OURS = "derived here"
+"""Reference of steps that are our own derivation rather than quoted."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One step.
+
+    Attributes
+    ----------
+    title : short name, unique in its derivation.
+    equation : the SymPy relations (or expressions) this step establishes.
+    reason : one sentence saying why they hold.
+    reference : where the statement or method comes from.
+    """
+
+    title: str
+    equation: tuple[sympy.Basic, ...]
+    reason: str
+    reference: str = OURS
+
+    def latex(self) -> str:
+        """The equations as one LaTeX display body, one line each."""
+        return _aligned([_latex(equation) for equation in self.equation])
+
+    def markdown(self, number: int | None = None) -> str:
+        """Title, reason, equations and reference as Markdown."""
+        heading = f"### {number}. {self.title}" if number is not None else f"### {self.title}"
+        return f"{heading}\n\n{self.reason}\n\n$$\n{self.latex()}\n$$\n\n*{self.reference}*\n"
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown()
+
+
+@dataclasses.dataclass(frozen=True)
+class Derivation:
+    """Steps in the order of the argument; iterate, index by number, or ask for one by title."""
+
+    steps: tuple[Step, ...]
+
+    def __iter__(self) -> Iterator[Step]:
+        return iter(self.steps)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __getitem__(self, number: int) -> Step:
+        return self.steps[number]
+
+    def step(self, title: str) -> Step:
+        """The step with this title (upper and lower case are alike). Raises `SpecificationError` if there is none."""
+        for step in self.steps:
+            if step.title.lower() == title.lower():
+                return step
+        raise SpecificationError("title", "one of " + ", ".join(step.title for step in self.steps), title, "")
+
+    def markdown(self) -> str:
+        """The whole derivation as Markdown with display mathematics."""
+        return "\n".join(step.markdown(number) for number, step in enumerate(self.steps, start=1))
+
+    def latex(self) -> str:
+        """The whole derivation as the body of a LaTeX article."""
+        parts = []
+        for step in self.steps:
+            parts.append(f"\\subsection*{{{step.title}}}\n{_tex_text(step.reason)}\n\\[\n{step.latex()}\n\\]")
+            parts.append(f"\\emph{{{_tex_text(step.reference)}}}\n")
+        return "\n".join(parts)
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown()
+
+    def __repr__(self) -> str:
+        lines = [f"{number:2d}. {step.title}" for number, step in enumerate(self.steps, start=1)]
+        return "Derivation\n" + "\n".join(lines)
+
+
+def _latex(equation: sympy.Basic) -> str:
+    # fractions and roots as on paper; `mul_symbol` a thin space keeps adjacent letters apart
+    return sympy.latex(equation, mul_symbol=" ", fold_short_frac=False)
+
+
+def _aligned(lines: list[str]) -> str:
+    if len(lines) == 1:
+        return lines[0]
+    return "\\begin{gathered}\n" + " \\\\[4pt]\n".join(lines) + "\n\\end{gathered}"
+
+
+def _tex_text(text: str) -> str:
+    for plain, escaped in (("\\", r"\textbackslash{}"), ("_", r"\_"), ("^", r"\^{}"), ("&", r"\&"), ("%", r"\%"), ("#", r"\#")):
+        text = text.replace(plain, escaped)
+    return text

@@ -1,0 +1,99 @@
+"""The deterministic limit of one system, in SymPy: what `derive` returns and what the bridge compiles."""
+
+import dataclasses
+
+import sympy
+
+from steode.errors import UnsupportedError
+from steode.quantizers import EntrywiseMap
+from steode.symbolic import averages
+from steode.symbolic.derivation import Derivation, Step
+
+
+@dataclasses.dataclass(frozen=True)
+class MomentEquations:
+    """A closed system of ordinary differential equations for moments of the weights.
+
+    Attributes
+    ----------
+    states : symbols of the moments, in order.
+    rates : their time derivatives, one expression each.
+    exact : True if the system is closed without approximation.
+    """
+
+    states: tuple[sympy.Symbol, ...]
+    rates: tuple[sympy.Expr, ...]
+    exact: bool
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Limit:
+    """Equations of the limit in named symbols (`steode.symbolic.symbols`) and the derivation that produced them.
+
+    Attributes
+    ----------
+    model : the specification.
+    derivation : ordered steps with reasons.
+    drift, diffusion : coefficients of dw = drift dtau + sqrt(diffusion) dB, in w, Q = Q(w), s, w*, V, alpha_1, alpha_2.
+    order_parameters : symbol -> its integrand over (w*, w).
+    residual_variance : V as an expression in the order parameters.
+    observables : name -> expression in the order parameters and V.
+    input_moments : alpha_1 and alpha_2 as named Gaussian averages of the input map.
+    gaussian_closure : rates of (M, S) for one teacher value; None where the surrogate rules it out.
+    exact_moments : the closed moment equations where the maps are affine, else None.
+    stationary_log_slope : d log p/dw of the stationary density where the surrogate is 1, in a = alpha_1 w*/alpha_2 and Q.
+    plateau_time : time for a weight at w, level L_j, to reach the threshold T_j; None unless weights are quantized.
+    parameters : value of every hyperparameter symbol of this model.
+    maps : symbol of each entrywise map -> (the map, its scale symbol).
+    """
+
+    model: object
+    derivation: Derivation
+    drift: sympy.Expr
+    diffusion: sympy.Expr
+    order_parameters: dict[sympy.Symbol, sympy.Expr]
+    residual_variance: sympy.Expr
+    observables: dict[str, sympy.Expr]
+    input_moments: dict[sympy.Symbol, sympy.Expr]
+    gaussian_closure: MomentEquations | None
+    exact_moments: MomentEquations | None
+    stationary_log_slope: sympy.Expr
+    plateau_time: sympy.Expr | None
+    parameters: dict[sympy.Symbol, float]
+    maps: dict[sympy.Symbol, tuple[EntrywiseMap, sympy.Expr]]
+
+    def step(self, title: str) -> Step:
+        """One step of the derivation by its title. Raises `SpecificationError` if there is none."""
+        return self.derivation.step(title)
+
+    def explicit(self, expression: sympy.Expr) -> sympy.Expr:
+        """An expression of this limit with input moments and named averages replaced by their closed forms."""
+        return averages.explicit(expression.subs(self.input_moments), self.maps)
+
+    def numeric(self, expression: sympy.Expr) -> sympy.Expr:
+        """`explicit`, with this model's numbers substituted for its hyperparameters."""
+        return self.explicit(expression).subs(self.parameters).evalf()
+
+    def markdown(self) -> str:
+        """The derivation as Markdown with display mathematics."""
+        return self.derivation.markdown()
+
+    def latex(self) -> str:
+        """The derivation as the body of a LaTeX article."""
+        return self.derivation.latex()
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown()
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self.step('density equation').latex()}$"
+
+    def __repr__(self) -> str:
+        return f"Limit of {self.model}\n{self.derivation!r}"
+
+    def require(self, part: str, remedy: str) -> MomentEquations:
+        """The named system of moment equations. Raises `UnsupportedError` with the remedy where there is none."""
+        equations = getattr(self, part)
+        if equations is None:
+            raise UnsupportedError(remedy)
+        return equations

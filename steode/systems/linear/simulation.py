@@ -1,0 +1,184 @@
+"""The linear teacher-student system at finite dimension: one sample, one SGD step, what is measured.
+
+Nothing here comes from the limit. The error is measured from the weights: with E[Q(x)] = 0 the input average of
+(yhat - w*.x/sqrt(d))^2 is the mean over coordinates of E_x[(Q_i Q(x) - w*_i x)^2], Q_i = Q(w_i), and the input moments
+in it are integrated numerically from the input quantizer itself.
+"""
+
+import functools
+from collections.abc import Callable
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+import scipy.integrate
+from jax import lax
+from jaxtyping import Array, Float
+
+from steode.errors import ConvergenceError
+from steode.quantizers import EntrywiseMap, Identity, StepFunction
+from steode.systems.linear.spec import ClippedSurrogate, LinearModel
+
+REACH = 12.0
+"""Inputs beyond it are left out of the input moments: their probability is below 1e-32."""
+SELECTED_LEVELS = 128
+"""Up to this many levels a chain of selects is faster than a binary search (measured, one CPU core)."""
+
+
+class StepMap(eqx.Module):
+    """Q(w) = levels[j] for thresholds[j-1] <= w < thresholds[j]; the numbers may change without recompiling."""
+
+    levels: Float[Array, " n"]
+    thresholds: Float[Array, " n-1"]
+
+    def __call__(self, w):
+        if self.levels.size > SELECTED_LEVELS:
+            return self.levels[self._cell(w)]
+        image = jnp.full_like(w, 1) * self.levels[0]
+        for j in range(self.thresholds.size):
+            image = jnp.where(w >= self.thresholds[j], self.levels[j + 1], image)
+        return image
+
+    def fractions(self, w: Float[Array, " d"]) -> Float[Array, " n"]:
+        """Fraction of the entries of w at each level."""
+        counts = jnp.bincount(self._cell(w), length=self.levels.size)
+        return counts / jnp.asarray(w.size, w.dtype)
+
+    def _cell(self, w):
+        return jnp.searchsorted(self.thresholds, w, side="right")
+
+
+class SmoothMap(eqx.Module):
+    """Q(w) = function(w), or w itself without a function."""
+
+    function: Callable | None = eqx.field(static=True, default=None)
+
+    def __call__(self, w):
+        return w if self.function is None else self.function(w)
+
+
+class LinearSystem(eqx.Module):
+    """One LinearModel in dimension `dim`, as `steode.simulate.engine` runs it. Numbers are arrays: nothing recompiles."""
+
+    learning_rate: Float[Array, ""]
+    noise: Float[Array, ""]
+    bound: Float[Array, ""] | None  # half-width of the band where the surrogate derivative is 1; None: everywhere
+    weight_map: StepMap | SmoothMap
+    input_map: StepMap | SmoothMap
+    shrinkage: Float[Array, ""]  # E[x Q(x)]/E[Q(x)^2]
+    input_power: Float[Array, ""]  # E[Q(x)^2]
+    input_residual: Float[Array, ""]  # E[(x - shrinkage Q(x))^2]
+    dim: int = eqx.field(static=True)
+
+    @property
+    def normals(self) -> int:
+        """Standard normal numbers in one sample: the input and the label noise."""
+        return self.dim + 1
+
+    def sample(self, teacher: Float[Array, " d"], normals: Float[Array, "B normals"]) -> tuple[Array, Array]:
+        """Quantized inputs (B, d) and labels (B,) of B samples."""
+        inputs, xi = normals[:, :-1], normals[:, -1]
+        return self.input_map(inputs), self._labels(teacher, inputs) + self.noise * xi
+
+    def step(self, teacher, weights: Float[Array, " d"], sample) -> tuple[Array, Array]:
+        """The weights after one step, and the residual yhat - y."""
+        inputs, label = sample
+        root = np.sqrt(self.dim).astype(weights.dtype)
+        residual = _dot(self.weight_map(weights), inputs) / root - label
+        change = (self.learning_rate / root * residual) * inputs
+        if self.bound is not None:
+            change = jnp.where(jnp.abs(weights) < self.bound, change, 0)
+        return weights - change, residual
+
+    def observe(self, teacher, weights) -> dict[str, Array]:
+        """Observables by name; see `steode.trajectory.OBSERVABLES`."""
+        image = self.weight_map(weights)
+        # E_x[(Q_i Q(x) - w*_i x)^2] as a sum of squares: rounding cannot make it negative
+        error = self.input_power * (image - self.shrinkage * teacher) ** 2 + self.input_residual * teacher**2
+        eps_g = jnp.mean(error) / 2
+        mean_w = jnp.mean(weights)
+        measured = {
+            "eps_g": eps_g,
+            "V": 2 * eps_g + self.noise**2,
+            "m": self.shrinkage * self.input_power * jnp.mean(teacher * image),
+            "q": self.input_power * jnp.mean(image**2),
+            "mean_w": mean_w,
+            "std_w": jnp.sqrt(jnp.mean((weights - mean_w) ** 2)),
+        }
+        if isinstance(self.weight_map, StepMap):
+            measured["level_fraction"] = self.weight_map.fractions(weights)
+        return measured
+
+    def held_out(self, teacher, weights, normals: Float[Array, "B normals"]) -> dict[str, Array]:
+        """Values on B fresh inputs, (B,) each, whose averages are observables: half the squared noiseless residual."""
+        inputs = normals[:, :-1]
+        root = np.sqrt(self.dim).astype(weights.dtype)
+        prediction = jnp.sum(self.input_map(inputs) * self.weight_map(weights)[None, :], axis=1) / root
+        return {"eps_g_test": (prediction - self._labels(teacher, inputs)) ** 2 / 2}
+
+    def _labels(self, teacher, inputs):
+        return jnp.sum(inputs * teacher[None, :], axis=1) / np.sqrt(self.dim).astype(inputs.dtype)
+
+
+def linear_system(model: LinearModel, dim: int, dtype, compile_map: Callable[[EntrywiseMap], Callable]) -> LinearSystem:
+    """Put a model's numbers into arrays of `dtype`.
+
+    `compile_map` turns an `Elementwise` map into a JAX function; it is passed in, so that this module needs no SymPy.
+    """
+    shrinkage, power, residual = input_moments(model.input_quantizer)
+    bound = model.surrogate.bound if isinstance(model.surrogate, ClippedSurrogate) else None
+    return LinearSystem(
+        learning_rate=jnp.asarray(model.learning_rate, dtype),
+        noise=jnp.asarray(model.noise, dtype),
+        bound=None if bound is None else jnp.asarray(bound, dtype),
+        weight_map=_device_map(model.weight_quantizer, dtype, compile_map),
+        input_map=_device_map(model.input_quantizer, dtype, compile_map),
+        shrinkage=jnp.asarray(shrinkage, dtype),
+        input_power=jnp.asarray(power, dtype),
+        input_residual=jnp.asarray(residual, dtype),
+        dim=dim,
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def input_moments(quantizer: EntrywiseMap) -> tuple[float, float, float]:
+    """c = E[x Q]/E[Q^2], E[Q^2] and E[(x - c Q)^2] for x ~ N(0, 1), Q = Q(x), by quadrature of the map itself.
+
+    Gauss-Legendre panels between the thresholds of a step function, adaptive Gauss-Kronrod rules for other maps; both
+    accurate to 1e-11. Raises `ConvergenceError` if the adaptive rule does not get there.
+    """
+    overlap, power = _gaussian_averages(quantizer, lambda x, image: (x * image, image**2))
+    shrinkage = float(overlap / power)
+    (residual,) = _gaussian_averages(quantizer, lambda x, image: ((x - shrinkage * image) ** 2,))
+    return shrinkage, float(power), float(residual)
+
+
+def _gaussian_averages(quantizer: EntrywiseMap, functions: Callable) -> np.ndarray:
+    def integrand(x):
+        weight = np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
+        return np.stack([value * weight for value in functions(x, quantizer(x))], axis=-1)
+
+    if isinstance(quantizer, StepFunction | Identity):
+        thresholds = quantizer.thresholds if isinstance(quantizer, StepFunction) else np.empty(0)
+        edges = np.unique(np.concatenate([np.linspace(-REACH, REACH, 49), thresholds[np.abs(thresholds) < REACH]]))
+        nodes, weights = np.polynomial.legendre.leggauss(16)
+        halves = np.diff(edges)[:, None] / 2
+        points = edges[:-1, None] + halves * (1 + nodes[None, :])
+        return np.einsum("pn,pnf->f", halves * weights[None, :], integrand(points))
+    result = scipy.integrate.cubature(
+        lambda points: integrand(points[:, 0]), [-REACH], [REACH], rule="gk21", rtol=1e-12, atol=1e-12
+    )
+    if result.status != "converged":
+        raise ConvergenceError(f"the input moments of {quantizer} did not converge: estimated error {result.error.max():.1e}")
+    return result.estimate
+
+
+def _device_map(quantizer: EntrywiseMap, dtype, compile_map) -> StepMap | SmoothMap:
+    if isinstance(quantizer, StepFunction):
+        return StepMap(jnp.asarray(quantizer.levels, dtype), jnp.asarray(quantizer.thresholds, dtype))
+    return SmoothMap(None if isinstance(quantizer, Identity) else compile_map(quantizer))
+
+
+def _dot(a, b):
+    # accelerators shorten float32 products in matrix units by default
+    return jnp.dot(a, b, precision=lax.Precision.HIGHEST)
