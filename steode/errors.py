@@ -7,6 +7,8 @@ import contextlib
 import math
 import numbers
 
+import numpy as np
+
 
 class SteodeError(Exception):
     """Base class of every error raised on purpose by steode."""
@@ -76,3 +78,21 @@ def check_integer(argument: str, value: object, minimum: int, maximum: int | Non
     if not whole or value < minimum or (maximum is not None and value > maximum):
         raise SpecificationError(argument, bounds, value, remedy or f"Give {bounds}.")
     return int(value)
+
+
+def check_array(argument: str, values: object) -> np.ndarray:
+    """A flat float64 copy of `values`, checked to be non-empty and finite."""
+    try:
+        # NumPy would turn "1", True and 1j into 1.0
+        numeric = np.asarray(values).dtype.kind not in "bcmMSTU"
+        array = np.array(values, dtype=float).ravel() if numeric else None
+    except (TypeError, ValueError, OverflowError):
+        array = None
+    if array is None:
+        raise SpecificationError(argument, "an array of numbers", values, "Give finite real numbers only.")
+    if array.size == 0:
+        raise SpecificationError(argument, "at least one number", values, "The array is empty.")
+    if not np.all(np.isfinite(array)):
+        bad = int(np.flatnonzero(~np.isfinite(array))[0])
+        raise SpecificationError(argument, "finite numbers", f"{array[bad]} at index {bad}", "Remove or replace it.")
+    return array

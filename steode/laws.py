@@ -1,9 +1,7 @@
 """Probability laws of teacher weights w* and initial weights w_0.
 
 Every law can serve as either. A law offers its first two moments, samples (NumPy, for the finite-dimensional runs) and
-a quadrature between kinks (for the limit): stationary quantities are piecewise smooth in w* with a kink at every
-quantization level, where Gauss-Hermite converges slowly, so the law is cut at the kinks and at quantiles, and each panel
-is replaced by the two-point Gauss rule of the law on it.
+a quadrature between kinks (for the limit; see `steode.quadrature`).
 """
 
 import abc
@@ -14,10 +12,8 @@ import zipfile
 import numpy as np
 import scipy.stats
 
-from steode.errors import SpecificationError, check_finite, check_integer, check_nonnegative, check_positive
-
-TAIL = 1e-16
-"""Probability cut from each tail of a continuous law by the quadrature."""
+from steode.errors import SpecificationError, check_array, check_finite, check_integer, check_positive
+from steode.quadrature import rule_of_density, rule_of_sample
 
 
 class Law(abc.ABC):
@@ -131,11 +127,11 @@ class Discrete(_AtomicLaw):
     probabilities: tuple[float, ...] | None = None
 
     def __post_init__(self):
-        values = tuple(_finite_array("Discrete.values", self.values).tolist())
+        values = tuple(check_array("Discrete.values", self.values).tolist())
         object.__setattr__(self, "values", values)
         if self.probabilities is None:
             return
-        probabilities = tuple(_finite_array("Discrete.probabilities", self.probabilities).tolist())
+        probabilities = tuple(check_array("Discrete.probabilities", self.probabilities).tolist())
         object.__setattr__(self, "probabilities", probabilities)
         if len(probabilities) != len(values):
             expected, remedy = f"{len(values)} probabilities", "Give one probability for each value."
@@ -180,45 +176,7 @@ class _ContinuousLaw(Law):
 
     def quadrature(self, kinks, nodes):
         check_integer("nodes", nodes, 2)
-        quantiles = self.distribution.ppf(np.linspace(0, 1, nodes // 2 + 1)[1:-1])
-        low, high = self.distribution.ppf(TAIL), self.distribution.isf(TAIL)
-        inner = _panel_edges(np.concatenate([self.kinks, quantiles]), kinks, nodes)
-        edges = np.concatenate([[low], inner[(inner > low) & (inner < high)], [high]])
-        unit_points, unit_weights = np.polynomial.legendre.leggauss(64)
-        centers, halves = (edges[1:] + edges[:-1]) / 2, np.diff(edges) / 2
-        points = centers[:, None] + halves[:, None] * unit_points
-        weights = halves[:, None] * unit_weights * self.distribution.pdf(points)
-        return _gauss_rules(list(zip(points, weights / weights.sum(), strict=True)))
-
-
-def _panel_edges(own: np.ndarray, kinks: np.ndarray, nodes: int) -> np.ndarray:
-    """Sorted edges of the panels: the law's own, and the kinks unless they are so many that each is weak."""
-    kinks = np.asarray(kinks, dtype=float)
-    return np.unique(np.concatenate([own, kinks]) if kinks.size <= nodes // 2 else own)
-
-
-def _gauss_rules(panels: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    """Replace the measure on each panel, given as points and weights, by its two-point Gauss rule.
-
-    The rule keeps mass, mean, variance and third moment, so that piecewise cubics are integrated exactly.
-    """
-    nodes, masses = [], []
-    for points, weights in panels:
-        mass = weights.sum()
-        if mass <= TAIL:
-            continue
-        mean = weights @ points / mass
-        std = np.sqrt(weights @ (points - mean) ** 2 / mass)
-        if std <= 1e-12 * max(1.0, abs(mean)):
-            nodes.append([mean])
-            masses.append([mass])
-            continue
-        half_skew = weights @ ((points - mean) / std) ** 3 / mass / 2
-        root = np.sqrt(half_skew**2 + 1)
-        nodes.append([mean + std * (half_skew - root), mean + std * (half_skew + root)])
-        masses.append([mass * (root + half_skew) / (2 * root), mass * (root - half_skew) / (2 * root)])
-    nodes, masses = np.concatenate(nodes), np.concatenate(masses)
-    return nodes, masses / masses.sum()
+        return rule_of_density(self.distribution, self.kinks, kinks, nodes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -299,7 +257,7 @@ class Empirical(Law):
         values = self.values
         if isinstance(values, str | pathlib.Path):
             values = _load_array("Empirical.values", pathlib.Path(values))
-        values = _finite_array("Empirical.values", values)
+        values = check_array("Empirical.values", values)
         values.setflags(write=False)
         object.__setattr__(self, "values", values)
 
@@ -330,28 +288,7 @@ class Empirical(Law):
         distinct, counts = np.unique(self.values, return_counts=True)
         if distinct.size <= nodes:
             return distinct, counts / self.values.size
-        quantiles = np.quantile(self.values, np.linspace(0, 1, nodes // 2 + 1)[1:-1])
-        panel = np.searchsorted(_panel_edges(quantiles, kinks, nodes), self.values, side="right")
-        sample_weight = np.full(self.values.size, 1 / self.values.size)
-        return _gauss_rules([(self.values[panel == i], sample_weight[panel == i]) for i in np.unique(panel)])
-
-
-def _finite_array(argument: str, values: object) -> np.ndarray:
-    """A flat float64 copy of `values`, checked to be non-empty and finite."""
-    try:
-        # NumPy would turn "1", True and 1j into 1.0
-        numeric = np.asarray(values).dtype.kind not in "bcmMSTU"
-        array = np.array(values, dtype=float).ravel() if numeric else None
-    except (TypeError, ValueError, OverflowError):
-        array = None
-    if array is None:
-        raise SpecificationError(argument, "an array of numbers", values, "Give finite real numbers only.")
-    if array.size == 0:
-        raise SpecificationError(argument, "at least one number", values, "The array is empty.")
-    if not np.all(np.isfinite(array)):
-        bad = int(np.flatnonzero(~np.isfinite(array))[0])
-        raise SpecificationError(argument, "finite numbers", f"{array[bad]} at index {bad}", "Remove or replace it.")
-    return array
+        return rule_of_sample(self.values, kinks, nodes)
 
 
 def _load_array(argument: str, path: pathlib.Path) -> np.ndarray:

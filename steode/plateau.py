@@ -256,7 +256,8 @@ def _crossing(times, values, index, level):
 
 
 def _first_below(times, values, after, level):
-    index = np.flatnonzero((times > after) & (values <= level))[0]
+    reached = level + ROUNDING * np.ptp(values)
+    index = np.flatnonzero((times > after) & (values <= reached))[0]
     return float(max(after, _crossing(times, values, index - 1, level)))
 
 

@@ -1,0 +1,10 @@
+"""Figures of trajectories, laws, plateaus, gaps and fixed points; every function takes and returns a matplotlib Axes.
+
+Not imported by `import steode`: write `from steode import plot`.
+"""
+
+from steode.plot.curves import gaps, plateaus, trajectory
+from steode.plot.deviation import decomposition, plateau_against_range
+from steode.plot.law import density
+
+__all__ = ["decomposition", "density", "gaps", "plateau_against_range", "plateaus", "trajectory"]

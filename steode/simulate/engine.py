@@ -178,7 +178,7 @@ def _run_segments(system, fixed, state, bad, keys, segments, rows, test_samples)
     block = jax.eval_shape(system.sample, fixed, jax.ShapeDtypeStruct((rows, system.normals), dtype))
 
     def generate(start):
-        return system.sample(fixed, normals(keys[0], start - start % rows, rows, system.normals, dtype))
+        return normals(keys[0], start - start % rows, rows, system.normals, dtype)
 
     def measure(state, step):
         observed = system.observe(fixed, state)
@@ -188,7 +188,8 @@ def _run_segments(system, fixed, state, bad, keys, segments, rows, test_samples)
 
     def segment(carry, now):
         samples, state, bad = carry
-        samples = lax.cond(now.fresh, lambda: generate(now.start), lambda: samples)
+        numbers = lax.cond(now.fresh, lambda: generate(now.start), lambda: jnp.zeros((rows, system.normals), dtype))
+        samples = lax.cond(now.fresh, lambda: system.sample(fixed, numbers), lambda: samples)
 
         def step(k, carry):
             state, bad = carry
@@ -212,7 +213,8 @@ def _held_out(system, fixed, state, key, step, rows, count):
     rows = min(rows, count)
 
     def add(index, totals):
-        values = system.held_out(fixed, state, normals(key, index * rows, rows, system.normals, dtype))
+        numbers = lax.optimization_barrier(normals(key, index * rows, rows, system.normals, dtype))
+        values = system.held_out(fixed, state, numbers)
         wanted = index * rows + jnp.arange(rows) < count
         return {name: totals[name] + jnp.sum(jnp.where(wanted, value, 0)) for name, value in values.items()}
 
