@@ -95,7 +95,7 @@ def _build(where: str, kind: type, table: object, folder: pathlib.Path):
     known = [field.name for field in dataclasses.fields(kind)]
     for key in table:
         if key not in known:
-            raise SpecificationError(f"{where}.{key}", "one of " + ", ".join(known), key, _suggestion(key, known))
+            raise SpecificationError(f"{where}.{key}", "one of " + ", ".join(known), key, suggestion(key, known))
     arguments = {key: _value(f"{where}.{key}", value, folder) for key, value in table.items()}
     try:
         return kind(**arguments)
@@ -110,7 +110,7 @@ def _value(where: str, value: object, folder: pathlib.Path):
         name = table.pop("type", None)
         if name not in _TYPES:
             known = list(_TYPES)
-            raise SpecificationError(f"{where}.type", "one of " + ", ".join(known), name, _suggestion(str(name), known))
+            raise SpecificationError(f"{where}.type", "one of " + ", ".join(known), name, suggestion(str(name), known))
         if name == "Elementwise" and isinstance(table.get("expression"), str):
             table["expression"] = _expression(f"{where}.expression", table["expression"])
         if name == "Empirical" and isinstance(table.get("values"), str):
@@ -126,7 +126,7 @@ def _expression(where: str, text: str) -> sympy.Expr:
     allowed = [*_FUNCTIONS, "x"]
     for word in re.findall(r"[A-Za-z_]\w*", text):
         if word not in allowed:
-            raise SpecificationError(where, "functions among " + ", ".join(allowed), word, _suggestion(word, allowed))
+            raise SpecificationError(where, "functions among " + ", ".join(allowed), word, suggestion(word, allowed))
     try:
         if not re.fullmatch(r"[\w\s.,+*/()-]+", text):
             raise SyntaxError("unexpected character")
@@ -135,6 +135,7 @@ def _expression(where: str, text: str) -> sympy.Expr:
         raise SpecificationError(where, "an expression in x", text, f"SymPy says: {error}") from None
 
 
-def _suggestion(word: str, known: list[str]) -> str:
+def suggestion(word: str, known: list[str]) -> str:
+    """The remedy for an unknown word: the nearest known one."""
     close = difflib.get_close_matches(word, known, n=1)
     return f"Did you mean {close[0]!r}?" if close else "Check the spelling."

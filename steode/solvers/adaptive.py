@@ -27,7 +27,7 @@ EDGE_MASS = 1e-9
 MOST_UNKNOWNS = 2_000_000
 """Teacher values times nodes beyond which the solver gives up."""
 
-MAX_STEPS = 200_000
+MAX_STEPS = 20_000
 
 
 @dataclasses.dataclass(frozen=True)

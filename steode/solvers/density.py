@@ -73,13 +73,13 @@ class DensityOperator(eqx.Module):
 
     def rates(self, variance: Float[Array, ""]) -> tuple[Float[Array, "K N-1"], Float[Array, "K N-1"]]:
         """Rates of probability per unit mass to the right from the left node, and to the left from the right node."""
-        widths = jnp.diff(self.nodes)
+        widths = jnp.diff(self.nodes)[None, :]
         # at V = 0 the scheme becomes the upwind scheme; the tiny constant only avoids dividing 0 by 0 there
         diffusivity = self.problem.diffusion(variance) / 2 + 1e-300
         peclet = self.speed * widths / diffusivity
         right, left = _bernoulli(-peclet), _bernoulli(peclet)
-        scale = diffusivity / widths
-        return scale * right * (self.mobile / self.volumes)[:-1], scale * left * (self.mobile / self.volumes)[1:]
+        scale, per_mass = diffusivity / widths, (self.mobile / self.volumes)[None, :]
+        return scale * right * per_mass[:, :-1], scale * left * per_mass[:, 1:]
 
     def apply(self, rates, masses: Masses) -> Masses:
         """Time derivative of the masses."""
@@ -135,9 +135,9 @@ class DensityOperator(eqx.Module):
         cell = jnp.searchsorted(self.problem.weight_map.thresholds, middles, side="right")
         widths = jnp.diff(self.nodes)
         # a control volume cut by a threshold belongs to both cells in proportion; a frozen one to the outer cell
-        share = jnp.stack([_left(widths), _right(widths)]) / (2 * self.volumes)
+        share = jnp.stack([_left(widths), _right(widths)]) / (2 * self.volumes)[None, :]
         outer = jnp.stack([self.nodes <= 0, self.nodes > 0]) * 1.0
-        share = jnp.where(self.mobile == 0, outer, share) * marginal
+        share = jnp.where(self.mobile[None, :] == 0, outer, share) * marginal[None, :]
         levels = self.problem.weight_map.levels.size
         return jnp.zeros(levels).at[cell].add(share[0, 1:]).at[cell].add(share[1, :-1])
 

@@ -63,7 +63,7 @@ class StepMap(Map):
         return self.levels[jnp.searchsorted(self.thresholds, w, side="right")]
 
     def _standardized(self, mean, variance):
-        return (self.thresholds - mean[..., None]) / jnp.sqrt(variance)[..., None]
+        return (_last_axis(self.thresholds, mean.ndim) - mean[..., None]) / jnp.sqrt(variance)[..., None]
 
     def _mean_of_step(self, values, mean, variance):
         mean, variance = jnp.broadcast_arrays(jnp.asarray(mean, self.levels.dtype), variance)
@@ -93,7 +93,7 @@ class SmoothMap(Map):
 
     def _average(self, function, mean, variance):
         mean, variance = jnp.broadcast_arrays(jnp.asarray(mean, jnp.result_type(float)), variance)
-        points = mean[..., None] + jnp.sqrt(variance)[..., None] * QUADRATURE_NODES
+        points = mean[..., None] + jnp.sqrt(variance)[..., None] * _last_axis(QUADRATURE_NODES, mean.ndim)
         return function(points) @ jnp.asarray(QUADRATURE_WEIGHTS)
 
     def gaussian_mean(self, mean, variance):
@@ -104,6 +104,11 @@ class SmoothMap(Map):
 
     def gaussian_slope(self, mean, variance):
         return self._average(lambda w: jnp.broadcast_to(self.slope(w), jnp.shape(w)), mean, variance)
+
+
+def _last_axis(values, leading: int):
+    """`values` as the last of `leading` + 1 axes, so that broadcasting is explicit."""
+    return jnp.reshape(values, (1,) * leading + (-1,))
 
 
 def interval_images(entrywise_map: Map, nodes: Float[Array, " N"]) -> Float[Array, " N-1"]:

@@ -51,7 +51,7 @@ class Resolution:
     """How fine a mesh must be where: spacing at each threshold, and the largest spacing anywhere."""
 
     at_threshold: np.ndarray  # (n,), one for each threshold
-    largest: float
+    largest: float  # between thresholds; beyond the last one spacing keeps growing
 
 
 def make_mesh(
@@ -89,15 +89,22 @@ def _refined_segments(breakpoints, thresholds, resolution):
     for left, right in zip(breakpoints[:-1], breakpoints[1:], strict=True):
         position = np.linspace(0, 1, 2001)
         middle = left + (right - left) * (position[1:] + position[:-1]) / 2
-        spacing = np.full(middle.shape, resolution.largest)
-        near = np.flatnonzero(np.isin(thresholds, (left, right)))
-        for index in near:
+        outermost = thresholds.size and (right <= thresholds[0] or left >= thresholds[-1])
+        # beyond the last threshold Q is constant and nothing depends on where the weight is
+        spacing = np.full(middle.shape, np.inf if outermost else resolution.largest)
+        for index in _nearest_thresholds(thresholds, left, right):
             graded = resolution.at_threshold[index] + GROWTH * np.abs(middle - thresholds[index])
             spacing = np.minimum(spacing, graded)
         coordinate = np.concatenate([[0.0], np.cumsum((right - left) / (position.size - 1) / spacing)])
         fine.append((position, coordinate))
         counts.append(coordinate[-1])
     return fine, np.array(counts)
+
+
+def _nearest_thresholds(thresholds, left, right) -> np.ndarray:
+    """Indices of the thresholds next to a segment on either side (the segment may end at a clipping bound instead)."""
+    below, above = np.flatnonzero(thresholds <= left), np.flatnonzero(thresholds >= right)
+    return np.concatenate([below[-1:], above[:1]])
 
 
 def _integer_shares(counts: np.ndarray, intervals: int) -> np.ndarray:

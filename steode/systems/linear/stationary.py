@@ -169,7 +169,7 @@ def _exact_recovery() -> Step:
         "exact recovery",
         (
             sympy.Eq(sym.V, variance),
-            *(sympy.Eq(sym.V, sympy.factor(root)) for root in roots),
+            *(sympy.Eq(sym.V, sympy.factor(root), evaluate=False) for root in roots),
             sympy.Eq(sympy.Symbol(r"\left.\mathrm{d}V'/\mathrm{d}V\right|_{V=0}"), slope),
         ),
         "If w* sits on an interior level and there is no label noise, the cell is flat and its neighbors' tails give this "

@@ -1,0 +1,246 @@
+"""The verb `compare`: simulated runs against the limit, in standard errors.
+
+What is tested, at each recorded time, is that the mean over seeds of an observable equals the limit's. With S seeds the
+gap divided by its standard error follows Student's t with S - 1 degrees of freedom, whose tails are far heavier than
+a Gaussian's when S is small: for 4 seeds |t| > 4 has probability 0.03. So `z` is the number whose Gaussian tail
+probability equals the Student tail probability of the gap: |z| < 4 means the same for 2 seeds and for 200.
+
+Three things that are no deviation from the limit are kept out of z:
+ - the limit's own error estimate and the runs' rounding (`numerical_error`): only the part of the gap beyond it counts;
+ - counting: the mean over S runs of dimension d is a mean over S d weights. Before any weight has crossed its first
+   threshold every seed shows the same value and the spread is zero, though the limit already has a few on their way.
+   One weight changes the mean by about g = (size of the observable)/(S d), and their number is nearly a Poisson variable:
+   a gap x means x/g weights, give or take the square root. So g^2 + g x is added to the squared standard error
+   (`resolution`); where many weights cross at random this is small beside it, and it vanishes with the gap.
+Finite d also has a systematic gap of order 1/d, small beside the standard error unless S is of order d.
+"""
+
+import dataclasses
+
+import numpy as np
+import scipy.special
+import xarray
+
+from steode import configuration
+from steode.errors import SpecificationError
+from steode.solve import solve
+from steode.trajectory import OBSERVABLES, Trajectory
+
+ROUNDING = 16.0
+"""Rounding of a recorded observable, in units of the run's machine epsilon times the observable's size."""
+TIME_TOLERANCE = 1e-9
+TABLE_ROWS = 11
+
+
+@dataclasses.dataclass(frozen=True, repr=False, eq=False)
+class Comparison:
+    """One observable of simulated runs beside its limit; arrays of shape (T,), with a last axis of levels if it has one.
+
+    Attributes
+    ----------
+    observable, start, seeds : what was compared, from which initial condition the limit started, number of runs.
+    times : rescaled times tau.
+    theory, simulation : the limit (its mean over seeds if start is "drawn") and the mean over seeds of the runs.
+    gap : simulation - theory.
+    standard_error : of the gap, from its spread over seeds: of SGD noise and instance together if start is "nominal", of
+        SGD noise alone if it is "drawn".
+    instance_error : standard error of the mean limit over the drawn instances (teacher, initial weights); zero if start is
+        "nominal", which does not tell the two apart.
+    numerical_error : estimated discretization error of the limit plus rounding of the runs.
+    resolution : what counting whole weights adds in quadrature to the standard error.
+    z : normal score of the gap; see the module's text.
+    """
+
+    observable: str
+    start: str
+    seeds: int
+    times: np.ndarray
+    theory: np.ndarray
+    simulation: np.ndarray
+    gap: np.ndarray
+    standard_error: np.ndarray
+    instance_error: np.ndarray
+    numerical_error: np.ndarray
+    resolution: np.ndarray
+    z: np.ndarray
+
+    @property
+    def largest_z(self) -> float:
+        """The largest |z| over all times."""
+        return float(np.abs(self.z).max())
+
+    def __repr__(self) -> str:
+        columns, rows = self._table()
+        widths = [max(len(row[j]) for row in (columns, *rows)) for j in range(len(columns))]
+        lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in (columns, *rows)]
+        return "\n".join([self._title(), *lines])
+
+    def _repr_markdown_(self) -> str:
+        columns, rows = self._table()
+        lines = ["| " + " | ".join(row) + " |" for row in (columns, ["---:"] * len(columns), *rows)]
+        return "\n".join([self._title(), "", *lines])
+
+    def to_xarray(self) -> xarray.Dataset:
+        """The arrays as a labelled dataset."""
+        dims = ("time", "level")[: self.gap.ndim]
+        names = ("theory", "simulation", "gap", "standard_error", "instance_error", "numerical_error", "resolution", "z")
+        data = {name: (dims, getattr(self, name)) for name in names}
+        attrs = {"observable": self.observable, "start": self.start, "seeds": self.seeds}
+        return xarray.Dataset(data, {"time": ("time", self.times, {"long_name": "rescaled time tau = step/d"})}, attrs)
+
+    def _title(self) -> str:
+        source = "the nominal laws" if self.start == "nominal" else "each run's drawn weights"
+        times = f"{self.times.size} times" if self.times.size > 1 else "1 time"
+        return (
+            f"{self.observable}: mean of {self.seeds} runs against the limit from {source}; "
+            f"largest |z| {self.largest_z:.2f} over {times}"
+        )
+
+    def _table(self) -> tuple[list[str], list[list[str]]]:
+        """Header and at most TABLE_ROWS rows; of an observable with levels the level of largest |z| at each time."""
+        shown = np.unique(np.linspace(0, self.times.size - 1, TABLE_ROWS).round().astype(int))
+        columns = ["tau", "limit", "simulation", "gap", "standard error", "z"]
+        names = ["theory", "simulation", "gap", "standard_error", "z"]
+        if self.start == "drawn":
+            columns, names = [*columns, "instance s.e."], [*names, "instance_error"]
+        values = {name: getattr(self, name) for name in names}
+        if self.gap.ndim > 1:
+            level = np.abs(self.z).argmax(axis=1)
+            values = {name: array[np.arange(self.times.size), level] for name, array in values.items()}
+            columns = [*columns, "level"]
+        rows = []
+        for i in shown:
+            row = [f"{self.times[i]:g}"]
+            # adding 0 turns the -0 of a small negative number into 0
+            row += [f"{values[name][i].round(2) + 0.0:.2f}" if name == "z" else f"{values[name][i].round(5) + 0.0:.5f}" for name in names]
+            rows.append([*row, str(level[i])] if self.gap.ndim > 1 else row)
+        return columns, rows
+
+
+def compare(theory: Trajectory, runs: Trajectory, *, start: str = "nominal", observable: str = "eps_g") -> Comparison:
+    """Compare simulated runs with the limit of the same specification, at the runs' record times.
+
+    Parameters
+    ----------
+    theory : result of `solve`. Where the runs were recorded at other times, or `start` is "drawn", the limit is solved
+        again with the same method and tolerance, at exactly the runs' times: nothing is interpolated.
+    runs : result of `simulate`, of at least two seeds.
+    start : "nominal": the limit starts from the model's laws, so the gap holds the fluctuations of the drawn teacher
+        and initial weights as well as those of SGD; "drawn": for each seed it starts from the empirical joint law of that
+        seed's teacher and initial weights, so the gap holds those of SGD alone.
+    observable : a name that both have.
+
+    Raises
+    ------
+    SpecificationError
+        If the two are not a limit and a simulation of one specification, `runs` has fewer than two seeds, or the
+        observable or start does not exist.
+    """
+    _check_pair(theory, runs)
+    if start not in ("nominal", "drawn"):
+        remedy = "nominal: from the model's laws; drawn: from each run's own weights."
+        raise SpecificationError("start", '"nominal" or "drawn"', start, remedy)
+    if observable not in theory.observables or observable not in runs.observables:
+        common = ", ".join(name for name in OBSERVABLES if name in theory.observables and name in runs.observables)
+        raise SpecificationError("observable", f"one of {common}", observable, "Both trajectories must have it.")
+    simulated = runs[observable]
+    seeds = simulated.shape[0]
+    if start == "nominal":
+        limits = [_at_times(theory, runs.times)]
+    else:
+        kept = runs.snapshots
+        instances = zip(kept.teacher, kept.weights[:, 0], strict=True)
+        limits = [_solve_again(theory, runs.times, start=instance) for instance in instances]
+    values = np.stack([limit[observable] for limit in limits])
+    gaps = simulated - values  # (S, T, ...): one limit serves all seeds, or each has its own
+    mean = values.mean(axis=0)
+    size = np.abs(mean).max()
+    spread = gaps.std(axis=0, ddof=1) / np.sqrt(seeds)
+    instance = values.std(axis=0, ddof=1) / np.sqrt(seeds) if start == "drawn" else np.zeros_like(mean)
+    estimated = np.mean([limit.error.get(observable, np.zeros_like(mean)) for limit in limits], axis=0)
+    numerical = estimated + ROUNDING * np.finfo(runs.provenance.settings["dtype"]).eps * size
+    gap = gaps.mean(axis=0)
+    excess = np.sign(gap) * np.maximum(np.abs(gap) - numerical, 0)
+    one_weight = size / (seeds * runs.provenance.settings["dim"])
+    resolution = np.sqrt(one_weight**2 + one_weight * np.abs(excess))
+    with np.errstate(divide="ignore"):
+        # where an observable is zero in the limit and in every run, so is the excess
+        t = np.divide(excess, np.hypot(spread, resolution), out=np.zeros_like(excess), where=excess != 0)
+    return Comparison(
+        observable=observable,
+        start=start,
+        seeds=seeds,
+        times=runs.times,
+        theory=mean,
+        simulation=simulated.mean(axis=0),
+        gap=gap,
+        standard_error=spread,
+        instance_error=instance,
+        numerical_error=numerical,
+        resolution=resolution,
+        z=normal_score(t, seeds - 1),
+    )
+
+
+def normal_score(t: np.ndarray, degrees: int) -> np.ndarray:
+    """The number with the Gaussian tail probability that t has under Student's law with `degrees` degrees of freedom.
+
+    Accurate to 1e-9 relative far beyond where tail probabilities underflow: there the logarithm of the tail comes from
+    its hypergeometric series.
+    """
+    t = np.asarray(t, dtype=float)
+    size = np.abs(t)
+    with np.errstate(divide="ignore"):
+        log_tail = np.atleast_1d(np.log(scipy.special.stdtr(degrees, -size)))
+    far = log_tail < -600
+    log_tail[far] = _log_far_tail(np.atleast_1d(size)[far], degrees)
+    return -np.sign(t) * scipy.special.ndtri_exp(log_tail.reshape(t.shape))
+
+
+def _log_far_tail(t: np.ndarray, degrees: int) -> np.ndarray:
+    """log P(T > t): I_x(n/2, 1/2)/2 at x = n/(n + t^2), by the hypergeometric form DLMF 8.17.8."""
+    half = degrees / 2
+    log_x = -2 * np.log(np.hypot(1, t / np.sqrt(degrees)))
+    series = scipy.special.hyp2f1(half + 0.5, 1, half + 1, np.exp(log_x))
+    return half * log_x + np.log1p(-np.exp(log_x)) / 2 + np.log(series / degrees) - scipy.special.betaln(half, 0.5)
+
+
+def _check_pair(theory: Trajectory, runs: Trajectory) -> None:
+    for name, value, kind, verb in (("theory", theory, "limit", "solve"), ("runs", runs, "simulation", "simulate")):
+        if not isinstance(value, Trajectory) or value.provenance.kind != kind:
+            remedy = "The order is compare(theory, runs)."
+            raise SpecificationError(name, f"a trajectory made by {verb}", value, remedy)
+    if theory.provenance.specification != runs.provenance.specification:
+        ours, theirs = theory.provenance.specification, runs.provenance.specification
+        differing = ", ".join(key for key in ours if ours[key] != theirs.get(key))
+        remedy = "Solve and simulate the same model."
+        raise SpecificationError("runs", "the specification of the limit", f"another {differing}", remedy)
+    if theory.provenance.settings["start"] != "nominal":
+        remedy = 'Use solve without start; compare(..., start="drawn") starts it from each run\'s weights.'
+        raise SpecificationError("theory", "the limit from the nominal laws", "one from drawn weights", remedy)
+    seeds = runs["eps_g"].shape[0]
+    if seeds < 2:
+        remedy = "A standard error needs the spread over runs: simulate(..., seeds=4)."
+        raise SpecificationError("runs", "at least two seeds", seeds, remedy)
+
+
+def _at_times(theory: Trajectory, times: np.ndarray) -> Trajectory:
+    """The limit at exactly these times: picked out where it has them, solved again otherwise."""
+    nearest = np.abs(theory.times[None, :] - times[:, None]).argmin(axis=1)
+    if np.any(np.abs(theory.times[nearest] - times) > TIME_TOLERANCE):
+        return _solve_again(theory, times)
+    return Trajectory(
+        times=times,
+        observables={name: value[nearest] for name, value in theory.observables.items()},
+        error={name: value[nearest] for name, value in theory.error.items()},
+        density=None,
+        snapshots=None,
+        provenance=theory.provenance,
+    )
+
+
+def _solve_again(theory: Trajectory, times: np.ndarray, start=None) -> Trajectory:
+    made = theory.provenance
+    model = configuration.from_dict(made.specification)
+    tolerance = made.settings["tolerance"]
+    return solve(model, float(times[-1]), times=times, method=made.method, tolerance=tolerance, start=start)

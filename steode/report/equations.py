@@ -1,0 +1,22 @@
+"""Derivations as HTML: each equation as MathML, which browsers show without scripts, fonts or a network."""
+
+import html
+
+from latex2mathml.converter import convert
+
+from steode.symbolic.derivation import Derivation, Step
+
+ROW_END = " \\\\[4pt]\n"
+"""What separates the equations of a step in `Step.latex`."""
+
+
+def derivation(steps: Derivation) -> str:
+    """An ordered list of steps, each with its reason, equations and reference."""
+    return "<ol class=derivation>\n" + "\n".join(_step(step) for step in steps) + "\n</ol>"
+
+
+def _step(step: Step) -> str:
+    body = step.latex().removeprefix("\\begin{gathered}\n").removesuffix("\n\\end{gathered}")
+    formulas = "\n".join(f"<div class=math>{convert(line, display='block')}</div>" for line in body.split(ROW_END))
+    title, reason, reference = (html.escape(text) for text in (step.title, step.reason, step.reference))
+    return f"<li><h4>{title}</h4><p>{reason}</p>\n{formulas}\n<p class=source>{reference}</p></li>"

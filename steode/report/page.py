@@ -1,0 +1,116 @@
+"""report.html: one page that holds its figures and equations and needs no network."""
+
+import base64
+import html
+import pathlib
+
+from steode._version import __version__
+from steode.report import equations
+from steode.report.figures import Entry
+from steode.report.folder import ResultsFolder
+from steode.report.results import CaseResult, StudyResult
+from steode.report.summary import ACCEPTED_Z, remarks, rows_at
+
+STYLE = """
+body { font: 16px/1.5 Georgia, serif; color: #1a1a1a; background: #fff; max-width: 54rem; margin: 2rem auto; padding: 0 1rem; }
+h1, h2, h3, h4, table, figcaption, summary, .source, footer { font-family: system-ui, sans-serif; }
+h1 { font-size: 1.7rem; } h2 { font-size: 1.35rem; margin-top: 3rem; border-bottom: 1px solid #ccc; }
+h4 { font-size: 1rem; margin: 1.4rem 0 0; } li p { margin: .2rem 0; }
+table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; margin: 1rem 0; }
+th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #e3e3e3; }
+th:first-child, td:first-child { text-align: left; } caption { text-align: left; padding: .3rem 0; font-weight: 600; }
+figure { margin: 1.5rem 0; } figure img { max-width: 100%; } figcaption { font-size: .85rem; color: #444; }
+.math { overflow-x: auto; overflow-y: hidden; padding: .35rem 0; } .source { font-size: .8rem; color: #5f5f5f; }
+pre { font-size: .8rem; background: #f5f5f5; padding: .7rem; overflow-x: auto; } .bad { color: #b00020; font-weight: 600; }
+summary { cursor: pointer; font-weight: 600; margin: 1rem 0; } footer { color: #5f5f5f; font-size: .8rem; margin-top: 3rem; }
+"""
+
+INTRODUCTION = """
+Each study below starts from a specification. Its limit as the input dimension grows is derived step by step, solved, and
+compared with training runs of finite dimension, which use nothing of the limit. The gap between the two is given in
+standard errors: z is the number with the Gaussian tail probability of the gap, so |z| beyond 4 would be a disagreement.
+"""
+
+
+def write_page(results: list[StudyResult], figures: dict[str, list[Entry]], folder: ResultsFolder, complete: bool) -> pathlib.Path:
+    """Write report.html for the results so far; `figures` holds those of each study by its name, already in `folder`."""
+    state = "" if complete else "<p class=bad>Not finished: what follows is what was computed so far.</p>"
+    studies = "\n".join(_study(result, figures[result.study.name], folder, open_derivation=result is results[0]) for result in results)
+    return folder.text(
+        "report.html",
+        f"""<!DOCTYPE html>
+<html lang=en><head><meta charset=utf-8><meta name=viewport content="width=device-width, initial-scale=1">
+<title>steode: limit and simulation</title><style>{STYLE}</style></head><body>
+<h1>What the straight-through estimator does: limit and simulation</h1>
+{state}<p>{INTRODUCTION}</p>
+{_overview(results)}
+{studies}
+<footer>steode {__version__}. Numbers: summary.json. Data (netCDF), figures (PNG, SVG) and derivations (Markdown, LaTeX) lie in
+the folder of each study.</footer></body></html>
+""",
+    )
+
+
+def _overview(results: list[StudyResult]) -> str:
+    rows = []
+    for result in results:
+        for case in result.cases:
+            z = case.comparison.largest_z
+            bad = "" if z < ACCEPTED_Z else " class=bad"
+            name = result.study.name + (f", {case.case.label}" if case.case.label else "")
+            settings = result.study.settings
+            rows.append(
+                f"<tr><td>{html.escape(name)}</td><td>{settings.dim}</td><td>{settings.seeds}</td>"
+                f"<td>{case.comparison.theory[-1]:.5f}</td><td>{case.comparison.simulation[-1]:.5f}</td><td{bad}>{z:.2f}</td></tr>"
+            )
+    head = "<tr><th>case<th>dimension<th>seeds<th>final error, limit<th>simulation<th>largest |z|</tr>"
+    return f"<table>{head}{''.join(rows)}</table>"
+
+
+def _study(result: StudyResult, figures: list[Entry], folder: ResultsFolder, open_derivation: bool) -> str:
+    study = result.study
+    shown = "\n".join(_figure(*entry[:2], folder) for entry in figures)
+    cases = "\n".join(_case(result, case) for case in result.cases)
+    first = result.cases[0]
+    steps = equations.derivation(first.limit.derivation)
+    unfold = " open" if open_derivation else ""
+    return f"""<section><h2>{html.escape(study.title)}</h2>
+<p>{html.escape(study.description)}</p>
+{shown}
+{cases}
+<details><summary>Specification</summary><pre>{html.escape(_specification(result))}</pre></details>
+<details{unfold}><summary>Derivation of the limit, {len(first.limit.derivation)} steps</summary>
+{steps}</details></section>"""
+
+
+def _figure(name: str, caption: str, folder: ResultsFolder) -> str:
+    data = base64.b64encode((folder.path / f"{name}.svg").read_bytes()).decode()
+    text = html.escape(caption)
+    return f'<figure><img alt="{text}" src="data:image/svg+xml;base64,{data}"><figcaption>{text}</figcaption></figure>'
+
+
+def _case(result: StudyResult, case: CaseResult) -> str:
+    compared = case.comparison
+    rows = "".join(
+        f"<tr><td>{compared.times[index]:g}</td><td>{compared.theory[index]:.5f}</td><td>{compared.simulation[index]:.5f}</td>"
+        f"<td>{compared.gap[index]:.5f}</td><td>{compared.standard_error[index]:.5f}</td><td>{compared.z[index]:.2f}</td></tr>"
+        for index in rows_at(case, result.study.settings.table_times)
+    )
+    caption = html.escape(case.case.label or "generalization error")
+    head = "<tr><th>rescaled time<th>limit<th>simulation<th>gap<th>standard error<th>z</tr>"
+    found = "".join(f"<li>{html.escape(line)}</li>" for line in (*remarks(case), *case.notes))
+    return f"<table><caption>{caption}</caption>{head}{rows}</table><ul>{found}</ul>"
+
+
+def _specification(result: StudyResult) -> str:
+    lines = []
+    for case in result.cases:
+        if case.case.label:
+            lines.append(f"# {case.case.label}")
+        lines += [f"{name} = {_short(value)}" for name, value in case.theory.provenance.specification.items()]
+    return "\n".join(lines)
+
+
+def _short(value, limit: int = 200) -> str:
+    text = str(value)
+    return text if len(text) <= limit else text[:limit] + " ..."

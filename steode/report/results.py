@@ -1,0 +1,135 @@
+"""Carrying out a study: every case derived, solved, simulated and compared, each result written as soon as it is there."""
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from steode.compare import Comparison, compare
+from steode.derive import derive
+from steode.errors import UnsupportedError
+from steode.fixed_points import FixedPoints, fixed_points
+from steode.plateau import Plateaus, plateau
+from steode.plateau_estimate import PlateauEstimate, plateau_estimate
+from steode.report.folder import ResultsFolder
+from steode.report.study import Case, Study
+from steode.simulate import simulate
+from steode.solve import solve
+from steode.symbolic.limit import Limit
+from steode.trajectory import Trajectory
+
+LATEX = r"""\documentclass{article}
+\usepackage[utf8]{inputenc}
+\usepackage{amsmath,amssymb}
+\allowdisplaybreaks
+\begin{document}
+\section*{%s}
+%s
+\end{document}
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class CaseResult:
+    """All that was found about one model of a study.
+
+    `estimate` and `fixed_points` are None where the model has none; `notes` says why. `seconds` holds wall time by step.
+    """
+
+    case: Case
+    limit: Limit
+    theory: Trajectory
+    runs: Trajectory
+    comparison: Comparison
+    plateaus: Plateaus
+    run_plateaus: Plateaus
+    estimate: PlateauEstimate | None
+    fixed_points: FixedPoints | None
+    notes: tuple[str, ...]
+    seconds: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyResult:
+    """A study and the results of those of its cases that are finished."""
+
+    study: Study
+    cases: tuple[CaseResult, ...]
+
+
+def run_study(study: Study, folder: ResultsFolder, say: Callable[[str], None]) -> Iterator[StudyResult]:
+    """Carry out a study, yielding its result so far after every case.
+
+    Data and derivations are written to `folder` in a subfolder of the study's name, before the next computation begins.
+    `say` is told what is being done. Raises `KeyboardInterrupt` after saving what an interrupted simulation had recorded.
+    """
+    done = []
+    for case in study.cases:
+        done.append(_run_case(study, case, folder, say))
+        yield StudyResult(study, tuple(done))
+
+
+def file_name(stem: str, study: Study, case: Case, suffix: str = "") -> str:
+    """Where a study's file lies in the results folder, for example plateau/limit-range-2.nc."""
+    which = "" if study.parameter is None else f"-{study.parameter.rpartition('.')[2]}-{case.value:g}"
+    return f"{study.name}/{stem}{which}{suffix}"
+
+
+def _run_case(study: Study, case: Case, folder: ResultsFolder, say) -> CaseResult:
+    settings, model, notes, seconds = study.settings, case.model, [], {}
+    where = f"{study.name}" + (f", {case.label}" if case.label else "")
+
+    @contextlib.contextmanager
+    def step(name: str):
+        say(f"{where}: {name}")
+        begin = time.perf_counter()
+        yield
+        seconds[name] = round(time.perf_counter() - begin, 3)
+
+    with step("derive"):
+        limit = derive(model)
+        markdown = f"# {study.title}\n\n{limit.markdown()}"
+        folder.text(file_name("derivation", study, case, ".md"), markdown)
+        folder.text(file_name("derivation", study, case, ".tex"), LATEX % (_tex(study.title), limit.latex()))
+    with step("fixed points"):
+        points = _if_supported(lambda: fixed_points(model), notes)
+        estimate = _if_supported(lambda: plateau_estimate(model), notes)
+    times = record_times(settings.t_end, settings.times, settings.dim)
+    with step("solve"):
+        density_times = settings.density_times if settings.method == "density" else ()
+        theory = solve(
+            model, settings.t_end, times=times, method=settings.method, tolerance=settings.tolerance, density_times=density_times
+        )  # fmt: skip
+        folder.trajectory(file_name("limit", study, case, ".nc"), theory)
+    with step("simulate"):
+        runs = simulate(
+            model, settings.dim, settings.t_end, seeds=settings.seeds, key=settings.key, times=times,
+            snapshot_times=settings.density_times,
+        )  # fmt: skip
+        folder.trajectory(file_name("simulation", study, case, ".nc"), runs)
+        if runs.provenance.settings["interrupted"]:
+            raise KeyboardInterrupt
+    with step("compare"):
+        comparison = compare(theory, runs)
+        found = [plateau(trajectory, tolerance=settings.plateau_tolerance) for trajectory in (theory, runs)]
+    return CaseResult(case, limit, theory, runs, comparison, *found, estimate, points, tuple(notes), seconds)
+
+
+def record_times(t_end: float, count: int, dim: int) -> np.ndarray:
+    """About `count` equally spaced times in [0, t_end] that fall on whole steps, so that limit and runs share them."""
+    steps = np.unique(np.floor(np.linspace(0, t_end, count) * dim + 1e-6))
+    return steps / dim
+
+
+def _if_supported(compute, notes: list[str]):
+    try:
+        return compute()
+    except UnsupportedError as error:
+        notes.append(str(error))
+        return None
+
+
+def _tex(text: str) -> str:
+    return "".join({"%": r"\%", "&": r"\&", "_": r"\_", "#": r"\#"}.get(letter, letter) for letter in text)

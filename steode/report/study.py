@@ -1,0 +1,179 @@
+"""Studies: what one specification file asks to be derived, solved, simulated and compared.
+
+    title = "..."                                  # optional, with a description
+    [model]                                        # see steode.configuration
+    learning_rate = 0.1
+    teacher = {type = "Constant", value = 1.0}
+    [vary]                                         # optional: one case for each value
+    parameter = "weight_quantizer.range"
+    values = [2.0, 3.0, 4.0]
+    [run]                                          # optional: see RunSettings
+    t_end = 100.0
+"""
+
+import copy
+import dataclasses
+import importlib.resources
+import pathlib
+import tomllib
+
+from steode.configuration import load_toml, model_from_table, suggestion
+from steode.errors import SpecificationError, check_integer, check_nonnegative, check_positive
+from steode.systems.linear.spec import LinearModel
+
+BUILT_IN = ("reference", "plateau")
+"""Names of the studies that come with steode and are run when no file is given."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """How a study is run; every field may stand in the [run] table of its file.
+
+    t_end : last rescaled time tau.
+    dim, seeds, key : input dimension, number of runs and random key of the simulation.
+    times : number of equally spaced times at which observables are recorded.
+    method, tolerance : of `solve`.
+    density_times : times at which the law of the weights is drawn (method "density" only).
+    table_times : times listed in tables.
+    plateau_tolerance : of the plateau rule.
+
+    Raises `SpecificationError` for a value out of its domain.
+    """
+
+    t_end: float = 100.0
+    dim: int = 1000
+    seeds: int = 8
+    key: int = 0
+    times: int = 201
+    method: str = "density"
+    tolerance: float = 1e-4
+    density_times: tuple[float, ...] = ()
+    table_times: tuple[float, ...] = ()
+    plateau_tolerance: float = 0.05
+
+    def __post_init__(self):
+        object.__setattr__(self, "t_end", check_positive("run.t_end", self.t_end))
+        check_integer("run.dim", self.dim, 1)
+        check_integer("run.seeds", self.seeds, 2, remedy="Standard errors need at least two seeds.")
+        check_integer("run.key", self.key, 0)
+        check_integer("run.times", self.times, 3)
+        if self.method not in ("density", "gaussian", "moments"):
+            raise SpecificationError("run.method", '"density", "gaussian" or "moments"', self.method, "Try \"density\".")
+        check_positive("run.tolerance", self.tolerance)
+        check_positive("run.plateau_tolerance", self.plateau_tolerance)
+        for name in ("density_times", "table_times"):
+            object.__setattr__(self, name, _times(f"run.{name}", getattr(self, name), self.t_end))
+        if not self.table_times:
+            object.__setattr__(self, "table_times", tuple(self.t_end * share for share in (0.05, 0.1, 0.25, 0.5, 1.0)))
+
+
+def _times(argument: str, values, t_end: float) -> tuple[float, ...]:
+    """Increasing times; those beyond t_end are left out, so that a shorter run of the same file is possible."""
+    if not isinstance(values, list | tuple):
+        raise SpecificationError(argument, "a list of times", values, "For example [1.0, 10.0].")
+    numbers = tuple(check_nonnegative(argument, value) for value in values)
+    if list(numbers) != sorted(set(numbers)):
+        raise SpecificationError(argument, "increasing times", values, "Sort them and remove repetitions.")
+    return tuple(number for number in numbers if number <= t_end)
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One model of a study; `value` is that of the varied parameter, None where nothing varies."""
+
+    label: str
+    value: float | None
+    model: LinearModel
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """A titled list of cases that are run alike. `name` is a word usable as a folder name."""
+
+    name: str
+    title: str
+    description: str
+    parameter: str | None
+    cases: tuple[Case, ...]
+    settings: RunSettings
+
+
+def built_in_studies(changes: dict | None = None) -> list[Study]:
+    """The studies of `steode run` without a file; `changes` as for `read_study`."""
+    folder = importlib.resources.files("steode.report")
+    texts = [(name, folder.joinpath(f"{name}.toml").read_text(encoding="utf-8")) for name in BUILT_IN]
+    return [_study(name, tomllib.loads(text), pathlib.Path(), changes) for name, text in texts]
+
+
+def read_study(path: pathlib.Path, changes: dict | None = None) -> Study:
+    """Read and validate a specification file.
+
+    `changes` maps dotted keys to values that replace the file's, for example {"run.dim": 500,
+    "model.weight_quantizer.range": 3.0}.
+
+    Raises `SpecificationError`, naming the key and the nearest known one, for anything the file should not hold.
+    """
+    return _study(path.stem, load_toml(path), path.parent, changes)
+
+
+def _study(name: str, document: dict, folder: pathlib.Path, changes: dict | None) -> Study:
+    document = copy.deepcopy(document)
+    for key, value in (changes or {}).items():
+        replace(document, key, value)
+    _check_keys("file", document, ["title", "description", "model", "vary", "run"])
+    if "model" not in document:
+        raise SpecificationError("file", "a table [model]", list(document), 'For example teacher = {type = "Constant", ...}.')
+    parameter, values = _vary(document.get("vary"))
+    cases = []
+    for value in values:
+        table = copy.deepcopy(document["model"])
+        if parameter is not None:
+            replace(table, parameter, value)
+        label = "" if parameter is None else f"{parameter} = {value:g}"
+        cases.append(Case(label, value, model_from_table(table, folder)))
+    settings = _table("run", document.get("run", {}))
+    _check_keys("run", settings, [field.name for field in dataclasses.fields(RunSettings)])
+    title, description = (str(document.get(key, "")).strip() for key in ("title", "description"))
+    return Study(name, title or name, description, parameter, tuple(cases), RunSettings(**settings))
+
+
+def _vary(table) -> tuple[str | None, list]:
+    if table is None:
+        return None, [None]
+    _check_keys("vary", _table("vary", table), ["parameter", "values"])
+    parameter, values = table.get("parameter"), table.get("values")
+    if not isinstance(parameter, str) or not parameter:
+        raise SpecificationError("vary.parameter", "a key of [model]", parameter, 'For example "weight_quantizer.range".')
+    if not isinstance(values, list) or not values:
+        raise SpecificationError("vary.values", "a list of numbers", values, "For example [2.0, 3.0, 4.0].")
+    return parameter, [check_number("vary.values", value) for value in values]
+
+
+def check_number(argument: str, value):
+    """`value` itself if it is a number, which stays an integer if it is one."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise SpecificationError(argument, "numbers", value, "Only numbers can be varied.")
+    return value
+
+
+def replace(table: dict, key: str, value) -> None:
+    """Set the entry of nested tables that a dotted key names; tables on the way must exist, save the last two levels."""
+    *path, last = key.split(".")
+    for depth, part in enumerate(path):
+        table = table.setdefault(part, {}) if depth == 0 and part == "run" else table.get(part)
+        if not isinstance(table, dict):
+            where = ".".join(path[: depth + 1])
+            raise SpecificationError(key, f"a table {where} in the specification", table, "Check the spelling of the key.")
+    table[last] = value
+
+
+def _table(where: str, value) -> dict:
+    if not isinstance(value, dict):
+        raise SpecificationError(where, "a table", value, f"Write [{where}] on a line of its own.")
+    return dict(value)
+
+
+def _check_keys(where: str, table: dict, known: list[str]) -> None:
+    for key in table:
+        if key not in known:
+            raise SpecificationError(f"{where}.{key}", "one of " + ", ".join(known), key, suggestion(key, known))

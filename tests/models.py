@@ -1,0 +1,42 @@
+"""Models that several tests share, and the published values of the reference case."""
+
+import numpy as np
+
+from steode import (
+    Constant,
+    Elementwise,
+    Identity,
+    Levels,
+    LinearModel,
+    Normal,
+    Sign,
+    SignedInteger,
+    Ternary,
+    Uniform,
+)
+
+REFERENCE = LinearModel(
+    weight_quantizer=Uniform(bits=2, range=2.0),
+    input_quantizer=Uniform(bits=2, range=2.0),
+    teacher=Constant(1.0),
+    init=Normal(std=1.0),
+    learning_rate=0.1,
+)
+"""Case R: two bits, range 2, for weights and inputs."""
+
+REFERENCE_TIMES = np.array([1.0, 5.0, 10.0, 25.0, 50.0, 100.0])
+REFERENCE_EPS_G = np.array([0.91294, 0.45544, 0.18450, 0.12758, 0.17121, 0.20352])
+"""eps_g of case R, computed independently of steode, accurate to about 3e-5."""
+
+STEP_QUANTIZERS = [
+    Uniform(bits=1, range=0.7),
+    Uniform(bits=2, range=2.0),
+    Uniform(bits=4, range=3.0),
+    Uniform(bits=3, range=2.0, kind="mid-tread"),
+    SignedInteger(bits=2, range=2.0),
+    Sign(),
+    Ternary(range=1.5),
+    Levels((-1.0, 0.1, 3.0)),
+    Levels((-2.0, 0.0, 2.0), (-0.3, 0.4)),
+]
+ODD_SMOOTH_MAPS = [Identity(), Elementwise("tanh(x)"), Elementwise("x**3/3"), Elementwise("erf(x)")]

@@ -1,0 +1,89 @@
+"""The shape of the package: which module may import which, what `import steode` costs, how long a file may be."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+import tomllib
+
+import importlinter.cli
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+STEODE = ROOT / "steode"
+SOURCES = sorted(STEODE.rglob("*.py"))
+SYSTEMS = sorted((STEODE / "systems").rglob("*.py"))
+LONGEST = 300
+"""Lines after which a file holds a second idea."""
+
+
+def direct_imports(path: pathlib.Path) -> set[str]:
+    """Top-level names of the packages a file imports, wherever in the file."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add((node.module or "").split(".")[0])
+    return names
+
+
+def test_import_contracts_are_kept(capsys):
+    status = importlinter.cli.lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True)
+    assert status == importlinter.cli.EXIT_STATUS_SUCCESS, capsys.readouterr().out
+
+
+def test_every_module_has_a_place_in_the_layers():
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = next(contract for contract in config["tool"]["importlinter"]["contracts"] if contract["type"] == "layers")
+    placed = {name.strip().split(".")[1] for layer in layers["layers"] for name in layer.split("|")}
+    modules = {path.relative_to(STEODE).parts[0].removesuffix(".py") for path in SOURCES}
+    assert placed == modules - {"__init__", "__main__"}
+
+
+def test_only_the_bridge_imports_both_sympy_and_jax():
+    both = [path for path in SOURCES if {"sympy", "jax"} <= direct_imports(path)]
+    assert both == [STEODE / "bridge.py"]
+
+
+SYMBOLS = sorted([*(STEODE / "symbolic").glob("*.py"), *(path for path in SYSTEMS if path.name != "simulation.py")])
+NUMBERS = sorted({*(STEODE / "solvers").glob("*.py"), *(STEODE / "simulate").glob("*.py"), *SYSTEMS} - {*SYMBOLS})
+
+
+@pytest.mark.parametrize("path", SYMBOLS, ids=lambda path: str(path.relative_to(STEODE)))
+def test_no_jax_among_the_symbols(path):
+    assert direct_imports(path) & {"jax", "jaxlib", "jaxtyping", "equinox", "diffrax", "optimistix", "lineax"} == set()
+
+
+@pytest.mark.parametrize("path", NUMBERS, ids=lambda path: str(path.relative_to(STEODE)))
+def test_no_sympy_among_the_numbers(path):
+    assert "sympy" not in direct_imports(path)
+
+
+def test_import_steode_loads_no_plotting():
+    program = (
+        "import sys, steode\n"
+        "print([name for name in sys.modules if name.startswith(('matplotlib', 'steode.plot', 'steode.cli', 'typer'))])"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert result.stdout.strip() == "[]"
+    assert result.stderr == ""
+
+
+def test_import_steode_leaves_the_settings_of_jax_alone():
+    program = (
+        "import jax\n"
+        "before = dict(jax.config.values)\n"
+        "import steode\n"
+        "print({name for name, value in jax.config.values.items() if before.get(name, value) != value})"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert result.stdout.strip() == "set()"
+
+
+def test_files_are_short():
+    lengths = {
+        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
+        for path in [*SOURCES, *(ROOT / "tests").rglob("*.py")]
+    }
+    assert {name: length for name, length in lengths.items() if length > LONGEST} == {}

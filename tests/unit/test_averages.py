@@ -1,0 +1,67 @@
+"""Gaussian averages of entrywise maps: explicit SymPy form, JAX implementation and independent quadrature agree."""
+
+import jax
+import numpy as np
+import pytest
+import scipy.integrate
+import scipy.stats
+import sympy
+
+from steode import bridge
+from steode.quantizers import StepFunction
+from steode.symbolic import symbols as sym
+from steode.symbolic.averages import GaussianMean, GaussianSlope, GaussianSquare, explicit
+from tests.models import ODD_SMOOTH_MAPS, STEP_QUANTIZERS
+
+QUADRATURE = 1e-10
+MEAN, VARIANCE = 0.3, 0.8
+
+
+def by_quadrature(function, kinks):
+    """E[function(w)], w ~ N(MEAN, VARIANCE), by adaptive quadrature between the kinks."""
+    law = scipy.stats.norm(MEAN, np.sqrt(VARIANCE))
+    edges = np.unique(np.concatenate([[-8.0, 8.0], kinks[np.abs(kinks) < 8]]))
+    pieces = [
+        # inside a piece the map is smooth; staying clear of its ends avoids the value at the jump itself
+        scipy.integrate.quad(lambda w: function(w) * law.pdf(w), low, high, epsabs=1e-13)[0]
+        for low, high in zip(edges[:-1], edges[1:], strict=True)
+    ]
+    return sum(pieces)
+
+
+@pytest.mark.parametrize("quantizer", [*STEP_QUANTIZERS, *ODD_SMOOTH_MAPS], ids=str)
+def test_three_routes_to_gaussian_averages_agree(quantizer):
+    kinks = quantizer.thresholds if isinstance(quantizer, StepFunction) else np.zeros(0)
+
+    def value(w):
+        return float(quantizer(np.asarray(w)))
+
+    expected = {
+        GaussianMean: by_quadrature(value, kinks),
+        GaussianSquare: by_quadrature(lambda w: value(w) ** 2, kinks),
+        # Stein's lemma gives the mean slope without differentiating: Cov(w, Q) = S E[Q']
+        GaussianSlope: by_quadrature(lambda w: (w - MEAN) * value(w), kinks) / VARIANCE,
+    }
+    with jax.enable_x64(True):
+        numeric = bridge.numeric_map(quantizer)
+        mean, variance = np.array(MEAN), np.array(VARIANCE)
+        computed = {
+            GaussianMean: float(numeric.gaussian_mean(mean, variance)),
+            GaussianSquare: float(numeric.gaussian_square(mean, variance)),
+            GaussianSlope: float(numeric.gaussian_slope(mean, variance)),
+        }
+    for kind, reference in expected.items():
+        assert abs(computed[kind] - reference) < QUADRATURE, kind
+        named = kind(sym.Q_w, sym.M, sym.S)
+        closed = explicit(named, {sym.Q_w: (quantizer, sym.omega)})
+        numbers = {sym.M: MEAN, sym.S: VARIANCE, sym.omega: getattr(quantizer, "range", 1.0)}
+        assert abs(float(closed.subs(numbers).evalf()) - reference) < QUADRATURE, kind
+
+
+def test_closed_forms_contain_only_elementary_functions_and_erf():
+    for quantizer in STEP_QUANTIZERS:
+        for kind in (GaussianMean, GaussianSquare, GaussianSlope):
+            closed = explicit(kind(sym.Q_w, sym.M, sym.S), {sym.Q_w: (quantizer, sym.omega)})
+            allowed = (sympy.exp, sympy.erf, sympy.erfc)
+            assert all(isinstance(function, allowed) for function in closed.atoms(sympy.Function))
+            assert not closed.has(sympy.Integral)
