@@ -2,8 +2,8 @@
 
     python benchmarks/simulation_against_numpy.py [t_end]
 
-Prints seconds and their ratio for each dimension and number of seeds, after one run that compiles. On a machine that
-other work shares, compare the processor times.
+Prints seconds of wall time and processor time, and the ratio of the latter, for each dimension and number of seeds,
+after one run that compiles.
 """
 
 import sys
@@ -52,9 +52,10 @@ def numpy_loop(dim: int, times: np.ndarray, seeds: int) -> np.ndarray:
     return eps_g
 
 
-def _timed(function) -> tuple[float, float, np.ndarray]:
+def _timed(function, *arguments, **options):
+    """Wall time, processor time and the result."""
     wall, processor = time.perf_counter(), time.process_time()
-    result = function()
+    result = function(*arguments, **options)
     return time.perf_counter() - wall, time.process_time() - processor, result
 
 
@@ -65,11 +66,12 @@ def main(t_end: float) -> None:
         times = np.linspace(0, t_end, 201)
         for seeds in (1, 8):
             simulate(MODEL, dim, 1 / dim, seeds=seeds)
-            wall, processor, runs = _timed(lambda dim=dim, seeds=seeds: simulate(MODEL, dim, t_end, seeds=seeds))
-            plain_wall, plain_processor, plain = _timed(lambda dim=dim, seeds=seeds: numpy_loop(dim, times, seeds))
+            wall, processor, runs = _timed(simulate, MODEL, dim, t_end, seeds=seeds)
+            plain_wall, plain_processor, plain = _timed(numpy_loop, dim, times, seeds)
             final = f"{plain[:, -1].mean():.4f} {runs.mean('eps_g')[-1]:.4f}"
             left, right = f"{plain_wall:.2f} ({plain_processor:.2f})", f"{wall:.2f} ({processor:.2f})"
-            print(f"{dim:6d} {seeds:5d} {left:>16} {right:>16} {plain_processor / processor:6.1f}   {final}", flush=True)
+            ratio = plain_processor / processor
+            print(f"{dim:6d} {seeds:5d} {left:>16} {right:>16} {ratio:6.1f}   {final}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,21 +1,74 @@
 """steode: what the straight-through estimator does in high dimension, derived, solved and checked.
 
-    model -> derive -> Limit          the equations, step by step
-    model -> solve -> Trajectory      the limit in numbers
-    model -> simulate -> Trajectory   online SGD in finite dimension
-    compare(theory, runs)             the two against each other
+model -> derive -> Limit          the equations, step by step
+model -> solve -> Trajectory      the limit in numbers
+model -> simulate -> Trajectory   online SGD in finite dimension
+compare(theory, runs)             the two against each other
 """
 
 from steode._version import __version__
+from steode.compare import Comparison, compare
+from steode.convergence import DimensionScaling, convergence_in_dim
 from steode.derive import derive
-from steode.errors import ConvergenceError, SpecificationError, SteodeError, UnsupportedError
+from steode.errors import ConvergenceError, DivergenceError, SpecificationError, SteodeError, UnsupportedError
 from steode.fixed_points import FixedPoint, FixedPoints, fixed_points
 from steode.laws import Constant, Discrete, Empirical, Laplace, Normal, TwoPoint, UniformLaw
 from steode.limit_function import LimitFunction, limit_function
+from steode.plateau import Plateau, Plateaus, plateau
 from steode.plateau_estimate import PlateauEstimate, plateau_estimate
 from steode.quantizers import Elementwise, Identity, Levels, Sign, SignedInteger, Ternary, Uniform
+from steode.simulate import simulate
 from steode.solve import solve
 from steode.symbolic.derivation import Derivation, Step
 from steode.symbolic.limit import Limit
 from steode.systems.linear.spec import ClippedSurrogate, IdentitySurrogate, LinearModel
 from steode.trajectory import Density, Snapshots, Trajectory
+
+__all__ = [
+    "ClippedSurrogate",
+    "Comparison",
+    "Constant",
+    "ConvergenceError",
+    "Density",
+    "Derivation",
+    "DimensionScaling",
+    "Discrete",
+    "DivergenceError",
+    "Elementwise",
+    "Empirical",
+    "FixedPoint",
+    "FixedPoints",
+    "Identity",
+    "IdentitySurrogate",
+    "Laplace",
+    "Levels",
+    "Limit",
+    "LimitFunction",
+    "LinearModel",
+    "Normal",
+    "Plateau",
+    "PlateauEstimate",
+    "Plateaus",
+    "Sign",
+    "SignedInteger",
+    "Snapshots",
+    "SpecificationError",
+    "SteodeError",
+    "Step",
+    "Ternary",
+    "Trajectory",
+    "TwoPoint",
+    "Uniform",
+    "UniformLaw",
+    "UnsupportedError",
+    "__version__",
+    "compare",
+    "convergence_in_dim",
+    "derive",
+    "fixed_points",
+    "limit_function",
+    "plateau",
+    "plateau_estimate",
+    "simulate",
+    "solve",
+]

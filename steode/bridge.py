@@ -90,7 +90,9 @@ def _slope(expression: sympy.Expr, x: sympy.Symbol) -> sympy.Expr:
     # at a kink the slope may be anything finite; DiracDelta terms from sign or Heaviside cannot be compiled
     slope = sympy.diff(expression, x)
     if slope.has(sympy.DiracDelta):
-        raise UnsupportedError(f"{expression} jumps: write it as a step function with Levels, so that its jumps are exact")
+        raise UnsupportedError(
+            f"{expression} jumps: write it as a step function with Levels, so that its jumps are exact"
+        )
     return slope
 
 

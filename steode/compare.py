@@ -9,9 +9,9 @@ Three things that are no deviation from the limit are kept out of z:
  - the limit's own error estimate and the runs' rounding (`numerical_error`): only the part of the gap beyond it counts;
  - counting: the mean over S runs of dimension d is a mean over S d weights. Before any weight has crossed its first
    threshold every seed shows the same value and the spread is zero, though the limit already has a few on their way.
-   One weight changes the mean by about g = (size of the observable)/(S d), and their number is nearly a Poisson variable:
-   a gap x means x/g weights, give or take the square root. So g^2 + g x is added to the squared standard error
-   (`resolution`); where many weights cross at random this is small beside it, and it vanishes with the gap.
+   One weight changes the mean by about g = (size of the observable)/(S d), and the number of those on their way is
+   nearly a Poisson variable: a gap x means x/g weights, give or take the square root. So g^2 + g x is added to the
+   squared standard error (`resolution`); where many weights cross at random this is small beside it.
 Finite d also has a systematic gap of order 1/d, small beside the standard error unless S is of order d.
 """
 
@@ -29,12 +29,14 @@ from steode.trajectory import OBSERVABLES, Trajectory
 ROUNDING = 16.0
 """Rounding of a recorded observable, in units of the run's machine epsilon times the observable's size."""
 TIME_TOLERANCE = 1e-9
+DRAWN_PRECISION = 0.1
+"""Tolerance of a limit started from drawn weights, in units of the standard error it is compared with."""
 TABLE_ROWS = 11
 
 
 @dataclasses.dataclass(frozen=True, repr=False, eq=False)
 class Comparison:
-    """One observable of simulated runs beside its limit; arrays of shape (T,), with a last axis of levels if it has one.
+    """One observable of simulated runs beside its limit; arrays of shape (T,), or (T, n) for one with n levels.
 
     Attributes
     ----------
@@ -42,10 +44,10 @@ class Comparison:
     times : rescaled times tau.
     theory, simulation : the limit (its mean over seeds if start is "drawn") and the mean over seeds of the runs.
     gap : simulation - theory.
-    standard_error : of the gap, from its spread over seeds: of SGD noise and instance together if start is "nominal", of
-        SGD noise alone if it is "drawn".
-    instance_error : standard error of the mean limit over the drawn instances (teacher, initial weights); zero if start is
-        "nominal", which does not tell the two apart.
+    standard_error : of the gap, from its spread over seeds: of SGD noise and instance together if start is "nominal",
+        of SGD noise alone if it is "drawn".
+    instance_error : standard error of the mean limit over the drawn instances (teacher, initial weights); zero if start
+        is "nominal", which does not tell the two apart.
     numerical_error : estimated discretization error of the limit plus rounding of the runs.
     resolution : what counting whole weights adds in quadrature to the standard error.
     z : normal score of the gap; see the module's text.
@@ -72,7 +74,8 @@ class Comparison:
     def __repr__(self) -> str:
         columns, rows = self._table()
         widths = [max(len(row[j]) for row in (columns, *rows)) for j in range(len(columns))]
-        lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in (columns, *rows)]
+        table = [[cell.rjust(width) for cell, width in zip(row, widths, strict=True)] for row in (columns, *rows)]
+        lines = ["  ".join(row) for row in table]
         return "\n".join([self._title(), *lines])
 
     def _repr_markdown_(self) -> str:
@@ -83,7 +86,7 @@ class Comparison:
     def to_xarray(self) -> xarray.Dataset:
         """The arrays as a labelled dataset."""
         dims = ("time", "level")[: self.gap.ndim]
-        names = ("theory", "simulation", "gap", "standard_error", "instance_error", "numerical_error", "resolution", "z")
+        names = [field.name for field in dataclasses.fields(self) if field.type is np.ndarray and field.name != "times"]
         data = {name: (dims, getattr(self, name)) for name in names}
         attrs = {"observable": self.observable, "start": self.start, "seeds": self.seeds}
         return xarray.Dataset(data, {"time": ("time", self.times, {"long_name": "rescaled time tau = step/d"})}, attrs)
@@ -110,11 +113,14 @@ class Comparison:
             columns = [*columns, "level"]
         rows = []
         for i in shown:
-            row = [f"{self.times[i]:g}"]
-            # adding 0 turns the -0 of a small negative number into 0
-            row += [f"{values[name][i].round(2) + 0.0:.2f}" if name == "z" else f"{values[name][i].round(5) + 0.0:.5f}" for name in names]
+            row = [f"{self.times[i]:g}", *(_rounded(values[name][i], 2 if name == "z" else 5) for name in names)]
             rows.append([*row, str(level[i])] if self.gap.ndim > 1 else row)
         return columns, rows
+
+
+def _rounded(value: float, digits: int) -> str:
+    # adding 0 turns the -0 of a small negative number into 0
+    return f"{round(float(value), digits) + 0.0:.{digits}f}"
 
 
 def compare(theory: Trajectory, runs: Trajectory, *, start: str = "nominal", observable: str = "eps_g") -> Comparison:
@@ -123,11 +129,12 @@ def compare(theory: Trajectory, runs: Trajectory, *, start: str = "nominal", obs
     Parameters
     ----------
     theory : result of `solve`. Where the runs were recorded at other times, or `start` is "drawn", the limit is solved
-        again with the same method and tolerance, at exactly the runs' times: nothing is interpolated.
+        again with the same method, at exactly the runs' times: nothing is interpolated. The tolerance is the same too,
+        or for a drawn start a tenth of the runs' typical relative standard error if that is larger.
     runs : result of `simulate`, of at least two seeds.
     start : "nominal": the limit starts from the model's laws, so the gap holds the fluctuations of the drawn teacher
-        and initial weights as well as those of SGD; "drawn": for each seed it starts from the empirical joint law of that
-        seed's teacher and initial weights, so the gap holds those of SGD alone.
+        and initial weights as well as those of SGD; "drawn": for each seed it starts from the empirical joint law of
+        that seed's teacher and initial weights, so the gap holds those of SGD alone.
     observable : a name that both have.
 
     Raises
@@ -149,8 +156,10 @@ def compare(theory: Trajectory, runs: Trajectory, *, start: str = "nominal", obs
         limits = [_at_times(theory, runs.times)]
     else:
         kept = runs.snapshots
+        typical = np.median(runs["eps_g"].std(axis=0, ddof=1)) / np.sqrt(seeds) / runs["eps_g"].max()
+        tolerance = max(theory.provenance.settings["tolerance"], DRAWN_PRECISION * typical)
         instances = zip(kept.teacher, kept.weights[:, 0], strict=True)
-        limits = [_solve_again(theory, runs.times, start=instance) for instance in instances]
+        limits = [_solve_again(theory, runs.times, tolerance, instance) for instance in instances]
     values = np.stack([limit[observable] for limit in limits])
     gaps = simulated - values  # (S, T, ...): one limit serves all seeds, or each has its own
     mean = values.mean(axis=0)
@@ -228,7 +237,7 @@ def _at_times(theory: Trajectory, times: np.ndarray) -> Trajectory:
     """The limit at exactly these times: picked out where it has them, solved again otherwise."""
     nearest = np.abs(theory.times[None, :] - times[:, None]).argmin(axis=1)
     if np.any(np.abs(theory.times[nearest] - times) > TIME_TOLERANCE):
-        return _solve_again(theory, times)
+        return _solve_again(theory, times, theory.provenance.settings["tolerance"])
     return Trajectory(
         times=times,
         observables={name: value[nearest] for name, value in theory.observables.items()},
@@ -239,8 +248,7 @@ def _at_times(theory: Trajectory, times: np.ndarray) -> Trajectory:
     )
 
 
-def _solve_again(theory: Trajectory, times: np.ndarray, start=None) -> Trajectory:
-    made = theory.provenance
-    model = configuration.from_dict(made.specification)
-    tolerance = made.settings["tolerance"]
-    return solve(model, float(times[-1]), times=times, method=made.method, tolerance=tolerance, start=start)
+def _solve_again(theory: Trajectory, times: np.ndarray, tolerance: float, start=None) -> Trajectory:
+    model = configuration.from_dict(theory.provenance.specification)
+    method = theory.provenance.method
+    return solve(model, float(times[-1]), times=times, method=method, tolerance=tolerance, start=start)

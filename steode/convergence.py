@@ -5,10 +5,10 @@ The statistic is the root-mean-square deviation of a single run from the limit,
     R(d) = sqrt( mean over seeds and record times of (eps_g of the run - eps_g of the limit)^2 ).
 
 A run's eps_g is the limit plus a fluctuation of standard deviation A/sqrt(d) (teacher, initial weights, samples) plus
-a systematic shift b/d, so R = sqrt(A^2/d + b^2/d^2): the power -1/2, with a relative correction b^2/(2 A^2 d). A wrong limit
-shows as a power above -1/2, because R then stops falling. The mean gap would have the power -1, but at the sizes one can run
-it is hidden by its own standard error; the absolute deviation at one time is noisier and, being a mean of logarithms,
-dominated by the runs that happen to cross the limit there. Squares are averaged first, the logarithm is taken last.
+a systematic shift b/d, so R = sqrt(A^2/d + b^2/d^2): the power -1/2, with a relative correction b^2/(2 A^2 d). A wrong
+limit shows as a power above -1/2, because R then stops falling. The mean gap would have the power -1, but at sizes one
+can run it is hidden by its own standard error. Squares are averaged over times and seeds first and the logarithm is
+taken last: at a single time a mean of log |deviation| is ruled by the runs that happen to cross the limit there.
 """
 
 import dataclasses
@@ -123,9 +123,12 @@ def convergence_in_dim(
     t_end: float,
     seeds: int = 16,
     key=0,
+    method: str = "density",
     tolerance: float = 1e-4,
 ) -> DimensionScaling:
-    """Simulate at several dimensions and fit the power at which runs approach the limit (density method).
+    """Simulate at several dimensions and fit the power at which runs approach the limit.
+
+    `method` and `tolerance` are those of `solve`, `key` and `seeds` those of `simulate`.
 
     Every dimension has its own random streams. The cost is that of its runs, about seeds * t_end * sum(dims^2) * 5 ns.
 
@@ -140,7 +143,8 @@ def convergence_in_dim(
     seeds = check_integer("seeds", seeds, 2, remedy="A standard error needs the spread over runs.")
     dims = np.array([check_integer("dims", dim, 1) for dim in dims])
     if dims.size < 2 or np.any(np.diff(dims) <= 0):
-        raise SpecificationError("dims", "at least two increasing dimensions", dims.tolist(), "For example (250, 500, 1000).")
+        remedy = "For example (250, 500, 1000)."
+        raise SpecificationError("dims", "at least two increasing dimensions", dims.tolist(), remedy)
     if dims[0] * t_end < 2 * RECORDS:
         remedy = f"dim * t_end must be at least {2 * RECORDS} steps."
         raise SpecificationError("dims", f"dimensions >= {2 * RECORDS / t_end:g}", int(dims[0]), remedy)
@@ -148,16 +152,16 @@ def convergence_in_dim(
     steps = [np.rint(wanted * dim).astype(int) for dim in dims]
     times = np.stack([step / dim for step, dim in zip(steps, dims, strict=True)])
     distinct = np.unique(times)
-    limit = solve(model, float(distinct[-1]), times=distinct, tolerance=tolerance)
+    limit = solve(model, float(distinct[-1]), times=distinct, method=method, tolerance=tolerance)
     deviations = []
     for dim, at in zip(dims, times, strict=True):
         runs = simulate(model, int(dim), float(at[-1]), seeds=seeds, key=key, times=at)
         deviations.append(runs["eps_g"] - limit["eps_g"][np.searchsorted(distinct, at)])
-    error = float(np.max(limit.error["eps_g"]))
+    error = float(np.max(limit.error.get("eps_g", 0.0)))
     result = DimensionScaling(dims, times, np.stack(deviations), error)
     if error > NEGLIGIBLE * result.deviation.min():
         raise ConvergenceError(
-            f"the limit's own error, {error:.1e}, is not small beside the runs' deviation, {result.deviation.min():.1e}: "
-            f"lower tolerance, now {tolerance:g}"
+            f"the limit's own error, {error:.1e}, is not small beside the deviation of the runs, "
+            f"{result.deviation.min():.1e}: lower tolerance, now {tolerance:g}"
         )
     return result

@@ -66,7 +66,9 @@ class FixedPoint:
             problem = _problem(self.model, teacher=np.array([float(wstar)]))
             values = np.asarray(stationary.density(problem, jnp.asarray(self.V), jnp.asarray(w, dtype=float)))[0]
         if np.isnan(values).any():
-            raise UnsupportedError(f"density: the target of w* = {wstar:g} is not inside the range; its weight never settles.")
+            raise UnsupportedError(
+                f"density: the target of w* = {wstar:g} is not inside the range; its weight never settles."
+            )
         return values
 
     def level_probabilities(self, wstar: float) -> np.ndarray:
@@ -132,7 +134,9 @@ def fixed_points(model: LinearModel) -> FixedPoints:
             "solve(model, t_end) to a long time gives it."
         )
     if isinstance(model.weight_quantizer, Elementwise):
-        raise UnsupportedError("fixed_points: for step functions and the identity; solve(model, t_end) to a long time instead.")
+        raise UnsupportedError(
+            "fixed_points: for step functions and the identity; solve(model, t_end) to a long time instead."
+        )
     unquantized = _unquantized(model)
     with jax.enable_x64(True):
         if isinstance(model.weight_quantizer, Identity):
@@ -150,7 +154,9 @@ def _problem(model: LinearModel, teacher: np.ndarray | None = None) -> Problem:
     if teacher is not None:
         problem = make_problem(model, start.rows(np.zeros(0), 2))
         return eqx.tree_at(
-            lambda p: (p.teacher, p.teacher_weights), problem, (jnp.asarray(teacher), jnp.full(teacher.shape, 1 / teacher.size))
+            lambda p: (p.teacher, p.teacher_weights),
+            problem,
+            (jnp.asarray(teacher), jnp.full(teacher.shape, 1 / teacher.size)),
         )
     kinks = np.zeros(0)
     if not isinstance(model.weight_quantizer, Identity):
@@ -224,7 +230,9 @@ def _step_fixed_points(model: LinearModel, unquantized: float) -> FixedPoints:
         deviation = eps_g - unquantized
         return FixedPoint(model, variance, eps_g, input_term, dithering, clipping, residual, kind, escaping, deviation)
 
-    return FixedPoints(tuple(point(variance) for variance in variances), unquantized, _note(variances, last_level, model))
+    return FixedPoints(
+        tuple(point(variance) for variance in variances), unquantized, _note(variances, last_level, model)
+    )
 
 
 def _roots(problem: Problem, lowest: float, highest: float) -> list[float]:
@@ -249,5 +257,7 @@ def _note(variances: list[float], last_level: float, model: LinearModel) -> str:
         stable = "stable" if model.learning_rate < 1 else "unstable"
         notes.append(f"V = 0 recovers the teacher exactly; it is {stable} (threshold learning rate 1)")
     if last_level:
-        notes.append(f"{last_level:.3g} of the targets sit on the last level: no stationary density, and V decays as a power of tau")
+        notes.append(
+            f"{last_level:.3g} of the targets sit on the last level: no stationary density, and V decays as a power of tau"
+        )
     return "; ".join(notes)

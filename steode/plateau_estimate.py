@@ -53,7 +53,9 @@ def plateau_estimate(model: LinearModel) -> PlateauEstimate:
     if not isinstance(model, LinearModel):
         raise SpecificationError("model", "a LinearModel", model, "See steode.LinearModel.")
     if not isinstance(model.weight_quantizer, StepFunction):
-        raise UnsupportedError("plateau_estimate: weights must be quantized by a step function; other maps have no flat cells.")
+        raise UnsupportedError(
+            "plateau_estimate: weights must be quantized by a step function; other maps have no flat cells."
+        )
     with jax.enable_x64(True):
         start = NominalStart(model.teacher, model.init)
         kinks = teacher_kinks(make_problem(model, start.rows(np.zeros(0), 2)))
@@ -63,7 +65,9 @@ def plateau_estimate(model: LinearModel) -> PlateauEstimate:
         weights = np.asarray(problem.teacher_weights) * np.asarray(problem.teacher) ** 2
         median = _weighted_median(times, weights)
         if not np.isfinite(times[median]):
-            raise UnsupportedError("plateau_estimate: the weights do not leave their cell, so the error stays flat for ever.")
+            raise UnsupportedError(
+                "plateau_estimate: the weights do not leave their cell, so the error stays flat for ever."
+            )
         image = jnp.full(problem.teacher.shape, level)
         m, q, variance = problem.overlaps(image, image**2)
         height = float(problem.observables(m, q, variance)["eps_g"])

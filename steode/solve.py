@@ -50,7 +50,7 @@ def solve(
         "moments": the exact moment equations (unquantized weights, identity surrogate only);
         "particles": Euler-Maruyama with 8 populations of 20,000 particles, an independent check; its `error` is the standard
         error over populations.
-    tolerance : wanted error of eps_g relative to its largest value (density), or of the integrator (gaussian, moments).
+    tolerance : wanted error of eps_g relative to its largest value on [0, t_end] (density), or of the integrator (gaussian, moments).
         For particles it does not apply.
     density_times : times at which to keep mu(w | w*) in `.density` (density only).
     start : drawn (teacher, initial weights), each of shape (d,): start from their empirical joint law instead of the
@@ -77,7 +77,9 @@ def solve(
     if method not in METHODS:
         raise SpecificationError("method", "one of " + ", ".join(METHODS), method, 'The default is "density".')
     if density_times.size and method != "density":
-        raise SpecificationError("density_times", "method 'density'", method, "Other methods do not compute the density.")
+        raise SpecificationError(
+            "density_times", "method 'density'", method, "Other methods do not compute the density."
+        )
     with jax.enable_x64(True):
         initial = NominalStart(model.teacher, model.init) if start is None else _drawn_start(start)
         observables, error, density = _SOLVERS[method](model, initial, times, density_times, tolerance)
@@ -119,7 +121,9 @@ def _solve_density(model, start: Start, times, density_times, tolerance):
 
 def _solve_gaussian(model, start: Start, times, density_times, tolerance):
     if derive(model).gaussian_closure is None:
-        raise UnsupportedError("gaussian: the clipped surrogate has absorbing atoms, which no Gaussian has; use method='density'.")
+        raise UnsupportedError(
+            "gaussian: the clipped surrogate has absorbing atoms, which no Gaussian has; use method='density'."
+        )
     rows = start.rows(np.zeros(0), 48)
     arguments = jnp.asarray(rows.mean), jnp.asarray(rows.variance), jnp.asarray(times), tolerance
     solution = _gaussian_closure(make_problem(model, rows), *arguments)
@@ -191,13 +195,17 @@ def checked_times(argument: str, times, t_end: float) -> np.ndarray:
     try:
         array = np.array(times, dtype=float)
     except (TypeError, ValueError):
-        raise SpecificationError(argument, "a sequence of numbers", times, "For example numpy.linspace(0, 10).") from None
+        raise SpecificationError(
+            argument, "a sequence of numbers", times, "For example numpy.linspace(0, 10)."
+        ) from None
     if array.ndim != 1 or not np.all(np.isfinite(array)) or np.any(np.diff(array) <= 0):
         raise SpecificationError(argument, "a sequence of increasing finite numbers", times, "Sort them.")
     if argument == "times" and (array.size == 0 or array[-1] <= 0):
         raise SpecificationError(argument, "at least one time > 0", times, "For example numpy.linspace(0, 10).")
     if array.size and (array[0] < 0 or array[-1] > t_end * (1 + 1e-12)):
-        raise SpecificationError(argument, f"times between 0 and t_end = {t_end:g}", times, "Extend t_end or drop the times beyond it.")
+        raise SpecificationError(
+            argument, f"times between 0 and t_end = {t_end:g}", times, "Extend t_end or drop the times beyond it."
+        )
     return array
 
 

@@ -24,8 +24,8 @@ def trajectory(
 ) -> Axes:
     """Draw an observable of the limit as a line, and of a simulation as markers with a band.
 
-    The markers are the mean over seeds, the band one standard deviation between seeds on either side. Either trajectory may
-    be None. `label` names the model where an Axes holds several, `color` counts through the palette.
+    The markers are the mean over seeds, the band one standard deviation between seeds on either side. Either trajectory
+    may be None. `label` names the model where an Axes holds several, `color` counts through the palette.
 
     Raises `SpecificationError` if the observable is not a scalar that the trajectories hold.
     """
@@ -41,7 +41,9 @@ def trajectory(
             # several models share the Axes: one gray entry says what markers are
             _name_once(ax, _run_name(runs), marker="o", linestyle="none", fillstyle="none", markersize=4.5)
         name = None if label else _run_name(runs)
-        ax.plot(runs.times[shown], mean[shown], marker, color=paint, markersize=4.5, fillstyle="none", label=name, zorder=3)
+        ax.plot(
+            runs.times[shown], mean[shown], marker, color=paint, markersize=4.5, fillstyle="none", label=name, zorder=3
+        )
         if runs[observable].shape[0] > 1:
             std = runs[observable].std(axis=0, ddof=1)
             ax.fill_between(runs.times, mean - std, mean + std, color=paint, alpha=0.25, linewidth=0, zorder=1)

@@ -32,14 +32,22 @@ def decomposition(points: FixedPoints | Mapping[str, FixedPoints], *, ax: Axes |
     positions, base = np.arange(len(bars)), np.zeros(len(bars))
     for (name, meaning), hatch, color in zip(TERMS, HATCHES, style.COLORS, strict=False):
         heights = np.array([getattr(point, name) for _, point, _ in bars])
-        ax.bar(positions, heights, 0.55, base, color=color, hatch=hatch, edgecolor="white", linewidth=0.6, label=meaning)
+        ax.bar(
+            positions, heights, 0.55, base, color=color, hatch=hatch, edgecolor="white", linewidth=0.6, label=meaning
+        )
         base += heights
     for position, total in zip(positions, base, strict=True):
-        ax.annotate(f"{total:.4g}", (position, total), (0, 3), textcoords="offset points", ha="center", fontsize="small")
+        ax.annotate(
+            f"{total:.4g}", (position, total), (0, 3), textcoords="offset points", ha="center", fontsize="small"
+        )
     unquantized = np.array([value for *_, value in bars])
     finite = np.isfinite(unquantized)
     ax.hlines(
-        unquantized[finite], positions[finite] - 0.38, positions[finite] + 0.38, color="black", label="without quantizers"
+        unquantized[finite],
+        positions[finite] - 0.38,
+        positions[finite] + 0.38,
+        color="black",
+        label="without quantizers",
     )
     ax.set_xticks(positions, [label for label, *_ in bars])
     ax.set(ylabel=r"$\varepsilon_g$ at the fixed point", xlim=(-0.8, len(bars) - 0.2))
@@ -58,7 +66,7 @@ def plateau_against_range(
     estimate: Sequence[float] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw plateau length against quantization range: of the limit, of runs with their spread, and the analytic estimate.
+    """Draw plateau length against quantization range: limit, runs with their spread, analytic estimate.
 
     A nan (no plateau) leaves a gap.
     """

@@ -14,11 +14,13 @@ MOST_LINES = 33
 """Thresholds and levels are drawn up to this many; beyond it they would hide the density."""
 
 
-def density(theory: Trajectory, time: float, runs: Trajectory | None = None, *, bins: int = 80, ax: Axes | None = None) -> Axes:
-    """Draw the limit's density of latent weights at `time`, averaged over the teacher, against a histogram of a run's weights.
+def density(
+    theory: Trajectory, time: float, runs: Trajectory | None = None, *, bins: int = 80, ax: Axes | None = None
+) -> Axes:
+    """Draw the law of latent weights at `time`: the limit's density against a histogram of a run's weights.
 
-    Thresholds of the weight quantizer are dotted lines, its levels triangles on the axis. Weights frozen at the bounds of a
-    clipped surrogate are two bars labelled with their share of the mass: they have no density.
+    Averaged over the teacher. Thresholds of the weight quantizer are dotted lines, its levels triangles on the axis.
+    Weights frozen at the bounds of a clipped surrogate are two bars labeled with their share: they have no density.
 
     Parameters
     ----------
@@ -68,14 +70,18 @@ def _mark_atoms(ax: Axes, places: np.ndarray, masses: np.ndarray, height: float)
     for number, (place, mass) in enumerate(zip(places, masses, strict=True)):
         label = None if number else "frozen weights, with their share"
         ax.vlines(place, 0, 0.75 * height, color=style.COLORS[3], linewidth=3, label=label)
-        ax.annotate(f"{mass:.3g}", (place, 0.75 * height), (0, 3), textcoords="offset points", ha="center", fontsize="small")
+        ax.annotate(
+            f"{mass:.3g}", (place, 0.75 * height), (0, 3), textcoords="offset points", ha="center", fontsize="small"
+        )
 
 
 def _index(argument: str, held: np.ndarray, time: float, slack: float) -> int:
     index = int(np.argmin(np.abs(held - time))) if held.size else 0
     if not held.size or abs(held[index] - time) > slack:
         listed = ", ".join(f"{value:g}" for value in held) or "none"
-        raise SpecificationError(argument, f"one of the times kept ({listed})", time, "Ask solve or simulate to keep it.")
+        raise SpecificationError(
+            argument, f"one of the times kept ({listed})", time, "Ask solve or simulate to keep it."
+        )
     return index
 
 
@@ -93,7 +99,9 @@ def _mark_grid(ax: Axes, quantizer, low: float, high: float) -> None:
     if thresholds.size > MOST_LINES:
         return
     for number, threshold in enumerate(thresholds):
-        ax.axvline(threshold, color=style.GRAY, linewidth=0.9, linestyle=":", label=None if number else "thresholds", zorder=1)
+        ax.axvline(
+            threshold, color=style.GRAY, linewidth=0.9, linestyle=":", label=None if number else "thresholds", zorder=1
+        )
     if levels.size:
         look = {"color": style.COLORS[1], "markersize": 7, "clip_on": False, "zorder": 4}
         ax.plot(levels, np.zeros_like(levels), "^", label="levels", **look)

@@ -62,11 +62,13 @@ def _error(result: StudyResult):
         plot.trajectory(case.theory, case.runs, label=label, color=number, ax=ax)
         estimate = case.estimate.length if case.estimate and len(case.plateaus) else None
         plot.plateaus(case.plateaus, estimate, shade=not several, color=number, ax=ax)
-    caption = "Generalization error: limit (line) and simulation (markers: mean over seeds; band: one standard deviation)."
+    caption = (
+        "Generalization error: limit (line) and simulation (markers: mean over seeds; band: one standard deviation)."
+    )
     if any(len(case.plateaus) for case in result.cases):
         caption += (
-            " Flat stretches are marked, with the plateau's length at the middle of the drop; ticks on the time axis are"
-            " the analytic estimate."
+            " Flat stretches are marked, with the plateau's length at the middle of the drop; ticks on the time axis"
+            " are the analytic estimate."
         )
     return caption, figure
 
@@ -76,8 +78,8 @@ def _gap(result: StudyResult):
     for number, case in enumerate(result.cases):
         plot.gaps(case.comparison, label=symbol(result.study, case.case.value), color=number, ax=ax)
     return (
-        "Gap between simulation and limit in standard errors. Neighboring times are correlated, so that a whole stretch "
-        "lies on one side; lines at 2 and 4."
+        "Gap between simulation and limit in standard errors, with lines at 2 and 4. Neighboring times are correlated, "
+        "so that a whole stretch may lie on one side."
     ), figure
 
 
@@ -91,7 +93,10 @@ def _density(result: StudyResult):
             plot.density(case.theory, time, case.runs, ax=ax)
             label = symbol(result.study, case.case.value)
             ax.set_title(", ".join(part for part in (label, ax.get_title()) if part), fontsize="medium")
-    return "Law of the latent weights: density of the limit and histogram of the simulated weights of all seeds.", figure
+    return (
+        "Law of the latent weights: density of the limit and histogram of the simulated weights of all seeds.",
+        figure,
+    )
 
 
 def _deviation(result: StudyResult):

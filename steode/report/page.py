@@ -5,50 +5,35 @@ import html
 import pathlib
 
 from steode._version import __version__
-from steode.report import equations
+from steode.report import documents, equations
 from steode.report.figures import Entry
 from steode.report.folder import ResultsFolder
 from steode.report.results import CaseResult, StudyResult
-from steode.report.summary import ACCEPTED_Z, remarks, rows_at
-
-STYLE = """
-body { font: 16px/1.5 Georgia, serif; color: #1a1a1a; background: #fff; max-width: 54rem; margin: 2rem auto; padding: 0 1rem; }
-h1, h2, h3, h4, table, figcaption, summary, .source, footer { font-family: system-ui, sans-serif; }
-h1 { font-size: 1.7rem; } h2 { font-size: 1.35rem; margin-top: 3rem; border-bottom: 1px solid #ccc; }
-h4 { font-size: 1rem; margin: 1.4rem 0 0; } li p { margin: .2rem 0; }
-table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; margin: 1rem 0; }
-th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #e3e3e3; }
-th:first-child, td:first-child { text-align: left; } caption { text-align: left; padding: .3rem 0; font-weight: 600; }
-figure { margin: 1.5rem 0; } figure img { max-width: 100%; } figcaption { font-size: .85rem; color: #444; }
-.math { overflow-x: auto; overflow-y: hidden; padding: .35rem 0; } .source { font-size: .8rem; color: #5f5f5f; }
-pre { font-size: .8rem; background: #f5f5f5; padding: .7rem; overflow-x: auto; } .bad { color: #b00020; font-weight: 600; }
-summary { cursor: pointer; font-weight: 600; margin: 1rem 0; } footer { color: #5f5f5f; font-size: .8rem; margin-top: 3rem; }
-"""
+from steode.report.study import nearest
+from steode.report.summary import ACCEPTED_Z, remarks
 
 INTRODUCTION = """
-Each study below starts from a specification. Its limit as the input dimension grows is derived step by step, solved, and
-compared with training runs of finite dimension, which use nothing of the limit. The gap between the two is given in
-standard errors: z is the number with the Gaussian tail probability of the gap, so |z| beyond 4 would be a disagreement.
+Each study below starts from a specification. Its limit as the input dimension grows is derived step by step, solved,
+and compared with training runs of finite dimension, which use nothing of the limit. The gap between the two is given in
+standard errors: z is the number with the Gaussian tail probability of the gap, so |z| > 4 would be a disagreement.
 """
 
 
-def write_page(results: list[StudyResult], figures: dict[str, list[Entry]], folder: ResultsFolder, complete: bool) -> pathlib.Path:
-    """Write report.html for the results so far; `figures` holds those of each study by its name, already in `folder`."""
+def write_page(
+    results: list[StudyResult], figures: dict[str, list[Entry]], folder: ResultsFolder, complete: bool
+) -> pathlib.Path:
+    """Write report.html for the results so far; `figures` holds each study's by its name, already in `folder`."""
     state = "" if complete else "<p class=bad>Not finished: what follows is what was computed so far.</p>"
-    studies = "\n".join(_study(result, figures[result.study.name], folder, open_derivation=result is results[0]) for result in results)
-    return folder.text(
-        "report.html",
-        f"""<!DOCTYPE html>
-<html lang=en><head><meta charset=utf-8><meta name=viewport content="width=device-width, initial-scale=1">
-<title>steode: limit and simulation</title><style>{STYLE}</style></head><body>
-<h1>What the straight-through estimator does: limit and simulation</h1>
+    studies = "\n".join(
+        _study(result, figures[result.study.name], folder, open_derivation=result is results[0]) for result in results
+    )
+    body = f"""<h1>What the straight-through estimator does: limit and simulation</h1>
 {state}<p>{INTRODUCTION}</p>
 {_overview(results)}
 {studies}
-<footer>steode {__version__}. Numbers: summary.json. Data (netCDF), figures (PNG, SVG) and derivations (Markdown, LaTeX) lie in
-the folder of each study.</footer></body></html>
-""",
-    )
+<footer>steode {__version__}. Numbers: summary.json. Data (netCDF), figures (PNG, SVG) and derivations (Markdown, LaTeX)
+lie in the folder of each study.</footer>"""
+    return folder.text("report.html", documents.web_page("steode: limit and simulation", body))
 
 
 def _overview(results: list[StudyResult]) -> str:
@@ -94,7 +79,7 @@ def _case(result: StudyResult, case: CaseResult) -> str:
     rows = "".join(
         f"<tr><td>{compared.times[index]:g}</td><td>{compared.theory[index]:.5f}</td><td>{compared.simulation[index]:.5f}</td>"
         f"<td>{compared.gap[index]:.5f}</td><td>{compared.standard_error[index]:.5f}</td><td>{compared.z[index]:.2f}</td></tr>"
-        for index in rows_at(case, result.study.settings.table_times)
+        for index in nearest(compared.times, result.study.settings.table_times)
     )
     caption = html.escape(case.case.label or "generalization error")
     head = "<tr><th>rescaled time<th>limit<th>simulation<th>gap<th>standard error<th>z</tr>"

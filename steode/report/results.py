@@ -1,11 +1,9 @@
-"""Carrying out a study: every case derived, solved, simulated and compared, each result written as soon as it is there."""
+"""Carrying out a study: every case derived, solved, simulated and compared, and each result written at once."""
 
 import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Iterator
-
-import numpy as np
 
 from steode.compare import Comparison, compare
 from steode.derive import derive
@@ -13,29 +11,20 @@ from steode.errors import UnsupportedError
 from steode.fixed_points import FixedPoints, fixed_points
 from steode.plateau import Plateaus, plateau
 from steode.plateau_estimate import PlateauEstimate, plateau_estimate
+from steode.report import documents
 from steode.report.folder import ResultsFolder
-from steode.report.study import Case, Study
+from steode.report.study import Case, Study, record_times
 from steode.simulate import simulate
 from steode.solve import solve
 from steode.symbolic.limit import Limit
 from steode.trajectory import Trajectory
-
-LATEX = r"""\documentclass{article}
-\usepackage[utf8]{inputenc}
-\usepackage{amsmath,amssymb}
-\allowdisplaybreaks
-\begin{document}
-\section*{%s}
-%s
-\end{document}
-"""
 
 
 @dataclasses.dataclass(frozen=True)
 class CaseResult:
     """All that was found about one model of a study.
 
-    `estimate` and `fixed_points` are None where the model has none; `notes` says why. `seconds` holds wall time by step.
+    `estimate` and `fixed_points` are None where the model has none; `notes` says why. `seconds` is wall time by step.
     """
 
     case: Case
@@ -60,10 +49,10 @@ class StudyResult:
 
 
 def run_study(study: Study, folder: ResultsFolder, say: Callable[[str], None]) -> Iterator[StudyResult]:
-    """Carry out a study, yielding its result so far after every case.
+    """Carry out a study, yielding the result so far after every case.
 
     Data and derivations are written to `folder` in a subfolder of the study's name, before the next computation begins.
-    `say` is told what is being done. Raises `KeyboardInterrupt` after saving what an interrupted simulation had recorded.
+    `say` is told what is being done. Raises `KeyboardInterrupt` after saving what an interrupted simulation recorded.
     """
     done = []
     for case in study.cases:
@@ -73,8 +62,7 @@ def run_study(study: Study, folder: ResultsFolder, say: Callable[[str], None]) -
 
 def file_name(stem: str, study: Study, case: Case, suffix: str = "") -> str:
     """Where a study's file lies in the results folder, for example plateau/limit-range-2.nc."""
-    which = "" if study.parameter is None else f"-{study.parameter.rpartition('.')[2]}-{case.value:g}"
-    return f"{study.name}/{stem}{which}{suffix}"
+    return f"{study.name}/{'-'.join(part for part in (stem, case.slug) if part)}{suffix}"
 
 
 def _run_case(study: Study, case: Case, folder: ResultsFolder, say) -> CaseResult:
@@ -90,17 +78,18 @@ def _run_case(study: Study, case: Case, folder: ResultsFolder, say) -> CaseResul
 
     with step("derive"):
         limit = derive(model)
-        markdown = f"# {study.title}\n\n{limit.markdown()}"
-        folder.text(file_name("derivation", study, case, ".md"), markdown)
-        folder.text(file_name("derivation", study, case, ".tex"), LATEX % (_tex(study.title), limit.latex()))
+        for suffix in (".md", ".tex"):
+            text = documents.FORMATS[suffix](study.title, limit.derivation)
+            folder.text(file_name("derivation", study, case, suffix), text)
     with step("fixed points"):
         points = _if_supported(lambda: fixed_points(model), notes)
         estimate = _if_supported(lambda: plateau_estimate(model), notes)
-    times = record_times(settings.t_end, settings.times, settings.dim)
+    times = record_times(settings)
     with step("solve"):
         density_times = settings.density_times if settings.method == "density" else ()
         theory = solve(
-            model, settings.t_end, times=times, method=settings.method, tolerance=settings.tolerance, density_times=density_times
+            model, settings.t_end, times=times, method=settings.method, tolerance=settings.tolerance,
+            density_times=density_times,
         )  # fmt: skip
         folder.trajectory(file_name("limit", study, case, ".nc"), theory)
     with step("simulate"):
@@ -117,19 +106,9 @@ def _run_case(study: Study, case: Case, folder: ResultsFolder, say) -> CaseResul
     return CaseResult(case, limit, theory, runs, comparison, *found, estimate, points, tuple(notes), seconds)
 
 
-def record_times(t_end: float, count: int, dim: int) -> np.ndarray:
-    """About `count` equally spaced times in [0, t_end] that fall on whole steps, so that limit and runs share them."""
-    steps = np.unique(np.floor(np.linspace(0, t_end, count) * dim + 1e-6))
-    return steps / dim
-
-
 def _if_supported(compute, notes: list[str]):
     try:
         return compute()
     except UnsupportedError as error:
         notes.append(str(error))
         return None
-
-
-def _tex(text: str) -> str:
-    return "".join({"%": r"\%", "&": r"\&", "_": r"\_", "#": r"\#"}.get(letter, letter) for letter in text)

@@ -1,14 +1,14 @@
 """Studies: what one specification file asks to be derived, solved, simulated and compared.
 
-    title = "..."                                  # optional, with a description
-    [model]                                        # see steode.configuration
-    learning_rate = 0.1
-    teacher = {type = "Constant", value = 1.0}
-    [vary]                                         # optional: one case for each value
-    parameter = "weight_quantizer.range"
-    values = [2.0, 3.0, 4.0]
-    [run]                                          # optional: see RunSettings
-    t_end = 100.0
+title = "..."                                  # optional, with a description
+[model]                                        # see steode.configuration
+learning_rate = 0.1
+teacher = {type = "Constant", value = 1.0}
+[vary]                                         # optional: one case for each value
+parameter = "weight_quantizer.range"
+values = [2.0, 3.0, 4.0]
+[run]                                          # optional: see RunSettings
+t_end = 100.0
 """
 
 import copy
@@ -17,8 +17,11 @@ import importlib.resources
 import pathlib
 import tomllib
 
+import numpy as np
+
 from steode.configuration import load_toml, model_from_table, suggestion
 from steode.errors import SpecificationError, check_integer, check_nonnegative, check_positive
+from steode.solve import METHODS
 from steode.systems.linear.spec import LinearModel
 
 BUILT_IN = ("reference", "plateau")
@@ -54,11 +57,11 @@ class RunSettings:
     def __post_init__(self):
         object.__setattr__(self, "t_end", check_positive("run.t_end", self.t_end))
         check_integer("run.dim", self.dim, 1)
-        check_integer("run.seeds", self.seeds, 2, remedy="Standard errors need at least two seeds.")
+        check_integer("run.seeds", self.seeds, 1)
         check_integer("run.key", self.key, 0)
         check_integer("run.times", self.times, 3)
-        if self.method not in ("density", "gaussian", "moments"):
-            raise SpecificationError("run.method", '"density", "gaussian" or "moments"', self.method, "Try \"density\".")
+        if self.method not in METHODS:
+            raise SpecificationError("run.method", "one of " + ", ".join(METHODS), self.method, 'Try "density".')
         check_positive("run.tolerance", self.tolerance)
         check_positive("run.plateau_tolerance", self.plateau_tolerance)
         for name in ("density_times", "table_times"):
@@ -79,9 +82,13 @@ def _times(argument: str, values, t_end: float) -> tuple[float, ...]:
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One model of a study; `value` is that of the varied parameter, None where nothing varies."""
+    """One model of a study.
+
+    `label` and `slug` (for file names) say which, `value` is the varied parameter's; empty and None if nothing varies.
+    """
 
     label: str
+    slug: str
     value: float | None
     model: LinearModel
 
@@ -116,21 +123,36 @@ def read_study(path: pathlib.Path, changes: dict | None = None) -> Study:
     return _study(path.stem, load_toml(path), path.parent, changes)
 
 
+def record_times(settings: RunSettings) -> np.ndarray:
+    """About `settings.times` equally spaced times that fall on whole steps, so that limit and simulation share them."""
+    steps = np.linspace(0, settings.t_end, settings.times) * settings.dim
+    return np.unique(np.floor(steps + 1e-6)) / settings.dim
+
+
+def nearest(held: np.ndarray, times: tuple[float, ...]) -> np.ndarray:
+    """Indices of the times in `held` nearest to each of `times`, each once."""
+    return np.unique([np.abs(held - time).argmin() for time in times])
+
+
 def _study(name: str, document: dict, folder: pathlib.Path, changes: dict | None) -> Study:
     document = copy.deepcopy(document)
     for key, value in (changes or {}).items():
         replace(document, key, value)
     _check_keys("file", document, ["title", "description", "model", "vary", "run"])
     if "model" not in document:
-        raise SpecificationError("file", "a table [model]", list(document), 'For example teacher = {type = "Constant", ...}.')
+        raise SpecificationError(
+            "file", "a table [model]", list(document), 'For example teacher = {type = "Constant", ...}.'
+        )
     parameter, values = _vary(document.get("vary"))
     cases = []
     for value in values:
-        table = copy.deepcopy(document["model"])
+        table = copy.deepcopy(_table("model", document["model"]))
         if parameter is not None:
             replace(table, parameter, value)
-        label = "" if parameter is None else f"{parameter} = {value:g}"
-        cases.append(Case(label, value, model_from_table(table, folder)))
+        label, slug = "", ""
+        if parameter is not None:
+            label, slug = f"{parameter} = {value:g}", f"{parameter.rpartition('.')[2]}-{value:g}"
+        cases.append(Case(label, slug, value, model_from_table(table, folder)))
     settings = _table("run", document.get("run", {}))
     _check_keys("run", settings, [field.name for field in dataclasses.fields(RunSettings)])
     title, description = (str(document.get(key, "")).strip() for key in ("title", "description"))
@@ -143,27 +165,33 @@ def _vary(table) -> tuple[str | None, list]:
     _check_keys("vary", _table("vary", table), ["parameter", "values"])
     parameter, values = table.get("parameter"), table.get("values")
     if not isinstance(parameter, str) or not parameter:
-        raise SpecificationError("vary.parameter", "a key of [model]", parameter, 'For example "weight_quantizer.range".')
+        raise SpecificationError(
+            "vary.parameter", "a key of [model]", parameter, 'For example "weight_quantizer.range".'
+        )
     if not isinstance(values, list) or not values:
         raise SpecificationError("vary.values", "a list of numbers", values, "For example [2.0, 3.0, 4.0].")
-    return parameter, [check_number("vary.values", value) for value in values]
+    if len({f"{_number('vary.values', value):g}" for value in values}) < len(values):
+        raise SpecificationError("vary.values", "different numbers", values, "Remove repetitions.")
+    return parameter, values
 
 
-def check_number(argument: str, value):
-    """`value` itself if it is a number, which stays an integer if it is one."""
+def _number(argument: str, value):
+    """`value` itself if it is a number; an integer stays one."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise SpecificationError(argument, "numbers", value, "Only numbers can be varied.")
     return value
 
 
 def replace(table: dict, key: str, value) -> None:
-    """Set the entry of nested tables that a dotted key names; tables on the way must exist, save the last two levels."""
+    """Set the entry that a dotted key names in nested tables, which must exist (an optional [run] is made)."""
     *path, last = key.split(".")
-    for depth, part in enumerate(path):
-        table = table.setdefault(part, {}) if depth == 0 and part == "run" else table.get(part)
+    for depth, part in enumerate(path, start=1):
+        if part == "run" and depth == 1:
+            table.setdefault("run", {})
+        table = table.get(part)
         if not isinstance(table, dict):
-            where = ".".join(path[: depth + 1])
-            raise SpecificationError(key, f"a table {where} in the specification", table, "Check the spelling of the key.")
+            where = ".".join(path[:depth])
+            raise SpecificationError(key, f"a table {where} in the specification", table, f"Give {where} as a whole.")
     table[last] = value
 
 

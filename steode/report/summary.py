@@ -8,6 +8,7 @@ import numpy as np
 from steode._version import __version__
 from steode.plateau import Plateaus
 from steode.report.results import CaseResult, StudyResult
+from steode.report.study import nearest
 from steode.trajectory import device_name
 
 ACCEPTED_Z = 4.0
@@ -29,11 +30,6 @@ def summarize(results: list[StudyResult], complete: bool) -> dict:
     return _plain({"version": __version__, "device": device_name(), "complete": complete, "studies": studies})
 
 
-def rows_at(case: CaseResult, times: tuple[float, ...]) -> np.ndarray:
-    """Indices of the recorded times nearest to `times`, each once."""
-    return np.unique([np.abs(case.comparison.times - time).argmin() for time in times])
-
-
 def table(result: StudyResult) -> str:
     """Limit against simulation at the study's table times, then plateaus and fixed points, for every case."""
     lines = [f"{result.study.name}: {result.study.title}"]
@@ -43,13 +39,15 @@ def table(result: StudyResult) -> str:
         if case.case.label:
             lines.append(f"  {case.case.label}")
         lines.append(f"  {'tau':>8} {'limit':>10} {'simulation':>11} {'gap':>10} {'std. error':>11} {'z':>7}")
-        for index in rows_at(case, result.study.settings.table_times):
+        for index in nearest(compared.times, result.study.settings.table_times):
             lines.append(
                 f"  {compared.times[index]:8g} {compared.theory[index]:10.5f} {compared.simulation[index]:11.5f} "
                 f"{compared.gap[index]:10.5f} {compared.standard_error[index]:11.5f} {compared.z[index]:7.2f}"
             )
         verdict = "agree" if compared.largest_z < ACCEPTED_Z else "DISAGREE"
-        lines.append(f"  limit and simulation {verdict}: largest |z| {compared.largest_z:.2f} over {compared.times.size} times")
+        lines.append(
+            f"  limit and simulation {verdict}: largest |z| {compared.largest_z:.2f} over {compared.times.size} times"
+        )
         lines += [f"  {line}" for line in remarks(case)]
     return "\n".join(lines)
 
@@ -67,8 +65,8 @@ def remarks(case: CaseResult) -> list[str]:
         lines.append("plateau: none")
     for point in case.fixed_points or ():
         lines.append(
-            f"fixed point: eps_g {point.eps_g:.5f} = input {point.input_term:.5f} + dithering {point.dithering_term:.5f} "
-            f"+ clipping {point.clipping_term:.5f} ({point.kind})"
+            f"fixed point: eps_g {point.eps_g:.5f} = input {point.input_term:.5f} + "
+            f"dithering {point.dithering_term:.5f} + clipping {point.clipping_term:.5f} ({point.kind})"
         )
     return lines
 
@@ -79,7 +77,7 @@ def _length(found: Plateaus) -> str:
 
 def _case(result: StudyResult, case: CaseResult) -> dict:
     compared = case.comparison
-    index = rows_at(case, result.study.settings.table_times)
+    index = nearest(compared.times, result.study.settings.table_times)
     columns = ("times", "theory", "simulation", "gap", "standard_error", "z")
     points = None
     if case.fixed_points is not None:

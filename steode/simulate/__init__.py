@@ -74,7 +74,7 @@ def simulate(
     t_end = check_positive("t_end", t_end)
     test_samples = check_integer("test_samples", test_samples, 0)
     if dtype not in ("float32", "float64"):
-        raise SpecificationError("dtype", '"float32" or "float64"', dtype, "Accumulation in float32 is accurate enough.")
+        raise SpecificationError("dtype", '"float32" or "float64"', dtype, "float32 is accurate enough.")
     words = key_words(key)
     records, snapshots = record_steps(times, t_end, dim), snapshot_steps(snapshot_times, t_end, dim)
     plan = engine.Plan(records, snapshots, steps_per_unit=dim, test_samples=test_samples)
@@ -89,9 +89,10 @@ def simulate(
         for seed in range(seeds)
     ]
     visible = sys.stderr.isatty() if progress is None else progress
+    delay = 1.0 if progress is None else 0.0
     with (
         jax.enable_x64(dtype == "float64"),
-        tqdm(total=plan.steps, unit="step", desc="simulate", delay=1.0 if progress is None else 0.0, disable=not visible) as bar,
+        tqdm(total=plan.steps, unit="step", desc="simulate", delay=delay, disable=not visible) as bar,
     ):
         system = linear_system(model, dim, dtype, entrywise_function)
         fixed, state = jax.numpy.asarray(teacher), jax.numpy.asarray(weights)

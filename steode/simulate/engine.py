@@ -96,8 +96,8 @@ def run(
     keys : for each seed the key of the training samples and the key of the held-out samples.
     advance : called after each chunk with the number of steps done in it.
 
-    An interruption from the keyboard ends the run early, with what was recorded before it. Raises `DivergenceError` when
-    the state, or what is recorded of it, is not finite.
+    An interruption from the keyboard ends the run early, with what was recorded before it. Raises `DivergenceError`
+    when the state, or what is recorded of it, is not finite.
     """
     platform = jax.default_backend()
     budget = BLOCK_NUMBERS.get(platform, ACCELERATOR_BLOCK_NUMBERS)
@@ -197,12 +197,15 @@ def _run_segments(system, fixed, state, bad, keys, segments, rows, test_samples)
             return state, jnp.where(jnp.isfinite(health) | (bad != HEALTHY), bad, k)
 
         state, bad = lax.fori_loop(now.start, now.stop, step, (state, bad))
-        nothing = jax.tree.map(lambda value: jnp.zeros(value.shape, value.dtype), jax.eval_shape(measure, state, now.stop))
+        nothing = _zeros(jax.eval_shape(measure, state, now.stop))
         return (samples, state, bad), lax.cond(now.record, lambda: measure(state, now.stop), lambda: nothing)
 
-    empty = jax.tree.map(lambda value: jnp.zeros(value.shape, value.dtype), block)
-    (_, state, bad), observed = lax.scan(segment, (empty, state, bad), segments)
+    (_, state, bad), observed = lax.scan(segment, (_zeros(block), state, bad), segments)
     return state, bad, observed
+
+
+def _zeros(shapes):
+    return jax.tree.map(lambda value: jnp.zeros(value.shape, value.dtype), shapes)
 
 
 def _numbers(key, first_row, rows, columns, dtype):

@@ -14,7 +14,7 @@ RECORDS = 201
 
 
 def record_steps(times, t_end: float, dim: int) -> np.ndarray:
-    """The distinct steps nearest to the record times, increasing; see `steode.simulate.simulate` for what is allowed."""
+    """The distinct steps nearest to the record times, increasing; None asks for RECORDS equally spaced times."""
     if times is None:
         times = np.linspace(0, t_end, RECORDS)
     return np.unique(_steps("times", _checked_times("times", times, t_end, at_least=1), dim))

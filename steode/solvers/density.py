@@ -51,7 +51,9 @@ class DensityOperator(eqx.Module):
         self.problem, self.nodes = problem, nodes
         self.volumes = (_left(widths) + _right(widths)) / 2
         self.speed = problem.drift(problem.teacher[:, None], image[None, :])
-        self.mobile = jnp.ones(nodes.shape) if problem.bound is None else (jnp.abs(nodes) < _inside(problem.bound)) * 1.0
+        self.mobile = (
+            jnp.ones(nodes.shape) if problem.bound is None else (jnp.abs(nodes) < _inside(problem.bound)) * 1.0
+        )
         self.node_image = self._node_average(image, widths)
         self.node_square = self._node_average(image**2, widths)
 

@@ -42,7 +42,9 @@ def typical_variances(problem: Problem, extent: Extent) -> tuple[float, float]:
     """Rough smallest and largest V of a trajectory: the dithering floor, and a Gaussian start."""
     teacher = np.asarray(problem.teacher)
     start = np.full(teacher.shape, extent.mean), np.full(teacher.shape, max(extent.std, 1e-6) ** 2)
-    _, _, largest = problem.overlaps(problem.weight_map.gaussian_mean(*start), problem.weight_map.gaussian_square(*start))
+    _, _, largest = problem.overlaps(
+        problem.weight_map.gaussian_mean(*start), problem.weight_map.gaussian_square(*start)
+    )
     alpha_1, alpha_2 = float(problem.alpha_1), float(problem.alpha_2)
     floor = float(problem.rho) * max(0.0, 1 - alpha_1**2 / alpha_2) + float(problem.sigma) ** 2
     if isinstance(problem.weight_map, StepMap):

@@ -114,5 +114,3 @@ def _last_axis(values, leading: int):
 def interval_images(entrywise_map: Map, nodes: Float[Array, " N"]) -> Float[Array, " N-1"]:
     """Q between neighboring nodes: exact for step maps whose thresholds are nodes, the midpoint value otherwise."""
     return entrywise_map((nodes[1:] + nodes[:-1]) / 2)
-
-

@@ -11,7 +11,12 @@ LEAST_VARIANCE = 1e-12
 
 
 def gaussian_closure(
-    problem: Problem, mean: Float[Array, " K"], variance: Float[Array, " K"], times: Float[Array, " T"], tolerance, max_steps: int
+    problem: Problem,
+    mean: Float[Array, " K"],
+    variance: Float[Array, " K"],
+    times: Float[Array, " T"],
+    tolerance,
+    max_steps: int,
 ) -> diffrax.Solution:
     """Mean and variance of w for each teacher value; `ys` holds the named observables at `times`."""
 
@@ -39,7 +44,9 @@ def exact_moments(
     """The closed equations for A = E[w* w] and B = E[w^2]; `ys` holds the named observables at `times`."""
 
     def rates(t, state, args):
-        return problem.equations.moments(problem.eta, problem.alpha_1, problem.alpha_2, problem.rho, problem.sigma, *state)
+        return problem.equations.moments(
+            problem.eta, problem.alpha_1, problem.alpha_2, problem.rho, problem.sigma, *state
+        )
 
     def observables(t, state, args):
         cross, second = state

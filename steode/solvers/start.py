@@ -102,7 +102,9 @@ class DrawnStart(Start):
     def draw(self, generator, size):
         # whole copies of the drawn coordinates first, so that as little as possible is resampled
         copies, rest = divmod(size, self.teacher.size)
-        chosen = np.concatenate([np.tile(np.arange(self.teacher.size), copies), generator.choice(self.teacher.size, rest)])
+        chosen = np.concatenate(
+            [np.tile(np.arange(self.teacher.size), copies), generator.choice(self.teacher.size, rest)]
+        )
         return self.teacher[chosen], self.initial[chosen]
 
 

@@ -48,11 +48,9 @@ B = Symbol("B", nonnegative=True)
 
 # stationary state
 a = Symbol("a", real=True)
-D = Symbol("D", positive=True)
 theta = Symbol("theta", positive=True)
 
 # levels and thresholds of a step function
-n = Symbol("n", integer=True, positive=True)
 j = Symbol("j", integer=True, nonnegative=True)
 L = IndexedBase("L", real=True)
 T = IndexedBase("T", real=True)
@@ -76,6 +74,8 @@ PARAMETERS: dict[str, Symbol] = {
 """Names of the continuous hyperparameters at the Python end, and their symbols."""
 
 
-def normal_density(point: sympy.Expr, mean: sympy.Expr = sympy.S.Zero, variance: sympy.Expr = sympy.S.One) -> sympy.Expr:
+def normal_density(
+    point: sympy.Expr, mean: sympy.Expr = sympy.S.Zero, variance: sympy.Expr = sympy.S.One
+) -> sympy.Expr:
     """Density of N(mean, variance) at a point."""
     return sympy.exp(-((point - mean) ** 2) / (2 * variance)) / sympy.sqrt(2 * sympy.pi * variance)

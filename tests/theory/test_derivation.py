@@ -65,7 +65,9 @@ def test_input_moments_agree_with_quadrature(quantizer):
     edges = np.concatenate([[-12.0], quantizer.thresholds, [12.0]])
     pdf = scipy.stats.norm.pdf
     cells = list(zip(edges[:-1], edges[1:], quantizer.levels, strict=True))
-    alpha_1 = sum(level * scipy.integrate.quad(lambda x: x * pdf(x), low, high, epsabs=1e-14)[0] for low, high, level in cells)
+    alpha_1 = sum(
+        level * scipy.integrate.quad(lambda x: x * pdf(x), low, high, epsabs=1e-14)[0] for low, high, level in cells
+    )
     alpha_2 = sum(level**2 * scipy.integrate.quad(pdf, low, high, epsabs=1e-14)[0] for low, high, level in cells)
     assert abs(float(limit.numeric(sym.alpha_1)) - alpha_1) < 1e-10
     assert abs(float(limit.numeric(sym.alpha_2)) - alpha_2) < 1e-10
@@ -119,7 +121,9 @@ def test_fixed_point_equation_holds_at_the_numerical_root():
     square = explicit(StationarySquare(sym.Q_w, sym.a, sym.theta), LIMIT.maps)
     square = float(square.subs({sym.omega: 2, sym.a: target, sym.theta: 0.1 * point.V}))
     equation = equations(LIMIT, "fixed-point equation")[0]
-    average = next(f for f in equation.rhs.atoms(sympy.Function) if "E" in f.func.__name__ and not isinstance(f, StationarySquare))
+    average = next(
+        f for f in equation.rhs.atoms(sympy.Function) if "E" in f.func.__name__ and not isinstance(f, StationarySquare)
+    )
     right = LIMIT.numeric(equation.rhs.subs(average, square).subs(sym.rho, 1))
     assert abs(float(right) - point.V) < 1e-12
 
@@ -150,7 +154,15 @@ def test_exact_recovery_predicts_the_second_root():
 def test_plateau_time_is_distance_over_speed():
     step = equations(LIMIT, "plateau")
     assert sympy.simplify(step[1].rhs - sym.Delta / (2 * sym.eta * sym.alpha_1 * sym.wstar)) == 0
-    numbers = {sym.w: 0.1, sym.threshold: 0.6, sym.level: 0.2, sym.eta: 0.5, sym.wstar: 2, sym.alpha_1: 1, sym.alpha_2: 1}
+    numbers = {
+        sym.w: 0.1,
+        sym.threshold: 0.6,
+        sym.level: 0.2,
+        sym.eta: 0.5,
+        sym.wstar: 2,
+        sym.alpha_1: 1,
+        sym.alpha_2: 1,
+    }
     assert abs(float(LIMIT.plateau_time.subs(numbers)) - 0.5 / (0.5 * (2 - 0.2))) < 1e-15
 
 
@@ -174,7 +186,9 @@ def test_clipped_surrogate_absorbs_and_has_no_closure():
     "model",
     [
         REFERENCE,
-        LinearModel(teacher=Normal(), weight_quantizer=Uniform(bits=8, range=3.0), input_quantizer=Uniform(bits=6, range=3.0)),
+        LinearModel(
+            teacher=Normal(), weight_quantizer=Uniform(bits=8, range=3.0), input_quantizer=Uniform(bits=6, range=3.0)
+        ),
         LinearModel(teacher=Normal(), input_quantizer=Uniform(bits=3, range=2.0)),
         LinearModel(teacher=Normal(), weight_quantizer=Elementwise("tanh(x)"), input_quantizer=Elementwise("x**3")),
         REFERENCE.replace(surrogate=ClippedSurrogate(1.0)),

@@ -11,7 +11,9 @@ from steode import Elementwise, UnsupportedError, bridge
 X = sympy.Symbol("x", real=True)
 
 
-@pytest.mark.parametrize("function", [f for f, image in bridge.TABLE.items() if image is not None and f.nargs == {1}], ids=str)
+@pytest.mark.parametrize(
+    "function", [f for f, image in bridge.TABLE.items() if image is not None and f.nargs == {1}], ids=str
+)
 def test_every_function_of_one_variable_agrees_with_sympy_under_jit(function):
     point = 0.37
     with jax.enable_x64(True):

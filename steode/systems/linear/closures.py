@@ -32,7 +32,10 @@ def _mean_of(expression: sympy.Expr) -> sympy.Symbol:
 
 def _moment_hierarchy(drift, diffusion) -> list[Step]:
     equations = [
-        sympy.Eq(sympy.Derivative(_mean_of(function), sym.tau), _mean_of(sympy.factor(generator(function, sym.w, drift, diffusion))))
+        sympy.Eq(
+            sympy.Derivative(_mean_of(function), sym.tau),
+            _mean_of(sympy.factor(generator(function, sym.w, drift, diffusion))),
+        )
         for function in (sym.w, sym.w**2)
     ]
     return [

@@ -30,7 +30,9 @@ def derive_linear(model: LinearModel) -> Limit:
     one_step, drift, diffusion = _one_step()
     order, residual_variance, order_parameters = _order_parameters()
     evolution = _evolution(model, drift, diffusion)
-    closure_steps, gaussian_closure, exact_moments = closures.derive_closures(model, drift, diffusion, residual_variance, maps)
+    closure_steps, gaussian_closure, exact_moments = closures.derive_closures(
+        model, drift, diffusion, residual_variance, maps
+    )
     stationary_steps, plateau_time = stationary.derive_stationary(
         model, drift, diffusion, residual_variance, exact_moments, maps
     )
@@ -94,7 +96,7 @@ def _input_moments(quantizer: EntrywiseMap, maps) -> tuple[list[Step], dict[symp
     named = {sym.alpha_1: GaussianSlope(sym.Q_x, 0, 1), sym.alpha_2: GaussianSquare(sym.Q_x, 0, 1)}
     shown = tuple(sympy.Eq(symbol, _shown(average, maps)) for symbol, average in named.items())
     definitions = (
-        sympy.Eq(sym.alpha_1, sympy.Symbol(r"\mathrm{E}[x\,Q_x(x)]") , evaluate=False),
+        sympy.Eq(sym.alpha_1, sympy.Symbol(r"\mathrm{E}[x\,Q_x(x)]"), evaluate=False),
         sympy.Eq(sym.alpha_2, sympy.Symbol(r"\mathrm{E}[Q_x(x)^2]"), evaluate=False),
     )
     reason = (
@@ -164,7 +166,10 @@ def _order_parameters() -> tuple[list[Step], sympy.Expr, dict[sympy.Symbol, symp
     residual_variance = one_coordinate + sym.sigma**2
     for symbol, integrand in integrands.items():
         residual_variance = residual_variance.subs(integrand, symbol)
-    means = {symbol: sympy.Symbol(rf"\mathrm{{E}}\left[{sympy.latex(integrand)}\right]") for symbol, integrand in integrands.items()}
+    means = {
+        symbol: sympy.Symbol(rf"\mathrm{{E}}\left[{sympy.latex(integrand)}\right]")
+        for symbol, integrand in integrands.items()
+    }
     steps = [
         Step(
             "order parameters",

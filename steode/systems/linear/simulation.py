@@ -58,7 +58,7 @@ class SmoothMap(eqx.Module):
 
 
 class LinearSystem(eqx.Module):
-    """One LinearModel in dimension `dim`, as `steode.simulate.engine` runs it. Numbers are arrays: nothing recompiles."""
+    """A LinearModel in dimension `dim`, as `steode.simulate.engine` runs it; changed numbers recompile nothing."""
 
     learning_rate: Float[Array, ""]
     noise: Float[Array, ""]
@@ -169,7 +169,8 @@ def _gaussian_averages(quantizer: EntrywiseMap, functions: Callable) -> np.ndarr
         lambda points: integrand(points[:, 0]), [-REACH], [REACH], rule="gk21", rtol=1e-12, atol=1e-12
     )
     if result.status != "converged":
-        raise ConvergenceError(f"the input moments of {quantizer} did not converge: estimated error {result.error.max():.1e}")
+        error = result.error.max()
+        raise ConvergenceError(f"the input moments of {quantizer} did not converge: estimated error {error:.1e}")
     return result.estimate
 
 

@@ -99,7 +99,9 @@ def _mean_image(drift, diffusion) -> Step:
 def _fixed_point(residual_variance) -> Step:
     square = StationarySquare(sym.Q_w, sym.a, sym.eta * sym.V)
     average = sympy.Function(r"\mathrm{E}_{w^{*}}")
-    right = residual_variance.subs({sym.q: sym.alpha_2 * average(square), sym.m: sym.alpha_1**2 * sym.rho / sym.alpha_2})
+    right = residual_variance.subs(
+        {sym.q: sym.alpha_2 * average(square), sym.m: sym.alpha_1**2 * sym.rho / sym.alpha_2}
+    )
     input_term = sym.rho * (1 - sym.alpha_1**2 / sym.alpha_2) / 2
     image = sympy.Symbol(r"\mathrm{Var}\left[Q \mid w^{*}\right]")
     decomposition = input_term + sym.alpha_2 * average(image) / 2

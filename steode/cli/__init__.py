@@ -1,0 +1,73 @@
+"""The command `steode`: every verb from a terminal."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from steode._version import __version__
+from steode.cli import verbs
+from steode.cli.run import run
+from steode.errors import SteodeError
+
+__all__ = ["app", "main"]
+
+HELP = """What the straight-through estimator does in high dimension: derived, solved, simulated, compared.
+
+As the input dimension grows, quantized training follows a deterministic limit. These commands derive its equations from
+a specification, solve them, run the training itself, and compare the two.
+
+\b
+Start with
+    steode run               reference model and plateau example, in about a minute; then open results/report.html
+    steode derive            the equations of the reference model, step by step
+    steode fixed-points --set learning_rate=0.5
+    steode COMMAND --help    what a command takes, with examples
+
+\b
+A specification is a TOML file:
+    [model]
+    learning_rate = 0.1
+    weight_quantizer = {type = "Uniform", bits = 2, range = 2.0}
+    input_quantizer = {type = "Uniform", bits = 2, range = 2.0}
+    teacher = {type = "Constant", value = 1.0}
+    init = {type = "Normal", std = 1.0}
+    [vary]                            # optional: one case for each value
+    parameter = "weight_quantizer.range"
+    values = [2.0, 3.0]
+    [run]                             # optional
+    t_end = 100.0
+    dim = 1000
+    seeds = 8
+Without a file a command uses the reference model, which is the one above without [vary].
+"""
+
+
+app = typer.Typer(
+    help=HELP, rich_markup_mode=None, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+app.command()(run)
+app.command()(verbs.derive)
+app.command()(verbs.solve)
+app.command()(verbs.simulate)
+app.command("fixed-points")(verbs.fixed_points)
+app.command()(verbs.plateau)
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False):
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command with `arguments`, or those of the process.
+
+    Raises `SystemExit`: 2, after one message on standard error, for anything steode refuses.
+    """
+    try:
+        app(arguments, prog_name="steode")
+    except SteodeError as error:
+        typer.echo(f"steode: {error}", err=True)
+        sys.exit(2)

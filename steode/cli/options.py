@@ -1,0 +1,87 @@
+"""Options that commands share, and the specification they describe."""
+
+import pathlib
+import tomllib
+from typing import Annotated
+
+import typer
+
+from steode.errors import SpecificationError
+from steode.report.study import Case, Study, built_in_studies, read_study
+from steode.trajectory import Trajectory
+
+Spec = Annotated[
+    pathlib.Path | None, typer.Argument(metavar="SPEC.toml", show_default=False, help="Specification file.")
+]
+Set = Annotated[
+    list[str],
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Replace one entry of the model, or of [run] as run.KEY. May be repeated."
+    ),
+]
+End = Annotated[float | None, typer.Option("--t-end", help="Last rescaled time tau = step/d.")]
+Times = Annotated[int | None, typer.Option(help="Number of recorded times.")]
+Dim = Annotated[int | None, typer.Option(help="Input dimension of the simulation.")]
+Seeds = Annotated[int | None, typer.Option(help="Number of simulated runs.")]
+Key = Annotated[int | None, typer.Option(help="Random key; the same key gives the same runs.")]
+Method = Annotated[str | None, typer.Option(help="density (exact), gaussian (closure), moments, or particles.")]
+Tolerance = Annotated[float | None, typer.Option(help="Wanted relative accuracy of the limit.")]
+DataFile = Annotated[pathlib.Path | None, typer.Option("--out", help="Write the trajectory to a .nc or .npz file.")]
+
+
+def the_study(
+    spec: pathlib.Path | None, entries: list[str], settings: dict | None = None, built_in: str = "reference"
+) -> Study:
+    """The study a file describes, or the named built-in one, with the changes asked for on the command line."""
+    changes = all_changes(entries, settings or {})
+    if spec is not None:
+        return read_study(spec, changes)
+    return next(study for study in built_in_studies(changes) if study.name == built_in)
+
+
+def all_changes(entries: list[str], settings: dict) -> dict:
+    """Dotted keys and values from --set and from the options for [run] that were given."""
+    changes = {f"run.{name}": value for name, value in settings.items() if value is not None}
+    for entry in entries:
+        key, sign, text = entry.partition("=")
+        if not sign or not key.strip():
+            raise SpecificationError("--set", "KEY=VALUE", entry, "For example --set learning_rate=0.2.")
+        key = key.strip()
+        place = key if key.startswith(("run.", "vary.")) else f"model.{key.removeprefix('model.')}"
+        changes[place] = _value(text.strip())
+    return changes
+
+
+def _value(text: str):
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        # a bare word is a string, so that nobody has to quote for both the shell and TOML
+        return text
+
+
+def check_out(path: pathlib.Path | None, suffixes: tuple[str, ...]) -> None:
+    """Refuse a file that could not be written, before anything is computed."""
+    if path is None:
+        return
+    if path.suffix not in suffixes:
+        raise SpecificationError(
+            "--out", "a file name ending in " + " or ".join(suffixes), str(path), "Choose one of them."
+        )
+    if not path.absolute().parent.is_dir():
+        raise SpecificationError("--out", "a file in a folder that exists", str(path), f"Make {path.parent} first.")
+
+
+def save(trajectory: Trajectory, out: pathlib.Path | None, study: Study, case: Case) -> None:
+    """Write a trajectory where --out says; of several cases each gets its value in the file's name."""
+    if out is None:
+        return
+    if len(study.cases) > 1:
+        out = out.with_name(f"{out.stem}-{case.slug}{out.suffix}")
+    typer.echo(f"written: {trajectory.save(out)}", err=True)
+
+
+def show_label(case: Case) -> None:
+    """The case's label, if its study has several."""
+    if case.label:
+        typer.echo(f"\n{case.label}")

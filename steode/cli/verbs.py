@@ -1,0 +1,196 @@
+"""The verbs of the library as commands that print a short table and may write a file."""
+
+import pathlib
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from steode.cli.options import (
+    DataFile,
+    Dim,
+    End,
+    Key,
+    Method,
+    Seeds,
+    Set,
+    Spec,
+    Times,
+    Tolerance,
+    check_out,
+    save,
+    show_label,
+    the_study,
+)
+from steode.derive import derive as derive_limit
+from steode.errors import UnsupportedError
+from steode.fixed_points import fixed_points as find_fixed_points
+from steode.plateau import plateau as find_plateaus
+from steode.plateau_estimate import plateau_estimate
+from steode.report import documents
+from steode.report.study import nearest, record_times
+from steode.simulate import simulate as simulate_runs
+from steode.solve import solve as solve_limit
+from steode.trajectory import Trajectory
+
+
+def derive(
+    spec: Spec = None,
+    step: Annotated[str | None, typer.Option(help="Only the step of this title.")] = None,
+    out: Annotated[pathlib.Path | None, typer.Option(help="Write a .md, .tex or .html file instead.")] = None,
+    entries: Set = (),
+):
+    """Print the derivation of the limit (Markdown).
+
+    \b
+    Examples
+        steode derive
+        steode derive --step "density equation"
+        steode derive my_model.toml --out derivation.html
+    """
+    check_out(out, tuple(documents.FORMATS))
+    study = the_study(spec, entries)
+    derivation = derive_limit(study.cases[0].model).derivation
+    if step is not None:
+        typer.echo(derivation.step(step).markdown())
+    elif out is None:
+        typer.echo(derivation.markdown())
+    else:
+        out.write_text(documents.FORMATS[out.suffix](study.title, derivation), encoding="utf-8")
+        typer.echo(f"written: {out}", err=True)
+
+
+def solve(
+    spec: Spec = None,
+    t_end: End = None,
+    times: Times = None,
+    method: Method = None,
+    tolerance: Tolerance = None,
+    out: DataFile = None,
+    entries: Set = (),
+):
+    """Solve the limit; print its error over time.
+
+    The last column is the estimated error of the numbers themselves.
+
+    \b
+    Examples
+        steode solve --t-end 50
+        steode solve my_model.toml --method gaussian --out limit.nc
+    """
+    check_out(out, (".nc", ".npz"))
+    study = the_study(spec, entries, {"t_end": t_end, "times": times, "method": method, "tolerance": tolerance})
+    settings = study.settings
+    for case in study.cases:
+        theory = solve_limit(
+            case.model,
+            settings.t_end,
+            times=np.linspace(0, settings.t_end, settings.times),
+            method=settings.method,
+            tolerance=settings.tolerance,
+            density_times=settings.density_times if settings.method == "density" else (),
+        )
+        show_label(case)
+        errors = theory.error.get("eps_g")
+        typer.echo(f"{'tau':>8} {'eps_g':>10}" + ("" if errors is None else f" {'error':>9}"))
+        for index in nearest(theory.times, settings.table_times):
+            error = "" if errors is None else f" {errors[index]:9.1e}"
+            typer.echo(f"{theory.times[index]:8g} {theory['eps_g'][index]:10.5f}{error}")
+        save(theory, out, study, case)
+
+
+def simulate(
+    spec: Spec = None,
+    dim: Dim = None,
+    seeds: Seeds = None,
+    key: Key = None,
+    t_end: End = None,
+    times: Times = None,
+    out: DataFile = None,
+    entries: Set = (),
+):
+    """Run the training itself; print its error over time.
+
+    \b
+    Examples
+        steode simulate --dim 500 --t-end 20
+        steode simulate my_model.toml --seeds 4 --key 7 --out runs.nc
+    """
+    check_out(out, (".nc", ".npz"))
+    study = the_study(spec, entries, {"dim": dim, "seeds": seeds, "key": key, "t_end": t_end, "times": times})
+    settings = study.settings
+    for case in study.cases:
+        runs = simulate_runs(
+            case.model,
+            settings.dim,
+            settings.t_end,
+            seeds=settings.seeds,
+            key=settings.key,
+            times=record_times(settings),
+            snapshot_times=settings.density_times,
+        )
+        show_label(case)
+        typer.echo(f"{'tau':>8} {'eps_g':>10} {'std. error':>11}   ({settings.seeds} seeds, d = {settings.dim})")
+        for index in nearest(runs.times, settings.table_times):
+            values = runs["eps_g"][:, index]
+            error = f"{values.std(ddof=1) / np.sqrt(values.size):11.5f}" if values.size > 1 else ""
+            typer.echo(f"{runs.times[index]:8g} {values.mean():10.5f} {error}".rstrip())
+        save(runs, out, study, case)
+        if runs.provenance.settings["interrupted"]:
+            raise typer.Exit(130)
+
+
+def fixed_points(spec: Spec = None, entries: Set = ()):
+    """Print where the error ends up, and what it is made of.
+
+    \b
+    Examples
+        steode fixed-points
+        steode fixed-points --set learning_rate=1.0 --set weight_quantizer.range=3.0
+    """
+    for case in the_study(spec, entries).cases:
+        show_label(case)
+        typer.echo(str(find_fixed_points(case.model)))
+
+
+def plateau(
+    spec: Annotated[
+        pathlib.Path | None,
+        typer.Argument(
+            metavar="SPEC.toml|TRAJECTORY.nc", show_default=False, help="Specification or saved trajectory."
+        ),
+    ] = None,
+    observable: Annotated[str, typer.Option(help="Which curve.")] = "eps_g",
+    band: Annotated[
+        float | None, typer.Option(help="Half width of the band, as a fraction of the curve's range.")
+    ] = None,
+    contrast: Annotated[float, typer.Option(help="How many times slower than its surroundings a plateau is.")] = 3.0,
+    t_end: End = None,
+    entries: Set = (),
+):
+    """Find plateaus and the drops after them.
+
+    Of the limit of a specification, or of a saved trajectory. Without a file: of the plateau example.
+
+    \b
+    Examples
+        steode plateau
+        steode plateau results/plateau/simulation-range-2.nc
+        steode plateau my_model.toml --t-end 200 --band 0.03
+    """
+    if spec is not None and spec.suffix in (".nc", ".npz"):
+        found = find_plateaus(
+            Trajectory.load(spec), observable, tolerance=0.05 if band is None else band, contrast=contrast
+        )
+        typer.echo(str(found))
+        return
+    study = the_study(spec, entries, {"t_end": t_end, "plateau_tolerance": band}, built_in="plateau")
+    settings = study.settings
+    for case in study.cases:
+        theory = solve_limit(case.model, settings.t_end, method=settings.method, tolerance=settings.tolerance)
+        show_label(case)
+        typer.echo(str(find_plateaus(theory, observable, tolerance=settings.plateau_tolerance, contrast=contrast)))
+        try:
+            typer.echo(f"analytic estimate of the length: {plateau_estimate(case.model).length:.4g}")
+        except UnsupportedError as error:
+            typer.echo(str(error))

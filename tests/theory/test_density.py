@@ -1,0 +1,245 @@
+"""The density solver: reference values, orders of convergence, conservation, and independent routes to the same numbers."""
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from steode import (
+    ClippedSurrogate,
+    Constant,
+    ConvergenceError,
+    Elementwise,
+    Identity,
+    Levels,
+    LinearModel,
+    Normal,
+    SpecificationError,
+    TwoPoint,
+    Uniform,
+    UnsupportedError,
+    fixed_points,
+    solve,
+)
+from steode.solve import make_problem
+from steode.solvers.density import DensityOperator, evolve, positive_part
+from steode.solvers.domain import reach, resolution, thresholds_of
+from steode.solvers.mesh import make_mesh
+from steode.solvers.start import NominalStart
+from tests.models import REFERENCE, REFERENCE_EPS_G, REFERENCE_TIMES
+
+
+@pytest.fixture(scope="module")
+def reference():
+    return solve(REFERENCE, 100, times=REFERENCE_TIMES, density_times=(0.0, 10.0, 100.0))
+
+
+def test_reference_case_at_default_tolerance(reference):
+    assert np.abs(reference["eps_g"] - REFERENCE_EPS_G).max() < 1e-4
+    # where the estimate is not buried under the time integration it must cover the true error
+    assert reference.error["eps_g"].max() < 1e-4
+
+
+def test_error_estimate_covers_the_distance_to_a_tighter_solution(reference):
+    tighter = solve(REFERENCE, 100, times=REFERENCE_TIMES, density_times=(0.0, 10.0, 100.0), tolerance=2e-5)
+    distance = np.abs(reference["eps_g"] - tighter["eps_g"]).max()
+    assert distance < 2 * reference.error["eps_g"].max()
+
+
+def test_mass_is_kept_and_nothing_is_negative(reference):
+    density = reference.density
+    assert np.abs(density.masses.sum(axis=-1) - 1).max() < 1e-10
+    assert density.masses.min() >= 0
+    assert np.abs(reference["level_fraction"].sum(axis=-1) - 1).max() < 1e-10
+
+
+def test_density_agrees_with_its_own_observables(reference):
+    density = reference.density
+    mean = density.masses[-1, 0] @ density.nodes
+    assert abs(mean - reference["mean_w"][-1]) < 1e-12
+
+
+def test_late_density_is_the_closed_form_stationary_one(reference):
+    point = fixed_points(REFERENCE)[0]
+    # as many times as in the other tests, so that the same compiled program serves
+    late = solve(REFERENCE, 600, times=6 * REFERENCE_TIMES, density_times=(0.0, 300.0, 600.0))
+    closed = point.density(late.density.nodes, 1.0)
+    assert abs(late["eps_g"][-1] - point.eps_g) < 1e-4
+    assert np.abs(late.density.values[-1, 0] - closed).max() < 2e-3 * closed.max()
+
+
+def _run(model, t_end, intervals, controller, first_step):
+    """Final eps_g on a mesh of `intervals` intervals."""
+    start = NominalStart(model.teacher, model.init)
+    rows = start.rows(np.zeros(0), 2)
+    problem = make_problem(model, rows)
+    ends = reach(problem, start.extent, t_end)
+    mesh = make_mesh(thresholds_of(problem), None, *ends, resolution(problem, start.extent), intervals)
+    nodes = mesh.nodes(jnp.asarray(thresholds_of(problem)), problem.bound)
+    times = jnp.array([t_end])
+    solution = _evolve(problem, nodes, rows.masses(nodes), times, controller, jnp.asarray(first_step))
+    return float(solution.ys[0]["eps_g"][0])
+
+
+@eqx.filter_jit
+def _evolve(problem, nodes, masses, times, controller, first_step):
+    return evolve(DensityOperator(problem, nodes), masses, times, times, controller, first_step, 20_000)
+
+
+def _orders(values):
+    """Observed orders from a sequence computed with halved parameters."""
+    gaps = np.abs(np.diff(values))
+    return np.log2(gaps[:-1] / gaps[1:])
+
+
+def test_second_order_in_space():
+    with jax.enable_x64(True):
+        controller = diffrax.PIDController(rtol=0.0, atol=1e-8, norm=lambda error: jnp.max(jnp.sum(error, axis=-1)))
+        values = [_run(REFERENCE, 5.0, intervals, controller, 1e-3) for intervals in (250, 500, 1000, 2000)]
+    orders = _orders(values)
+    # layers are not yet resolved on the coarsest mesh: the order rises to two as they are
+    assert orders[0] < orders[1]
+    assert abs(orders[1] - 2) < 0.1
+
+
+def test_second_order_in_time():
+    with jax.enable_x64(True):
+        steps = [0.1, 0.05, 0.025, 0.0125]
+        values = [_run(REFERENCE, 5.0, 500, diffrax.ConstantStepSize(), step) for step in steps]
+    assert np.all(np.abs(_orders(values) - 2) < 0.15)
+
+
+def test_positive_part_keeps_the_total_of_every_row():
+    masses = jnp.array([[0.5, -1e-3, 0.501], [0.2, 0.3, 0.5]])
+    fixed = positive_part(masses)
+    assert np.all(np.asarray(fixed) >= 0)
+    assert np.abs(np.asarray(fixed.sum(1) - masses.sum(1))).max() < 1e-6
+    assert np.array_equal(fixed[1], masses[1])
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        REFERENCE,
+        REFERENCE.replace(surrogate=ClippedSurrogate(3.0)),
+        LinearModel(
+            teacher=TwoPoint(0.8),
+            weight_quantizer=Elementwise("tanh(x)"),
+            input_quantizer=Elementwise("tanh(x)"),
+            learning_rate=0.3,
+            noise=0.1,
+        ),
+        LinearModel(weight_quantizer=Uniform(2, 0.5), teacher=Constant(1.0), init=Constant(0.05)),
+    ],
+    ids=["reference", "clipped", "smooth", "escape from a point"],
+)
+def test_density_agrees_with_particles(model):
+    """Nothing of the discretization is shared; populations give the standard error, the time step a small bias."""
+    times = [1.0, 4.0]
+    exact, particles = (solve(model, 4, times=times, method=method) for method in ("density", "particles"))
+    for name in ("eps_g", "mean_w", "std_w"):
+        allowed = 5 * particles.error[name] + 2e-3 * np.abs(exact[name]) + exact.error[name]
+        assert np.all(np.abs(exact[name] - particles[name]) < allowed), name
+
+
+def test_unquantized_density_agrees_with_the_exact_moments():
+    model = LinearModel(teacher=TwoPoint(0.7), learning_rate=0.5, noise=0.2)
+    times = [0.5, 2.0, 10.0]
+    exact = solve(model, 10, times=times, method="moments")
+    closure = solve(model, 10, times=times, method="gaussian")
+    density = solve(model, 10, times=times, tolerance=1e-3)
+    assert np.abs(closure["eps_g"] - exact["eps_g"]).max() < 1e-6  # the closure is exact here, up to its integrator
+    assert np.abs(density["eps_g"] - exact["eps_g"]).max() < 1e-3 * exact["eps_g"].max()
+
+
+def test_closure_gap_is_what_the_documentation_says():
+    """The Gaussian closure is good at first and off by more than 10 percent once weights pile up at thresholds."""
+    closure = solve(REFERENCE, 100, times=REFERENCE_TIMES, method="gaussian")
+    gap = np.abs(closure["eps_g"] / REFERENCE_EPS_G - 1)
+    assert gap[0] < 0.03
+    assert 0.1 < gap.max() < 0.4
+
+
+def test_clipped_weights_freeze_at_the_bound():
+    model = REFERENCE.replace(surrogate=ClippedSurrogate(1.5))
+    trajectory = solve(model, 20, times=[0.001, 10.0, 20.0], density_times=[0.001, 20.0])
+    density = trajectory.density
+    frozen = np.abs(density.nodes) >= 1.5 * (1 - 1e-9)
+    beyond = np.abs(density.nodes) > 1.5 * (1 + 1e-9)
+    # what started beyond the bound stays exactly where it was; atoms at the bound only grow
+    assert np.abs(density.masses[1, 0, beyond] - density.masses[0, 0, beyond]).max() < 1e-12
+    atoms = frozen & ~beyond
+    assert atoms.sum() == 2
+    assert np.all(density.masses[1, 0, atoms] > density.masses[0, 0, atoms])
+    assert abs(density.masses[1].sum() - 1) < 1e-10
+
+
+def test_exact_recovery_is_reached_in_finite_time_below_the_threshold():
+    model = LinearModel(weight_quantizer=Levels(range(-3, 4)), teacher=Constant(1.0), learning_rate=0.8)
+    # what is left is the numerical diffusion of the scheme where the true diffusion vanishes: within the tolerance
+    assert solve(model, 60, times=[30.0, 60.0], tolerance=1e-3)["eps_g"][-1] < 3e-3
+    above = solve(model.replace(learning_rate=1.2), 60, times=[30.0, 60.0])["eps_g"][-1]
+    assert abs(above - 0.08336) < 2e-4
+
+
+def test_domain_grows_until_nothing_reaches_its_ends():
+    """Escaping weights travel at the predicted speed far beyond the first guess of the domain."""
+    model = LinearModel(weight_quantizer=Uniform(2, 0.5), teacher=Constant(2.0), learning_rate=0.5, init=Constant(0.05))
+    trajectory = solve(model, 40, times=[20.0, 40.0])
+    mean, error = trajectory["mean_w"], trajectory.error["mean_w"]
+    traveled = 20 * 0.5 * (2.0 - 0.5)
+    assert abs(mean[1] - mean[0] - traveled) < 2 * error.sum()
+    assert error.sum() < 0.01 * traveled
+
+
+def test_methods_refuse_what_they_cannot_do():
+    with pytest.raises(UnsupportedError, match="no finite set of moments closes"):
+        solve(REFERENCE, 1, method="moments")
+    with pytest.raises(UnsupportedError, match="absorbing atoms"):
+        solve(REFERENCE.replace(surrogate=ClippedSurrogate(1.0)), 1, method="gaussian")
+    with pytest.raises(ConvergenceError, match="may grow"):
+        solve(LinearModel(teacher=Constant(1.0), noise=0.1, learning_rate=2.5), 2000, method="moments")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"t_end": 0}, "t_end: expected a number > 0"),
+        ({"t_end": np.inf}, "t_end: expected a finite real number"),
+        ({"tolerance": -1.0}, "tolerance: expected a number > 0"),
+        ({"times": [1.0, 0.5]}, "times: expected a sequence of increasing"),
+        ({"times": [np.nan]}, "times: expected a sequence of increasing"),
+        ({"times": []}, "at least one time > 0"),
+        ({"times": [11.0]}, "between 0 and t_end"),
+        ({"method": "magic"}, "method: expected one of density"),
+        ({"method": "gaussian", "density_times": [1.0]}, "density_times: expected method 'density'"),
+        ({"start": (np.ones(3), np.ones(4))}, "start: expected two arrays of the same shape"),
+        ({"start": (np.ones(3), np.array([1.0, np.nan, 0]))}, "start: expected finite weights"),
+        ({"start": 3}, "start: expected a pair"),
+    ],
+)
+def test_bad_requests_are_refused(arguments, message):
+    with pytest.raises(SpecificationError, match=message):
+        solve(REFERENCE, **({"t_end": 10.0} | arguments))
+
+
+def test_drawn_start_of_a_large_sample_is_the_nominal_start():
+    rng = np.random.default_rng(5)
+    model = LinearModel(weight_quantizer=Uniform(2, 2.0), teacher=Normal(), init=Normal(std=0.5), learning_rate=0.3)
+    size = 200_000
+    drawn = solve(
+        model, 2, times=[1.0, 2.0], start=(rng.normal(size=size), 0.5 * rng.normal(size=size)), tolerance=1e-3
+    )
+    nominal = solve(model, 2, times=[1.0, 2.0], tolerance=1e-3)
+    assert np.abs(drawn["eps_g"] - nominal["eps_g"]).max() < 4 * 1.0 / np.sqrt(size) + 2e-3 * nominal["eps_g"].max()
+
+
+def test_identity_weights_start_and_end_with_the_known_errors():
+    model = LinearModel(
+        teacher=Constant(1.0), weight_quantizer=Identity(), init=Constant(0.0), learning_rate=0.8, noise=0.3
+    )
+    trajectory = solve(model, 30, times=[0.0, 30.0], method="moments")
+    assert abs(trajectory["eps_g"][0] - 0.5) < 1e-12
+    assert abs(trajectory["eps_g"][1] - 0.8 * 0.09 / (2 * 1.2)) < 1e-6

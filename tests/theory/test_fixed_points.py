@@ -1,0 +1,176 @@
+"""Fixed points: published values, the equation's special roots, and the long-time density."""
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from steode import (
+    ClippedSurrogate,
+    Constant,
+    Discrete,
+    Elementwise,
+    Identity,
+    Levels,
+    LinearModel,
+    Normal,
+    SpecificationError,
+    TwoPoint,
+    Uniform,
+    UnsupportedError,
+    fixed_points,
+    solve,
+)
+from tests.models import REFERENCE
+
+PRINTED = 6e-6
+"""Half a unit of the fifth decimal, to which the published values are given."""
+
+
+@pytest.mark.parametrize(("eta", "eps_g"), [(0.1, 0.20415), (0.3, 0.20616), (0.5, 0.22119), (1.0, 0.34679)])
+def test_both_quantized(eta, eps_g):
+    (point,) = fixed_points(REFERENCE.replace(learning_rate=eta))
+    assert abs(point.eps_g - eps_g) < PRINTED
+    assert abs(point.residual) < 1e-12
+
+
+@pytest.mark.parametrize(("eta", "eps_g"), [(0.1, 0.16667), (0.5, 0.16801), (1.0, 0.19618), (1.9, 0.39665)])
+def test_weights_only_quantized(eta, eps_g):
+    model = REFERENCE.replace(input_quantizer=Identity(), learning_rate=eta)
+    assert abs(fixed_points(model)[0].eps_g - eps_g) < PRINTED
+
+
+@pytest.mark.parametrize(("omega", "eps_g"), [(1.0, 0.08810), (2.0, 0.22259)])
+def test_case_g(omega, eps_g):
+    quantizer = Uniform(bits=2, range=omega)
+    model = LinearModel(
+        weight_quantizer=quantizer, input_quantizer=quantizer, teacher=Constant(1.0), learning_rate=0.5, noise=0.1
+    )
+    assert abs(fixed_points(model)[0].eps_g - eps_g) < PRINTED
+
+
+def test_gaussian_teacher_is_integrated_between_the_kinks():
+    quantizer = Uniform(bits=3, range=2.5)
+    model = LinearModel(
+        weight_quantizer=quantizer, input_quantizer=quantizer, teacher=Normal(), learning_rate=0.2, noise=0.1
+    )
+    assert abs(fixed_points(model)[0].eps_g - 0.0668) < 5e-5
+
+
+def test_clipping_term_of_a_gaussian_teacher_has_a_closed_form():
+    omega = 1.5
+    model = LinearModel(weight_quantizer=Uniform(bits=3, range=omega), teacher=Normal(), noise=0.1)
+    tail = scipy.stats.norm.sf(omega) * (1 + omega**2) - omega * scipy.stats.norm.pdf(omega)  # E (x - omega)_+^2
+    point = fixed_points(model)[0]
+    assert abs(point.clipping_term - tail) < 1e-10
+    assert abs(point.escaping - 2 * scipy.stats.norm.sf(omega)) < 1e-10
+
+
+def test_terms_sum_to_the_error_and_match_the_stationary_law():
+    (point,) = fixed_points(REFERENCE)
+    assert abs(point.input_term + point.dithering_term + point.clipping_term - point.eps_g) < 1e-15
+    probabilities, levels = point.level_probabilities(1.0), REFERENCE.weight_quantizer.levels
+    alpha_1, alpha_2 = 0.9692832396712265, 1.0930575624950605
+    mean = probabilities @ levels
+    assert abs(mean - alpha_1 / alpha_2) < 1e-10  # the mean quantized weight is the target, at every learning rate
+    variance = probabilities @ levels**2 - mean**2
+    assert abs(alpha_2 * variance / 2 - point.dithering_term) < 1e-10
+
+
+def test_stationary_density_is_normalized():
+    (point,) = fixed_points(REFERENCE)
+    edges = np.concatenate([[-8.0], REFERENCE.weight_quantizer.thresholds, [8.0]])
+    nodes, weights = np.polynomial.legendre.leggauss(400)
+    total = sum(
+        (high - low) / 2 * weights @ point.density((high + low) / 2 + (high - low) / 2 * nodes, 1.0)
+        for low, high in zip(edges[:-1], edges[1:], strict=True)
+    )
+    assert abs(total - 1) < 1e-10
+
+
+def test_representable_teacher_is_recovered_exactly_below_learning_rate_one():
+    model = LinearModel(weight_quantizer=Levels(range(-3, 4)), teacher=Discrete((-1.0, 0.0, 2.0)), learning_rate=0.9)
+    points = fixed_points(model)
+    assert [point.kind for point in points] == ["exact recovery"]
+    assert points[0].V == 0
+    assert "stable (threshold learning rate 1)" in points.note
+    above = fixed_points(model.replace(learning_rate=1.2))
+    assert [point.kind for point in above] == ["exact recovery", "regular"]
+    assert "unstable" in above.note
+
+
+def test_published_root_above_the_recovery_threshold():
+    model = LinearModel(weight_quantizer=Levels(range(-3, 4)), teacher=Constant(1.0), learning_rate=1.2)
+    assert abs(fixed_points(model)[1].eps_g - 0.08336) < PRINTED
+
+
+def test_teacher_on_the_last_level_is_recovered_algebraically():
+    points = fixed_points(LinearModel(weight_quantizer=Levels(range(-3, 4)), teacher=Constant(3.0)))
+    assert [point.kind for point in points] == ["algebraic recovery"]
+    assert "power of tau" in points.note
+
+
+def test_noise_lifts_the_degenerate_root():
+    model = LinearModel(weight_quantizer=Levels(range(-3, 4)), teacher=Constant(1.0), learning_rate=0.5, noise=0.1)
+    points = fixed_points(model)
+    assert all(point.V > 0 for point in points)
+    assert len(points) == 1
+
+
+def test_unreachable_teacher_escapes_and_is_clipped():
+    point = fixed_points(LinearModel(weight_quantizer=Uniform(2, 0.5), teacher=TwoPoint(1.0)))[0]
+    assert point.escaping == 1.0
+    assert abs(point.eps_g - 0.125) < 1e-12
+    with pytest.raises(UnsupportedError, match="never settles"):
+        point.density(np.linspace(-1, 1, 5), 1.0)
+
+
+def test_affine_fixed_point_is_the_closed_form():
+    model = LinearModel(teacher=Normal(), input_quantizer=Uniform(bits=2, range=2.0), learning_rate=0.5, noise=0.2)
+    (point,) = fixed_points(model)
+    ratio, alpha_2 = 0.9692832396712265**2 / 1.0930575624950605, 1.0930575624950605
+    assert abs(point.V - (1 - ratio + 0.04) / (1 - 0.25 * alpha_2)) < 1e-10
+    unquantized = fixed_points(model.replace(input_quantizer=Identity()))
+    assert abs(unquantized[0].deviation) < 1e-12
+    assert abs(unquantized.unquantized_eps_g - 0.5 * 0.04 / 3) < 1e-15
+
+
+def test_divergence_is_a_result():
+    points = fixed_points(LinearModel(teacher=Normal(), learning_rate=2.0, noise=0.1))
+    assert len(points) == 0
+    assert "grows without bound" in points.note
+    assert np.isinf(points.unquantized_eps_g)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        REFERENCE.replace(noise=0.3, learning_rate=0.5),
+        LinearModel(weight_quantizer=Uniform(2, 1.5), teacher=TwoPoint(0.6), learning_rate=0.8, noise=0.1),
+        LinearModel(
+            weight_quantizer=Uniform(3, 2.0, "mid-tread"),
+            teacher=Discrete((-1.1, 0.2, 0.7)),
+            learning_rate=0.5,
+            noise=0.2,
+        ),
+    ],
+    ids=["both", "weights", "three values"],
+)
+def test_long_time_density_ends_at_the_fixed_point(model):
+    (point,) = fixed_points(model)
+    final = solve(model, 400, times=[400.0])["eps_g"][0]
+    assert abs(final - point.eps_g) < 1e-4
+
+
+def test_what_has_no_fixed_point_equation_is_refused_with_the_reason():
+    with pytest.raises(UnsupportedError, match="depends on the initial law"):
+        fixed_points(REFERENCE.replace(surrogate=ClippedSurrogate(1.0)))
+    with pytest.raises(UnsupportedError, match="step functions and the identity"):
+        fixed_points(REFERENCE.replace(weight_quantizer=Elementwise("tanh(x)")))
+    with pytest.raises(SpecificationError, match="a LinearModel"):
+        fixed_points(3)
+
+
+def test_printing_shows_every_root():
+    text = repr(fixed_points(REFERENCE))
+    assert "0.204148" in text
+    assert "dithering" in text
