@@ -1,6 +1,7 @@
 """The only module that imports both SymPy and JAX: it turns a `Limit` into compiled equations.
 
-One table says which JAX function stands for which SymPy function; a function that is not in it is an error that names it.
+One table says which JAX function stands for which SymPy function; a function that is not in it is an error that names
+it.
 """
 
 import functools

@@ -12,8 +12,8 @@ from steode.systems.linear.spec import LinearModel
 def derive(model) -> Limit:
     """Derive the high-dimensional limit of a model, step by step.
 
-    The result renders as a derivation in Jupyter, and through `.markdown()` and `.latex()`; `.step(title)` gives one step,
-    `.explicit(expression)` a closed form, `.numeric(expression)` the same with this model's numbers.
+    The result renders as a derivation in Jupyter, and through `.markdown()` and `.latex()`; `.step(title)` gives one
+    step, `.explicit(expression)` a closed form, `.numeric(expression)` the same with this model's numbers.
 
     Raises
     ------

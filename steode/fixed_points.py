@@ -37,10 +37,11 @@ class FixedPoint:
     dithering_term : alpha_2 E Var(Q | w*)/2, weights flipping between levels (or, unquantized, fluctuating).
     clipping_term : alpha_2 E (|a| - omega)_+^2/2, targets beyond the last level. The three terms sum to eps_g.
     residual : V implied by the stationary law minus V.
-    kind : "regular"; "exact recovery" (V = 0); or "algebraic recovery" (V = 0, approached as a power of tau, because targets
-        sit on the last level).
+    kind : "regular"; "exact recovery" (V = 0); or "algebraic recovery" (V = 0, approached as a power of tau, because
+        targets sit on the last level).
     escaping : fraction of teacher weights whose target lies outside the range: their latent weights grow without bound.
-    deviation : eps_g minus that of the unquantized model, eta sigma^2/(2 (2 - eta)); minus infinity where that diverges.
+    deviation : eps_g minus that of the unquantized model, eta sigma^2/(2 (2 - eta)); minus infinity where that
+        diverges.
     """
 
     model: LinearModel
@@ -57,8 +58,8 @@ class FixedPoint:
     def density(self, w, wstar: float) -> np.ndarray:
         """Stationary density mu(w | w*) at an array of points, in closed form.
 
-        Raises `UnsupportedError` where there is none: V = 0, a target that is not strictly inside the range, or weights that
-        are not quantized.
+        Raises `UnsupportedError` where there is none: V = 0, a target that is not strictly inside the range, or
+        weights that are not quantized.
         """
         if isinstance(self.model.weight_quantizer, Identity) or self.V == 0:
             raise UnsupportedError("density: closed form for quantized weights and V > 0 only.")
@@ -84,8 +85,8 @@ class FixedPoint:
 class FixedPoints:
     """Every fixed point found, in order of V; iterate or index.
 
-    `unquantized_eps_g` is the fixed point of the model without quantizers (infinite for eta >= 2); `note` says what there is
-    to say about existence.
+    `unquantized_eps_g` is the fixed point of the model without quantizers (infinite for eta >= 2); `note` says what
+    there is to say about existence.
     """
 
     points: tuple[FixedPoint, ...]
@@ -104,7 +105,8 @@ class FixedPoints:
     def __repr__(self) -> str:
         header = f"{'eps_g':>10} {'input':>10} {'dithering':>10} {'clipping':>10} {'residual':>9}  kind"
         rows = [
-            f"{p.eps_g:10.6f} {p.input_term:10.6f} {p.dithering_term:10.6f} {p.clipping_term:10.6f} {p.residual:9.1e}  {p.kind}"
+            f"{p.eps_g:10.6f} {p.input_term:10.6f} {p.dithering_term:10.6f} {p.clipping_term:10.6f} {p.residual:9.1e} "
+            f" {p.kind}"
             for p in self.points
         ]
         unquantized = f"unquantized model: eps_g = {self.unquantized_eps_g:.6f}"
@@ -114,15 +116,17 @@ class FixedPoints:
 def fixed_points(model: LinearModel) -> FixedPoints:
     """All fixed points of the limit: roots of V = alpha_2 E[Q^2](V) - 2 alpha_1 E[w* Q](V) + rho + sigma^2.
 
-    The stationary law of Q given w* is piecewise exponential with cell masses in closed form; continuous teacher laws are
-    integrated piecewise between the kinks. V lies between the input, clipping and noise terms, which are its value without
-    dithering, and the same with the widest dithering the range allows; between these bounds the equation's sign is taken at
-    2000 values and every change refined (Brent). The root V = 0 of a representable teacher is found separately.
+    The stationary law of Q given w* is piecewise exponential with cell masses in closed form; continuous teacher laws
+    are integrated piecewise between the kinks. V lies between the input, clipping and noise terms, which are its value
+    without dithering, and the same with the widest dithering the range allows; between these bounds the equation's
+    sign is taken at 2000 values and every change refined (Brent). The root V = 0 of a representable teacher is found
+    separately.
 
     Raises
     ------
     UnsupportedError
-        For the clipped surrogate, whose stationary state depends on the initial law, and for smooth maps of the weights.
+        For the clipped surrogate, whose stationary state depends on the initial law, and for smooth maps of the
+        weights.
     ConvergenceError
         If a root does not satisfy the equation to 1e-11.
     """
@@ -130,7 +134,8 @@ def fixed_points(model: LinearModel) -> FixedPoints:
         raise SpecificationError("model", "a LinearModel", model, "See steode.LinearModel.")
     if isinstance(model.surrogate, ClippedSurrogate):
         raise UnsupportedError(
-            "fixed_points: with the clipped surrogate frozen weights are atoms, and the state reached depends on the initial law; "
+            "fixed_points: with the clipped surrogate frozen weights are atoms, and the state reached depends on the "
+            "initial law; "
             "solve(model, t_end) to a long time gives it."
         )
     if isinstance(model.weight_quantizer, Elementwise):
@@ -258,6 +263,7 @@ def _note(variances: list[float], last_level: float, model: LinearModel) -> str:
         notes.append(f"V = 0 recovers the teacher exactly; it is {stable} (threshold learning rate 1)")
     if last_level:
         notes.append(
-            f"{last_level:.3g} of the targets sit on the last level: no stationary density, and V decays as a power of tau"
+            f"{last_level:.3g} of the targets sit on the last level: no stationary density, and V decays as a power "
+            f"of tau"
         )
     return "; ".join(notes)

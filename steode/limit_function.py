@@ -29,8 +29,8 @@ class LimitFunction:
 
     Attributes
     ----------
-    parameters : the model's own values, name -> float: learning_rate, noise and, where the model has them, weight_range,
-        input_range and bound.
+    parameters : the model's own values, name -> float: learning_rate, noise and, where the model has them,
+        weight_range, input_range and bound.
     times : shape (T,).
     """
 

@@ -26,10 +26,10 @@ class PlateauEstimate:
 
     Attributes
     ----------
-    length : time at which half of the error to be lost has been lost: the median of the crossing times over the teacher law,
-        weighted by w*^2. For one |w*| and w_0 = 0 it is Delta/(2 eta alpha_1 |w*|).
-    spread : standard deviation of a weight at that time divided by its speed: the cloud needs from about length - 2 spread to
-        length + 2 spread to cross.
+    length : time at which half of the error to be lost has been lost: the median of the crossing times over the
+        teacher law, weighted by w*^2. For one |w*| and w_0 = 0 it is Delta/(2 eta alpha_1 |w*|).
+    spread : standard deviation of a weight at that time divided by its speed: the cloud needs from about length - 2
+        spread to length + 2 spread to cross.
     height : the error while no weight has crossed.
     """
 
@@ -47,8 +47,8 @@ def plateau_estimate(model: LinearModel) -> PlateauEstimate:
     Raises
     ------
     UnsupportedError
-        If the weights are not quantized by a step function, start on a threshold on average, or no target pulls them out of
-        their cell.
+        If the weights are not quantized by a step function, start on a threshold on average, or no target pulls them
+        out of their cell.
     """
     if not isinstance(model, LinearModel):
         raise SpecificationError("model", "a LinearModel", model, "See steode.LinearModel.")
@@ -76,11 +76,14 @@ def plateau_estimate(model: LinearModel) -> PlateauEstimate:
 
 
 def _motion(model: LinearModel, problem: Problem) -> tuple[float, np.ndarray, np.ndarray]:
-    """Level at the initial mean, drift there for each teacher value, and the threshold it leads to (infinite if none)."""
+    """Level at the initial mean, drift there for each teacher value, and the threshold it leads to (infinite if
+    none).
+    """
     thresholds, mean = np.asarray(problem.weight_map.thresholds), model.init.mean
     if np.any(np.isclose(thresholds, mean, rtol=0, atol=1e-12)):
         raise UnsupportedError(
-            f"plateau_estimate: the initial weights start on the threshold {mean:g} on average, so there is no plateau; "
+            f"plateau_estimate: the initial weights start on the threshold {mean:g} on average, so there is no "
+            f"plateau; "
             'use kind="mid-tread" or another initial mean.'
         )
     level = float(model.weight_quantizer(mean))

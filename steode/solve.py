@@ -48,18 +48,18 @@ def solve(
         "density": the exact limit, by the Fokker-Planck equation (any model);
         "gaussian": the Gaussian closure, approximate unless the weights are not quantized (identity surrogate only);
         "moments": the exact moment equations (unquantized weights, identity surrogate only);
-        "particles": Euler-Maruyama with 8 populations of 20,000 particles, an independent check; its `error` is the standard
-        error over populations.
-    tolerance : wanted error of eps_g relative to its largest value on [0, t_end] (density), or of the integrator (gaussian, moments).
-        For particles it does not apply.
+        "particles": Euler-Maruyama with 8 populations of 20,000 particles, an independent check; its `error`
+        is the standard error over populations.
+    tolerance : wanted error of eps_g relative to its largest value on [0, t_end] (density), or of the integrator
+        (gaussian, moments). For particles it does not apply.
     density_times : times at which to keep mu(w | w*) in `.density` (density only).
     start : drawn (teacher, initial weights), each of shape (d,): start from their empirical joint law instead of the
         model's laws. None starts from the laws.
 
     Returns
     -------
-    Trajectory with observables eps_g, V, m, q, mean_w, std_w (not for moments) and, for density and particles with quantized
-    weights, level_fraction. `.error` holds error estimates for density and particles.
+    Trajectory with observables eps_g, V, m, q, mean_w, std_w (not for moments) and, for density and particles with
+    quantized weights, level_fraction. `.error` holds error estimates for density and particles.
 
     Raises
     ------
@@ -184,7 +184,8 @@ def _checked_ys(solution: diffrax.Solution, method: str, model) -> dict[str, np.
     observables = jax.device_get(solution.ys)
     if solution.result != diffrax.RESULTS.successful or not np.all(np.isfinite(observables["eps_g"])):
         raise ConvergenceError(
-            f"{method}: the integration failed ({solution.result}); at learning rate {model.learning_rate:g} the error may grow "
+            f"{method}: the integration failed ({solution.result}); at learning rate {model.learning_rate:g} the "
+            f"error may grow "
             "without bound: see fixed_points(model)."
         )
     return observables

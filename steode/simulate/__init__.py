@@ -45,7 +45,7 @@ def simulate(
     ----------
     model : the specification.
     dim : input dimension d >= 1.
-    t_end : rescaled time tau = step/dim to run to, > 0.
+    t_end : rescaled time tau = step/dim, > 0; the run ends at the last time recorded or kept.
     seeds : number of independent runs, batched in one compiled program.
     key : an integer in [0, 2^64) or a JAX PRNG key. The result is a function of (key, dim, seed number): the same to
         the bit on the same device, whatever is recorded and (on a CPU) however many seeds run.

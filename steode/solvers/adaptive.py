@@ -92,7 +92,8 @@ def solve_density(
         rows = start.rows(kinks, 2 * rows.teacher.size)
         if intervals * rows.teacher.size > MOST_UNKNOWNS:
             raise ConvergenceError(
-                f"density: estimated relative error {estimate:.1e} of eps_g with {intervals // 2} intervals and tolerance "
+                f"density: estimated relative error {estimate:.1e} of eps_g with {intervals // 2} intervals and "
+                f"tolerance "
                 f"{tolerance:.1e}; ask for a larger tolerance, or use method='particles'."
             )
 

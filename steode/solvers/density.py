@@ -1,17 +1,18 @@
 r"""The density equation: an exponentially fitted finite-volume scheme in space, positive and implicit in time.
 
-Space. Unknowns are the masses p_i in the control volumes of the nodes. Between neighboring nodes the drift f is constant
-(thresholds are nodes), so the flux solves a two-point problem exactly (Scharfetter-Gummel, Chang-Cooper):
+Space. Unknowns are the masses p_i in the control volumes of the nodes. Between neighboring nodes the drift f is
+constant (thresholds are nodes), so the flux solves a two-point problem exactly (Scharfetter-Gummel, Chang-Cooper):
 
     J = (D/h) [ B(-f h/D) s_i mu_i - B(f h/D) s_{i+1} mu_{i+1} ],   B(x) = x/(e^x - 1),   D = diffusion/2,
 
-with mu = p/volume and s the surrogate derivative at the node. The stationary density is reproduced exactly at the nodes;
-frozen nodes (s = 0) absorb, which is the boundary condition of the clipped surrogate. Second order in the mesh width.
+with mu = p/volume and s the surrogate derivative at the node. The stationary density is reproduced exactly at the
+nodes; frozen nodes (s = 0) absorb, which is the boundary condition of the clipped surrogate. Second order in the mesh
+width.
 
-Time. TR-BDF2, second order and L-stable, with V iterated to the implicit stage values and its third-order error estimate
-driving the step size. No method of order above one is positive for every step size; where a step leaves a negative mass it is
-set to zero and the others are scaled to the same total, and the change counts as part of the step's error, so that a step for
-which it matters is refused. States are nonnegative and mass is kept to rounding.
+Time. TR-BDF2, second order and L-stable, with V iterated to the implicit stage values and its third-order error
+estimate driving the step size. No method of order above one is positive for every step size; where a step leaves a
+negative mass it is set to zero and the others are scaled to the same total, and the change counts as part of the
+step's error, so that a step for which it matters is refused. States are nonnegative and mass is kept to rounding.
 
 Sources: Scharfetter and Gummel 1969; Chang and Cooper 1970; Bank et al. 1985; Hosea and Shampine 1996.
 """

@@ -161,7 +161,9 @@ def _stationary_integral(function, a, theta):
 
 
 def level_sum(average: sympy.Expr, count: int) -> sympy.Expr:
-    """The explicit form of a Gaussian average of a step function with many levels, as a sum over its n = `count` levels."""
+    """The explicit form of a Gaussian average of a step function with many levels, as a sum over its n = `count`
+    levels.
+    """
     kind, (_, mean, variance) = type(average), average.args
     j, levels = sym.j, sym.L
     power = 2 if kind is GaussianSquare else 1

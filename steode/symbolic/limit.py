@@ -41,7 +41,8 @@ class Limit:
     input_moments : alpha_1 and alpha_2 as named Gaussian averages of the input map.
     gaussian_closure : rates of (M, S) for one teacher value; None where the surrogate rules it out.
     exact_moments : the closed moment equations where the maps are affine, else None.
-    stationary_log_slope : d log p/dw of the stationary density where the surrogate is 1, in a = alpha_1 w*/alpha_2 and Q.
+    stationary_log_slope : d log p/dw of the stationary density where the surrogate is 1, in a = alpha_1 w*/alpha_2 and
+        Q.
     plateau_time : time for a weight at w, level L_j, to reach the threshold T_j; None unless weights are quantized.
     parameters : value of every hyperparameter symbol of this model.
     maps : symbol of each entrywise map -> (the map, its scale symbol).

@@ -1,4 +1,6 @@
-"""Every symbol of the linear system, created once. docs/notation.md says the same in words, and a test compares them."""
+"""Every symbol of the linear system, created once. docs/notation.md says the same in words, and a test compares
+them.
+"""
 
 import sympy
 from sympy import Function, IndexedBase, Symbol

@@ -94,7 +94,7 @@ def test_plateaus_agree(largest):
 
 
 def test_drawn_instances_agree_and_leave_less_to_chance():
-    model = MODELS["Gaussian teacher, label noise, three bits"]
+    model = MODELS["user levels"]
     theory = solve(model, 8.0, times=np.linspace(0, 8, 41))
     runs = simulate(model, 500, 8.0, seeds=6, key=5, times=theory.times)
     nominal, drawn = compare(theory, runs), compare(theory, runs, start="drawn")

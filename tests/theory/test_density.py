@@ -1,4 +1,6 @@
-"""The density solver: reference values, orders of convergence, conservation, and independent routes to the same numbers."""
+"""The density solver: reference values, orders of convergence, conservation, and independent routes to the same
+numbers.
+"""
 
 import diffrax
 import equinox as eqx

@@ -1,6 +1,7 @@
 """Gaps are judged in standard errors: the score has the law it claims, sees a wrong limit, knows its resolution."""
 
 import dataclasses
+import importlib
 
 import mpmath
 import numpy as np
@@ -241,11 +242,9 @@ def test_bad_ladders_are_refused():
 
 
 def test_a_limit_too_coarse_for_the_ladder_is_refused(monkeypatch):
-    module = __import__("sys").modules["steode.convergence"]
-
     def coarse(model, t_end, *, times, **options):
         return trajectory("limit", times, np.ones(times.size), error=np.full(times.size, 0.5))
 
-    monkeypatch.setattr(module, "solve", coarse)
+    monkeypatch.setattr(importlib.import_module("steode.convergence"), "solve", coarse)
     with pytest.raises(ConvergenceError, match="lower tolerance"):
         convergence_in_dim(MODEL.replace(teacher=Constant(1.0)), (50, 100), t_end=4.0, seeds=2)

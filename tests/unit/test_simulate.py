@@ -272,6 +272,17 @@ def test_a_seed_does_not_depend_on_how_many_run_beside_it(runs):
         assert np.array_equal(runs[name], more[name][:3])
 
 
+def test_seeds_advanced_together_are_the_same_runs(monkeypatch):
+    """The program accelerators run, on this machine: the same samples and steps, up to rounding."""
+    options = {"seeds": 3, "key": 7, "dtype": "float64", "snapshot_times": [1.0], "test_samples": 5}
+    one_by_one = simulate(MODEL, DIM, 1.0, **options)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    together = simulate(MODEL, DIM, 1.0, **options)
+    for name in one_by_one.observables:
+        np.testing.assert_allclose(one_by_one[name], together[name], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(one_by_one.snapshots.weights, together.snapshots.weights, rtol=1e-9, atol=1e-12)
+
+
 def test_a_run_does_not_depend_on_what_is_recorded(runs):
     few = simulate(MODEL, DIM, 4.0, seeds=3, key=7, times=[1.0, 3.9], snapshot_times=[0.35, 2.0], test_samples=3)
     at = np.searchsorted(runs.times, few.times)

@@ -14,7 +14,9 @@ from steode.systems.linear.spec import ClippedSurrogate, LinearModel
 def derive_closures(
     model: LinearModel, drift, diffusion, residual_variance, maps
 ) -> tuple[list[Step], MomentEquations | None, MomentEquations | None]:
-    """Steps, the Gaussian closure (None for the clipped surrogate), and the exact moment equations (None unless affine)."""
+    """Steps, the Gaussian closure (None for the clipped surrogate), and the exact moment equations (None unless
+    affine).
+    """
     if isinstance(model.surrogate, ClippedSurrogate):
         return [], None, None
     drift, diffusion = drift.subs(sym.s, 1), diffusion.subs(sym.s, 1)
@@ -70,7 +72,8 @@ def _exact_moments(drift, diffusion, residual_variance) -> tuple[list[Step], Mom
             sympy.Eq(sympy.Derivative(sym.B, sym.tau), rates[1]),
             sympy.Eq(sym.V, variance),
         ),
-        "The generator applied to w* w and w^2 gives only these two averages and rho back, because Q(w) = w is affine: the "
+        "The generator applied to w* w and w^2 gives only these two averages and rho back, because Q(w) = w is "
+        "affine: the "
         "system is closed without approximation.",
     )
     return [step], MomentEquations((sym.A, sym.B), tuple(rate.subs(sym.V, variance) for rate in rates), exact=True)
@@ -98,7 +101,8 @@ def _gaussian_closure(model: LinearModel, drift, diffusion, maps) -> tuple[list[
     caveat = (
         "It is exact here, because Q is affine."
         if affine
-        else "It is an approximation: good until weights pile up at thresholds, 10 to 40 percent off late at low bit width."
+        else "It is an approximation: good until weights pile up at thresholds, 10 to 40 percent off late "
+        "at low bit width."
     )
     reason = (
         "Closing the hierarchy by w | w* ~ N(M, S) for each teacher value, with Stein's lemma for E[w Q], gives two "

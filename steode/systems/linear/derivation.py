@@ -1,7 +1,7 @@
 """From one SGD step to the density equation: the limit of the linear system, computed step by step.
 
-Every equation shown is the result of the computation above it: moments of one step are taken by exact expectation rules,
-the limit by extracting the coefficient of 1/d, evolution equations by the Ito generator and its adjoint.
+Every equation shown is the result of the computation above it: moments of one step are taken by exact expectation
+rules, the limit by extracting the coefficient of 1/d, evolution equations by the Ito generator and its adjoint.
 """
 
 import sympy
@@ -79,7 +79,8 @@ def _setting(model: LinearModel) -> list[Step]:
         Step(
             "update",
             (sympy.Eq(sym.dw, update.rhs.subs(sym.r, residual.lhs)), sympy.Eq(sym.s, surrogate)),
-            "One SGD step on a fresh sample changes the latent weight by the straight-through gradient: z = Q_x(x) is the "
+            "One SGD step on a fresh sample changes the latent weight by the straight-through gradient: z = Q_x(x) is "
+            "the "
             "quantized input coordinate and s the surrogate derivative.",
             ICHIKAWA,
         ),
@@ -100,7 +101,8 @@ def _input_moments(quantizer: EntrywiseMap, maps) -> tuple[list[Step], dict[symp
         sympy.Eq(sym.alpha_2, sympy.Symbol(r"\mathrm{E}[Q_x(x)^2]"), evaluate=False),
     )
     reason = (
-        "The input enters through two numbers: its correlation with the quantized input, which Stein's lemma turns into "
+        "The input enters through two numbers: its correlation with the quantized input, which Stein's lemma turns "
+        "into "
         "the mean slope of the quantizer, and the second moment of the quantized input."
     )
     return [Step("input moments", definitions + shown, reason, STEIN)], named
@@ -146,13 +148,15 @@ def _one_step() -> tuple[list[Step], sympy.Expr, sympy.Expr]:
         Step(
             "one-step variance",
             (sympy.Eq(variance_step, diffusion / sym.d + sympy.Order(1 / sym.d**2, (sym.d, sympy.oo))),),
-            "The variance computed the same way; fourth moments of (x, z) and the correction v_1/d of E[r^2] enter only at "
+            "The variance computed the same way; fourth moments of (x, z) and the correction v_1/d of E[r^2] enter "
+            "only at "
             "order 1/d^2.",
         ),
         Step(
             "stochastic differential equation",
             (sympy.Eq(sym.dw, drift * sym.dtau + sympy.sqrt(diffusion) * sym.dB),),
-            "Mean and variance of order 1/d per step give, in rescaled time tau = step/d, a diffusion for each coordinate; "
+            "Mean and variance of order 1/d per step give, in rescaled time tau = step/d, a diffusion for each "
+            "coordinate; "
             "coordinates interact only through V.",
             "diffusion limit of Markov chains; derived here",
         ),
@@ -208,7 +212,8 @@ def _evolution(model: LinearModel, drift: sympy.Expr, diffusion: sympy.Expr) -> 
             Step(
                 "absorption at the clipping bound",
                 tuple(density_at),
-                "Where s = 0 nothing moves: weights that reach the bound freeze there, so the density vanishes at the ends of "
+                "Where s = 0 nothing moves: weights that reach the bound freeze there, so the density vanishes at the "
+                "ends of "
                 "the band and its outflow collects in atoms; weights that start outside stay where they are.",
             )
         )

@@ -1,4 +1,6 @@
-"""Long times of the linear system: stationary density, fixed-point equation, small-learning-rate floor, and the plateau."""
+"""Long times of the linear system: stationary density, fixed-point equation, small-learning-rate floor, and the
+plateau.
+"""
 
 import sympy
 
@@ -18,7 +20,9 @@ WRITTEN_OUT = 4
 def derive_stationary(
     model: LinearModel, drift, diffusion, residual_variance, exact_moments: MomentEquations | None, maps
 ) -> tuple[list[Step], sympy.Expr | None]:
-    """Steps, and the plateau time of a weight at w with level L_j and threshold T_j (None unless weights are quantized)."""
+    """Steps, and the plateau time of a weight at w with level L_j and threshold T_j (None unless weights are
+    quantized).
+    """
     if isinstance(model.surrogate, ClippedSurrogate):
         return [_no_universal_state()], _plateau_time(drift)[1]
     drift, diffusion = drift.subs(sym.s, 1), diffusion.subs(sym.s, 1)
@@ -41,7 +45,8 @@ def _no_universal_state() -> Step:
     return Step(
         "stationary state",
         (sympy.Eq(sympy.Derivative(sym.mu(sym.tau, sym.w), sym.tau), 0),),
-        "With absorbing atoms every law supported where s = 0 is stationary: the state reached depends on the initial law and "
+        "With absorbing atoms every law supported where s = 0 is stationary: the state reached depends on the initial "
+        "law and "
         "is found by solving the density equation.",
     )
 
@@ -59,7 +64,8 @@ def _affine_fixed_point(exact: MomentEquations, residual_variance) -> Step:
             sympy.Eq(sym.V, sympy.factor(variance)),
             *(sympy.Eq(name, value) for name, value in zip(names, eigenvalues, strict=True)),
         ),
-        "The moment equations are linear, so the fixed point and the eigenvalues of the relaxation are explicit; it is stable "
+        "The moment equations are linear, so the fixed point and the eigenvalues of the relaxation are explicit; it "
+        "is stable "
         "while the second eigenvalue is negative, that is for eta < 2/alpha_2.",
     )
 
@@ -79,7 +85,8 @@ def _stationary_density(drift, diffusion) -> Step:
     return Step(
         "stationary density",
         (target, sympy.Eq(sympy.Derivative(sympy.log(density), sym.w), slope)),
-        "At zero probability flux the density is exponential in each cell, with a log-slope set by the distance of the level "
+        "At zero probability flux the density is exponential in each cell, with a log-slope set by the distance of "
+        "the level "
         "from the target a, and continuous at the thresholds.",
     )
 
@@ -91,7 +98,8 @@ def _mean_image(drift, diffusion) -> Step:
     return Step(
         "mean quantized weight",
         (sympy.Eq(mean, image),),
-        "The mean of w is constant in a stationary state, so the mean drift vanishes: quantized weights are right on average, "
+        "The mean of w is constant in a stationary state, so the mean drift vanishes: quantized weights are right on "
+        "average, "
         "at every learning rate, whenever the target lies inside the range.",
     )
 
@@ -108,7 +116,8 @@ def _fixed_point(residual_variance) -> Step:
     return Step(
         "fixed-point equation",
         (sympy.Eq(sym.V, sympy.expand(right)), sympy.Eq(sym.eps_g, decomposition)),
-        "Inserting the stationary averages into the definition of V leaves one scalar equation (targets inside the range); "
+        "Inserting the stationary averages into the definition of V leaves one scalar equation (targets inside the "
+        "range); "
         "the error is the loss by quantized inputs plus the dithering of the weights around their mean.",
     )
 
@@ -120,7 +129,8 @@ def _cell_masses(quantizer: StepFunction, maps) -> Step:
     return Step(
         "cell masses",
         (sympy.Eq(sym.theta, sym.eta * sym.V), *equations),
-        "Probability of each cell before normalization, integrating the exponential over the cell with the density equal to 1 "
+        "Probability of each cell before normalization, integrating the exponential over the cell with the density "
+        "equal to 1 "
         "at the lowest threshold.",
     )
 
@@ -134,7 +144,8 @@ def _escape(drift) -> Step:
             sympy.Eq(sympy.Symbol(r"\mathrm{d}w/\mathrm{d}\tau"), speed),
             sympy.Eq(sympy.Symbol(r"\varepsilon_{\mathrm{clip}}"), clipping),
         ),
-        "A target beyond the outermost level (written omega) is never reached: Q saturates there, the latent weight escapes at "
+        "A target beyond the outermost level (written omega) is never reached: Q saturates there, the latent weight "
+        "escapes at "
         "a constant speed, and this term replaces the dithering term.",
     )
 
@@ -155,7 +166,8 @@ def _floor(residual_variance) -> Step:
     return Step(
         "small-learning-rate floor",
         (sympy.Eq(floor, input_term + sym.alpha_2 * average(dithering) + sym.sigma**2),),
-        "As the learning rate vanishes the stationary density shrinks onto the threshold between the two levels around a; the "
+        "As the learning rate vanishes the stationary density shrinks onto the threshold between the two levels "
+        "around a; the "
         "masses on its two sides, integrated as exponentials, leave a variance that does not vanish.",
     )
 
@@ -174,7 +186,8 @@ def _exact_recovery() -> Step:
             *(sympy.Eq(sym.V, sympy.factor(root), evaluate=False) for root in roots),
             sympy.Eq(sympy.Symbol(r"\left.\mathrm{d}V'/\mathrm{d}V\right|_{V=0}"), slope),
         ),
-        "If w* sits on an interior level and there is no label noise, the cell is flat and its neighbors' tails give this "
+        "If w* sits on an interior level and there is no label noise, the cell is flat and its neighbors' tails give "
+        "this "
         "equation for small V: V = 0 is a fixed point, stable only for eta < 1, and beyond it a second root appears.",
     )
 
@@ -189,7 +202,9 @@ def _plateau_time(drift) -> tuple[Step, sympy.Expr]:
     step = Step(
         "plateau",
         (sympy.Eq(length, time), sympy.Eq(sympy.Symbol(r"\tau_{\mathrm{plateau}}(w_0 = 0)"), time.subs(centered))),
-        "Inside one cell the drift is constant and Q does not change, so neither does the error: it stays flat until the "
-        "narrow cloud of weights has traveled to the next threshold; the second form is the cell around a level at zero.",
+        "Inside one cell the drift is constant and Q does not change, so neither does the error: it stays flat until "
+        "the "
+        "narrow cloud of weights has traveled to the next threshold; the second form is the cell around a level at "
+        "zero.",
     )
     return step, time
