@@ -85,7 +85,7 @@ def solve(
         theory = solve_limit(
             case.model,
             settings.t_end,
-            times=np.linspace(0, settings.t_end, settings.times),
+            times=np.union1d(np.linspace(0, settings.t_end, settings.times), settings.table_times),
             method=settings.method,
             tolerance=settings.tolerance,
             density_times=settings.density_times if settings.method == "density" else (),

@@ -106,9 +106,10 @@ def gaps(comparison: Comparison, *, label: str = "", color: int = 0, ax: Axes | 
     for column in columns.T:
         ax.plot(comparison.times, column, color=paint, linewidth=1.3 if columns.shape[1] == 1 else 0.7)
     name = label or f"{comparison.seeds} seeds, {comparison.start} start"
-    ax.plot([], [], color=paint, label=f"{name}; largest $|z|$ {comparison.largest_z:.2f}")
+    ax.plot([], [], color=paint, label=f"{name}: $|z| \\leq {comparison.largest_z:.2f}$")
     bound = max(5.0, 1.15 * comparison.largest_z, *np.abs(ax.get_ylim()))
     ax.set(xlabel=style.TIME, ylabel="simulation $-$ limit in standard errors, $z$", ylim=(-bound, bound))
     ax.margins(x=0.01)
-    style.legend(ax, loc="upper right")
+    # above the frame: inside it would cover scores or the lines at 4
+    style.legend(ax, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.2)
     return ax

@@ -41,16 +41,19 @@ def density(
     atoms = _atoms(law.nodes, model.surrogate)
     marginal = np.where(atoms, np.nan, law.marginal[index])
     ax = style.axes(ax)
-    if runs is not None:
-        weights = _weights(runs, time)
-        name = f"simulation, {weights.size} weights"
-        ax.hist(weights, bins, density=True, color=style.COLORS[5], alpha=0.5, linewidth=0, label=name)
     # an atom has no density: the line goes on between its neighbors
     ax.plot(law.nodes[~atoms], marginal[~atoms], color=style.COLORS[0], linewidth=1.6, label="limit")
     height = (1.3 if atoms.any() else 1.12) * np.nanmax(marginal)
     visible = law.nodes[atoms | (marginal > 2e-3 * height)]
     margin = 0.08 * (visible[-1] - visible[0])
     low, high = visible[0] - margin, visible[-1] + margin
+    if runs is not None:
+        weights = _weights(runs, time)
+        edges = np.linspace(low, high, bins + 1)
+        # bins where there is something to see; their heights count the weights outside too
+        heights = np.histogram(weights, edges)[0] / (weights.size * np.diff(edges))
+        name = f"simulation, {weights.size} weights"
+        ax.stairs(heights, edges, fill=True, color=style.COLORS[5], alpha=0.5, linewidth=0, label=name, zorder=1)
     _mark_atoms(ax, law.nodes[atoms], (law.marginal[index] * law.volumes)[atoms], height)
     _mark_grid(ax, model.weight_quantizer, low, high)
     ax.set(xlim=(low, high), ylim=(0, height))

@@ -93,10 +93,20 @@ def _density(result: StudyResult):
             plot.density(case.theory, time, case.runs, ax=ax)
             label = symbol(result.study, case.case.value)
             ax.set_title(", ".join(part for part in (label, ax.get_title()) if part), fontsize="medium")
+    _share_legend(figure)
     return (
         "Law of the latent weights: density of the limit and histogram of the simulated weights of all seeds.",
         figure,
     )
+
+
+def _share_legend(figure: Figure) -> None:
+    """One legend below all panels instead of one in each, where it would cover the peaks."""
+    entries = {}
+    for ax in figure.axes:
+        entries |= {text: handle for handle, text in zip(*ax.get_legend_handles_labels(), strict=True)}
+        ax.get_legend().remove()
+    figure.legend(entries.values(), entries, loc="outside lower center", ncols=len(entries), frameon=False)
 
 
 def _deviation(result: StudyResult):

@@ -34,7 +34,7 @@ class RunSettings:
 
     t_end : last rescaled time tau.
     dim, seeds, key : input dimension, number of runs and random key of the simulation.
-    times : number of equally spaced times at which observables are recorded.
+    times : number of equally spaced times at which observables are recorded, besides `table_times`.
     method, tolerance : of `solve`.
     density_times : times at which the law of the weights is drawn (method "density" only).
     table_times : times listed in tables.
@@ -124,9 +124,9 @@ def read_study(path: pathlib.Path, changes: dict | None = None) -> Study:
 
 
 def record_times(settings: RunSettings) -> np.ndarray:
-    """About `settings.times` equally spaced times that fall on whole steps, so that limit and simulation share them."""
-    steps = np.linspace(0, settings.t_end, settings.times) * settings.dim
-    return np.unique(np.floor(steps + 1e-6)) / settings.dim
+    """`settings.times` equally spaced times and those of the table, on whole steps: limit and simulation share them."""
+    times = np.union1d(np.linspace(0, settings.t_end, settings.times), settings.table_times)
+    return np.unique(np.floor(times * settings.dim + 1e-6)) / settings.dim
 
 
 def nearest(held: np.ndarray, times: tuple[float, ...]) -> np.ndarray:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import sympy
 
 from steode.errors import SpecificationError
+from steode.symbolic.printing import latex
 
 OURS = "derived here"
 """Reference of steps that are our own derivation rather than quoted."""
@@ -30,7 +31,7 @@ class Step:
 
     def latex(self) -> str:
         """The equations as one LaTeX display body, one line each."""
-        return _aligned([_latex(equation) for equation in self.equation])
+        return _aligned([latex(equation) for equation in self.equation])
 
     def markdown(self, number: int | None = None) -> str:
         """Title, reason, equations and reference as Markdown."""
@@ -81,11 +82,6 @@ class Derivation:
     def __repr__(self) -> str:
         lines = [f"{number:2d}. {step.title}" for number, step in enumerate(self.steps, start=1)]
         return "Derivation\n" + "\n".join(lines)
-
-
-def _latex(equation: sympy.Basic) -> str:
-    # fractions and roots as on paper; `mul_symbol` a thin space keeps adjacent letters apart
-    return sympy.latex(equation, mul_symbol=" ", fold_short_frac=False)
 
 
 def _aligned(lines: list[str]) -> str:

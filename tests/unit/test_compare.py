@@ -138,7 +138,7 @@ def test_drawn_start_removes_the_fluctuations_of_the_instance(theory, runs):
         solve(MODEL, 4.0, times=runs.times, method="moments", start=pair)["eps_g"]
         for pair in zip(teacher, initial, strict=True)
     ]
-    np.testing.assert_allclose(drawn.theory, np.mean(limits, axis=0), rtol=1e-12)
+    np.testing.assert_allclose(drawn.theory, np.mean(limits, axis=0), rtol=1e-5)
 
 
 def test_comparison_prints_a_table_and_converts(theory, runs):

@@ -265,6 +265,18 @@ def test_an_integer_key_is_the_jax_key_of_that_number(runs):
     assert other.times.size == runs.times.size
 
 
+def test_every_stream_is_its_own():
+    """Key, dimension, seed and purpose each change all random numbers."""
+    requests = [
+        (key, dim, seed, purpose) for key in (0, 1) for dim in (10, 20) for seed in (0, 1) for purpose in range(4)
+    ]
+    streams = {
+        tuple(seed_sequence(key_words(key), dim, seed, purpose).generate_state(2))
+        for key, dim, seed, purpose in requests
+    }
+    assert len(streams) == len(requests)
+
+
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="accelerators advance the seeds together")
 def test_a_seed_does_not_depend_on_how_many_run_beside_it(runs):
     more = simulate(MODEL, DIM, 4.0, seeds=5, key=7)

@@ -8,6 +8,7 @@ from steode.symbolic import symbols as sym
 from steode.symbolic.derivation import Step
 from steode.symbolic.expectation import gaussian_average, generator
 from steode.symbolic.limit import MomentEquations
+from steode.symbolic.printing import latex
 from steode.systems.linear.spec import ClippedSurrogate, LinearModel
 
 
@@ -29,7 +30,7 @@ def derive_closures(
 
 
 def _mean_of(expression: sympy.Expr) -> sympy.Symbol:
-    return sympy.Symbol(rf"\mathrm{{E}}\left[{sympy.latex(expression)}\right]")
+    return sympy.Symbol(rf"\mathrm{{E}}\left[{latex(expression)}\right]")
 
 
 def _moment_hierarchy(drift, diffusion) -> list[Step]:

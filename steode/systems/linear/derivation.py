@@ -13,6 +13,7 @@ from steode.symbolic.averages import GaussianSlope, GaussianSquare
 from steode.symbolic.derivation import Derivation, Step
 from steode.symbolic.expectation import expectation, fokker_planck, leading_order
 from steode.symbolic.limit import Limit
+from steode.symbolic.printing import latex
 from steode.systems.linear import closures, stationary
 from steode.systems.linear.spec import ClippedSurrogate, LinearModel
 
@@ -113,7 +114,7 @@ def _shown(average: sympy.Expr, maps) -> sympy.Expr:
     quantizer, _ = maps[average.args[0]]
     if isinstance(quantizer, StepFunction) and len(quantizer.unit_levels) > EXPLICIT_LEVELS:
         return averages.level_sum(average, len(quantizer.unit_levels))
-    return averages.explicit(average, maps)
+    return sympy.expand(averages.explicit(average, maps))
 
 
 def _input_moment(x_power: int, z_power: int) -> sympy.Expr:
@@ -154,7 +155,7 @@ def _one_step() -> tuple[list[Step], sympy.Expr, sympy.Expr]:
         ),
         Step(
             "stochastic differential equation",
-            (sympy.Eq(sym.dw, drift * sym.dtau + sympy.sqrt(diffusion) * sym.dB),),
+            (sympy.Eq(sym.dw, _increment(drift, diffusion)),),
             "Mean and variance of order 1/d per step give, in rescaled time tau = step/d, a diffusion for each "
             "coordinate; "
             "coordinates interact only through V.",
@@ -164,6 +165,15 @@ def _one_step() -> tuple[list[Step], sympy.Expr, sympy.Expr]:
     return steps, drift, diffusion
 
 
+def _increment(drift: sympy.Expr, diffusion: sympy.Expr) -> sympy.Expr:
+    """drift dtau + sqrt(diffusion) dB, left as written: SymPy would sort the differentials into the coefficients."""
+    terms = [
+        sympy.Mul(coefficient, differential, evaluate=False)
+        for coefficient, differential in ((drift, sym.dtau), (sympy.sqrt(diffusion), sym.dB))
+    ]
+    return sympy.Add(*terms, evaluate=False)
+
+
 def _order_parameters() -> tuple[list[Step], sympy.Expr, dict[sympy.Symbol, sympy.Expr]]:
     one_coordinate = expectation((sym.Q * sym.z - sym.wstar * sym.x) ** 2, [((sym.x, sym.z), _input_moment)])
     integrands = {sym.m: sym.alpha_1 * sym.wstar * sym.Q, sym.q: sym.alpha_2 * sym.Q**2, sym.rho: sym.wstar**2}
@@ -171,7 +181,7 @@ def _order_parameters() -> tuple[list[Step], sympy.Expr, dict[sympy.Symbol, symp
     for symbol, integrand in integrands.items():
         residual_variance = residual_variance.subs(integrand, symbol)
     means = {
-        symbol: sympy.Symbol(rf"\mathrm{{E}}\left[{sympy.latex(integrand)}\right]")
+        symbol: sympy.Symbol(rf"\mathrm{{E}}\left[{latex(integrand)}\right]")
         for symbol, integrand in integrands.items()
     }
     steps = [
