@@ -103,10 +103,9 @@ class FixedPoints:
         return self.points[index]
 
     def __repr__(self) -> str:
-        header = f"{'eps_g':>10} {'input':>10} {'dithering':>10} {'clipping':>10} {'residual':>9}  kind"
+        header = f"{'eps_g':>10} {'input':>10} {'dithering':>10} {'clipping':>10}  kind"
         rows = [
-            f"{p.eps_g:10.6f} {p.input_term:10.6f} {p.dithering_term:10.6f} {p.clipping_term:10.6f} {p.residual:9.1e} "
-            f" {p.kind}"
+            f"{p.eps_g:10.6f} {p.input_term:10.6f} {p.dithering_term:10.6f} {p.clipping_term:10.6f}  {p.kind}"
             for p in self.points
         ]
         unquantized = f"unquantized model: eps_g = {self.unquantized_eps_g:.6f}"

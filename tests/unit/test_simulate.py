@@ -295,6 +295,16 @@ def test_seeds_advanced_together_are_the_same_runs(monkeypatch):
     np.testing.assert_allclose(one_by_one.snapshots.weights, together.snapshots.weights, rtol=1e-9, atol=1e-12)
 
 
+def test_blocks_of_samples_are_only_a_matter_of_speed(monkeypatch):
+    options = {"seeds": 2, "key": 7, "dtype": "float64", "test_samples": 20}
+    whole = simulate(MODEL, DIM, 2.0, **options)
+    # seven samples at a time: 18 blocks, none ending at a record
+    monkeypatch.setattr(engine, "BLOCK_NUMBERS", {jax.default_backend(): 7 * (DIM + 1)})
+    parts = simulate(MODEL, DIM, 2.0, **options)
+    for name in whole.observables:
+        np.testing.assert_allclose(whole[name], parts[name], rtol=1e-9, atol=1e-12)
+
+
 def test_a_run_does_not_depend_on_what_is_recorded(runs):
     few = simulate(MODEL, DIM, 4.0, seeds=3, key=7, times=[1.0, 3.9], snapshot_times=[0.35, 2.0], test_samples=3)
     at = np.searchsorted(runs.times, few.times)
