@@ -2,8 +2,8 @@
 
     python benchmarks/solvers.py
 
-The plain density program is the method of lines with first-order upwind fluxes and LSODA with a banded Jacobian, on as many
-nodes as steode's finest mesh; the plain closure is LSODA on the erf formulas. Both are written from the equations, as a
+The plain density program is the method of lines with first-order upwind fluxes and LSODA with a banded Jacobian, on as
+many nodes as steode's finest mesh; the plain closure is LSODA on the erf formulas. Both are written from the equations, as a
 user would, and share nothing with steode. Times exclude compilation, which is printed apart.
 """
 

@@ -128,7 +128,13 @@ def convergence_in_dim(
 ) -> DimensionScaling:
     """Simulate at several dimensions and fit the power at which runs approach the limit.
 
-    `method` and `tolerance` are those of `solve`, `key` and `seeds` those of `simulate`.
+    Parameters
+    ----------
+    model : the specification.
+    dims : at least two increasing input dimensions.
+    t_end : last rescaled time, in units of tau.
+    seeds, key : those of `simulate`, for every dimension.
+    method, tolerance : those of `solve`.
 
     Every dimension has its own random streams. The cost is that of its runs, about seeds * t_end * sum(dims^2) * 5 ns.
 

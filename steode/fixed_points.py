@@ -85,8 +85,8 @@ class FixedPoint:
 class FixedPoints:
     """Every fixed point found, in order of V; iterate or index.
 
-    `unquantized_eps_g` is the fixed point of the model without quantizers (infinite for eta >= 2); `note` says what
-    there is to say about existence.
+    `points` holds them; `unquantized_eps_g` is the fixed point of the model without quantizers (infinite for eta >= 2);
+    `note` says what there is to say about existence.
     """
 
     points: tuple[FixedPoint, ...]
@@ -120,6 +120,10 @@ def fixed_points(model: LinearModel) -> FixedPoints:
     without dithering, and the same with the widest dithering the range allows; between these bounds the equation's
     sign is taken at 2000 values and every change refined (Brent). The root V = 0 of a representable teacher is found
     separately.
+
+    Parameters
+    ----------
+    model : the specification.
 
     Raises
     ------

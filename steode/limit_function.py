@@ -32,6 +32,8 @@ class LimitFunction:
     parameters : the model's own values, name -> float: learning_rate, noise and, where the model has them,
         weight_range, input_range and bound.
     times : shape (T,).
+    model, method, tolerance : as given to `limit_function`.
+    rows, mesh : the discretization of the laws and of the weight axis (no mesh for the closure).
     """
 
     model: LinearModel

@@ -70,7 +70,10 @@ class Density(eqx.Module):
 
 
 class Snapshots(eqx.Module):
-    """Weights of a finite-dimensional run at requested times."""
+    """Weights of a finite-dimensional run at requested times.
+
+    `times` has shape (T,), `weights` (seeds, T, d), `teacher` (seeds, d); the first time is 0.
+    """
 
     times: np.ndarray  # (T,)
     weights: np.ndarray  # (S, T, d)

@@ -12,6 +12,7 @@ from steode import (
     Sign,
     SignedInteger,
     Ternary,
+    TwoPoint,
     Uniform,
 )
 
@@ -40,3 +41,15 @@ STEP_QUANTIZERS = [
     Levels((-2.0, 0.0, 2.0), (-0.3, 0.4)),
 ]
 ODD_SMOOTH_MAPS = [Identity(), Elementwise("tanh(x)"), Elementwise("x**3/3"), Elementwise("erf(x)")]
+
+SMALL = LinearModel(
+    teacher=TwoPoint(1.0),
+    weight_quantizer=Uniform(bits=2, range=2.0),
+    input_quantizer=Uniform(bits=2, range=2.0),
+    learning_rate=0.4,
+    noise=0.2,
+    init=Normal(0.0, 0.8),
+)
+"""A model for simulations of dimension SMALL_DIM, where every effect is large."""
+
+SMALL_DIM = 60

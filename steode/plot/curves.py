@@ -83,7 +83,9 @@ def plateaus(
             ax.hlines(item.height, item.start, item.flat_until, color=paint, linewidth=7, alpha=0.2, zorder=0)
         ax.hlines(item.height, item.start, item.end, color=paint, linewidth=0.9, linestyle=":")
         ax.plot(*middle, "|", color=paint, markersize=16, markeredgewidth=1.6)
-        ax.annotate(f"{item.length:.3g}", middle, (5, 2), textcoords="offset points", color=paint, fontsize="small")
+        # below and left of a falling curve there is room
+        look = {"color": paint, "fontsize": "small", "ha": "right", "va": "top"}
+        ax.annotate(f"{item.length:.3g}", middle, (-5, -2), textcoords="offset points", **look)
     if estimate is not None:
         foot = blended_transform_factory(ax.transData, ax.transAxes)
         ax.plot([estimate, estimate], [0, 0.07], color=paint, linewidth=2.5, transform=foot, solid_capstyle="butt")

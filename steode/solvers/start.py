@@ -10,7 +10,7 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 
-from steode.laws import Law
+from steode.laws import Empirical, Law
 from steode.solvers.domain import TAIL, Extent
 from steode.solvers.initial import node_masses
 
@@ -97,7 +97,7 @@ class DrawnStart(Start):
         return Extent(float(w.min()), float(w.max()), float(w.mean()), float(w.std()))
 
     def rows(self, kinks, count):
-        return _DrawnRows(self, count)
+        return _DrawnRows(self, kinks, count)
 
     def draw(self, generator, size):
         # whole copies of the drawn coordinates first, so that as little as possible is resampled
@@ -109,45 +109,31 @@ class DrawnStart(Start):
 
 
 class _DrawnRows(Rows):
-    """Distinct teacher values as they are if few; otherwise each draw is shared by the two neighboring of K values."""
+    """Gauss nodes of the drawn teacher weights; each node takes the draws nearest to it in rank, up to its probability.
 
-    def __init__(self, start: DrawnStart, count: int):
-        teacher, initial = start.teacher, start.initial
-        values = np.unique(teacher)
-        if values.size > count:
-            # equal masses, closed by the extremes, so that every draw lies between two values
-            values = np.unique(np.quantile(teacher, np.linspace(0, 1, count)))
-        self.teacher, self._initial = values, initial
-        if values.size == 1:
-            self._row, self._share = np.zeros(teacher.size, int), np.zeros(teacher.size)
-        else:
-            self._row = np.clip(np.searchsorted(values, teacher, side="right") - 1, 0, values.size - 2)
-            self._share = (teacher - values[self._row]) / np.diff(values)[self._row]
-        totals = self._sum_rows(np.ones_like(initial))
-        self.weights = totals / teacher.size
-        self.rho = float(np.mean(teacher**2))
-        self.cross_moment = float(np.mean(teacher * initial))
-        self._totals = np.where(totals > 0, totals, 1.0)
-        self.mean = self._sum_rows(initial) / self._totals
-        self.variance = np.maximum(self._sum_rows(initial**2) / self._totals - self.mean**2, 0.0)
+    Draws in order of w* and nodes in theirs both cut [0, 1] into intervals; where two overlap, that share of the draw
+    belongs to the node. Masses of the nodes, and the law of w_0 over all draws, are kept exactly.
+    """
 
-    def _sum_rows(self, values):
-        lower = np.bincount(self._row, values * (1 - self._share), minlength=self.teacher.size)
-        if self.teacher.size == 1:
-            return lower
-        return lower + np.bincount(self._row + 1, values * self._share, minlength=self.teacher.size)
+    def __init__(self, start: DrawnStart, kinks: np.ndarray, count: int):
+        self.teacher, self.weights = Empirical(start.teacher).quadrature(kinks, count)
+        self.rho = float(np.mean(start.teacher**2))
+        self.cross_moment = float(np.mean(start.teacher * start.initial))
+        size, ends = start.teacher.size, np.cumsum(self.weights)
+        edges = np.union1d(np.arange(size + 1) / size, ends[:-1])
+        middles, widths = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
+        self._row = np.searchsorted(ends[:-1], middles)
+        draw = np.argsort(start.teacher, kind="stable")[(middles * size).astype(int)]
+        self._initial = start.initial[draw]
+        self._share = widths / np.bincount(self._row, widths)[self._row]
+        self.mean = np.bincount(self._row, self._share * self._initial)
+        self.variance = np.bincount(self._row, self._share * (self._initial - self.mean[self._row]) ** 2)
 
     def masses(self, nodes):
         nodes = np.asarray(nodes)
         right = np.clip(np.searchsorted(nodes, self._initial, side="right"), 1, nodes.size - 1)
-        share = (self._initial - nodes[right - 1]) / (nodes[right] - nodes[right - 1])
+        fraction = (self._initial - nodes[right - 1]) / (nodes[right] - nodes[right - 1])
         masses = np.zeros((self.teacher.size, nodes.size))
-        rows = [(self._row, 1 - self._share)]
-        if self.teacher.size > 1:
-            rows.append((self._row + 1, self._share))
-        for row, row_share in rows:
-            np.add.at(masses, (row, right - 1), row_share * (1 - share))
-            np.add.at(masses, (row, right), row_share * share)
-        # a row no draw belongs to has weight zero; any law will do there
-        masses[self.weights == 0, 0] = 1.0
-        return jnp.asarray(masses / self._totals[:, None])
+        np.add.at(masses, (self._row, right - 1), self._share * (1 - fraction))
+        np.add.at(masses, (self._row, right), self._share * fraction)
+        return jnp.asarray(masses)

@@ -44,7 +44,7 @@ class Step:
 
 @dataclasses.dataclass(frozen=True)
 class Derivation:
-    """Steps in the order of the argument; iterate, index by number, or ask for one by title."""
+    """`steps` in the order of the argument; iterate, index by number, or ask for one by title."""
 
     steps: tuple[Step, ...]
 

@@ -75,4 +75,5 @@ def generator(function: sympy.Expr, weight: sympy.Symbol, drift: sympy.Expr, dif
 
 def fokker_planck(density: sympy.Expr, weight: sympy.Symbol, drift: sympy.Expr, diffusion: sympy.Expr) -> sympy.Expr:
     """The adjoint of the generator acting on a density, left in divergence form."""
-    return -sympy.Derivative(drift * density, weight) + sympy.Derivative(diffusion * density, (weight, 2)) / 2
+    transport = sympy.Derivative(-drift * density, weight)
+    return transport + sympy.Derivative(diffusion * density / 2, (weight, 2))

@@ -1,4 +1,4 @@
-"""LaTeX in the order a person would write it: rates and moments before the state, positive terms before negative ones."""
+"""LaTeX in the order a person would write it: rates and moments before the state, positive terms before negative."""
 
 import sympy
 from sympy.printing.latex import LatexPrinter
@@ -15,6 +15,12 @@ class _NotationPrinter(LatexPrinter):
             return super()._print_Mul(expr)
         factors = sorted(expr.args, key=_rank)
         return super()._print_Mul(sympy.Mul(*factors, evaluate=False))
+
+    def _print_Derivative(self, expr):
+        text, operand = super()._print_Derivative(expr), self._print(expr.expr)
+        if not expr.expr.is_Mul or not text.endswith(operand):
+            return text
+        return rf"{text[: -len(operand)]}\left[{operand}\right]"
 
     def _print_Add(self, expr, order=None):
         terms = sorted(expr.args, key=lambda term: term.could_extract_minus_sign())
