@@ -3,8 +3,8 @@
     python benchmarks/solvers.py
 
 The plain density program is the method of lines with first-order upwind fluxes and LSODA with a banded Jacobian, on as
-many nodes as steode's finest mesh; the plain closure is LSODA on the erf formulas. Both are written from the equations, as a
-user would, and share nothing with steode. Times exclude compilation, which is printed apart.
+many nodes as steode's finest mesh; the plain closure is LSODA on the erf formulas. Both are written from the equations,
+as a user would, and share nothing with steode. Times exclude compilation, which is printed apart.
 """
 
 import time
@@ -45,9 +45,7 @@ def plain_density(nodes: int) -> np.ndarray:
         return (np.concatenate([[0], flux]) - np.concatenate([flux, [0]])) / width
 
     start = np.exp(-(centers**2) / 2) / np.sqrt(2 * np.pi)
-    solution = scipy.integrate.solve_ivp(
-        rate, (0, 100), start, "LSODA", TIMES, lband=1, uband=1, rtol=1e-6, atol=1e-9
-    )
+    solution = scipy.integrate.solve_ivp(rate, (0, 100), start, "LSODA", TIMES, lband=1, uband=1, rtol=1e-6, atol=1e-9)
     return width * cost @ solution.y / 2
 
 

@@ -7,10 +7,6 @@ from latex2mathml.converter import convert
 
 from steode.symbolic.derivation import Derivation, Step
 
-ROW_END = " \\\\[4pt]\n"
-"""What separates the equations of a step in `Step.latex`."""
-
-
 UPRIGHT_LETTER = re.compile(r"\\mathrm\{([A-Za-z])\}")
 
 
@@ -20,8 +16,7 @@ def derivation(steps: Derivation) -> str:
 
 
 def _step(step: Step) -> str:
-    body = step.latex().removeprefix("\\begin{gathered}\n").removesuffix("\n\\end{gathered}")
-    formulas = "\n".join(f"<div class=math>{_mathml(line)}</div>" for line in body.split(ROW_END))
+    formulas = "\n".join(f"<div class=math>{_mathml(line)}</div>" for line in step.lines)
     title, reason, reference = (html.escape(text) for text in (step.title, step.reason, step.reference))
     return f"<li><h4>{title}</h4><p>{reason}</p>\n{formulas}\n<p class=source>{reference}</p></li>"
 

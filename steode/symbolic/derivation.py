@@ -29,9 +29,14 @@ class Step:
     reason: str
     reference: str = OURS
 
+    @property
+    def lines(self) -> list[str]:
+        """Each equation in LaTeX."""
+        return [latex(equation) for equation in self.equation]
+
     def latex(self) -> str:
         """The equations as one LaTeX display body, one line each."""
-        return _aligned([latex(equation) for equation in self.equation])
+        return _gathered(self.lines)
 
     def markdown(self, number: int | None = None) -> str:
         """Title, reason, equations and reference as Markdown."""
@@ -84,7 +89,7 @@ class Derivation:
         return "Derivation\n" + "\n".join(lines)
 
 
-def _aligned(lines: list[str]) -> str:
+def _gathered(lines: list[str]) -> str:
     if len(lines) == 1:
         return lines[0]
     return "\\begin{gathered}\n" + " \\\\[4pt]\n".join(lines) + "\n\\end{gathered}"
