@@ -10,13 +10,14 @@ from steode._version import __version__
 from steode.compare import Comparison, compare
 from steode.convergence import DimensionScaling, convergence_in_dim
 from steode.derive import derive
+from steode.elementwise import Elementwise
 from steode.errors import ConvergenceError, DivergenceError, SpecificationError, SteodeError, UnsupportedError
 from steode.fixed_points import FixedPoint, FixedPoints, fixed_points
 from steode.laws import Constant, Discrete, Empirical, Laplace, Normal, TwoPoint, UniformLaw
 from steode.limit_function import LimitFunction, limit_function
 from steode.plateau import Plateau, Plateaus, plateau
 from steode.plateau_estimate import PlateauEstimate, plateau_estimate
-from steode.quantizers import Elementwise, Identity, Levels, Sign, SignedInteger, Ternary, Uniform
+from steode.quantizers import Identity, Levels, Sign, SignedInteger, Ternary, Uniform
 from steode.simulate import simulate
 from steode.solve import solve
 from steode.symbolic.derivation import Derivation, Step

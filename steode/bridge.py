@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import jax.scipy.special
 import sympy
 
+from steode.elementwise import Elementwise
 from steode.errors import UnsupportedError
-from steode.quantizers import Elementwise, EntrywiseMap, Identity, StepFunction
+from steode.quantizers import EntrywiseMap, Identity, StepFunction
 from steode.solvers.entrywise import IdentityMap, Map, SmoothMap, StepMap
 from steode.solvers.equations import Equations
 from steode.symbolic import averages
@@ -80,21 +81,7 @@ def numeric_map(entrywise_map: EntrywiseMap, scale=None) -> Map:
             for values in (entrywise_map.unit_levels, entrywise_map.unit_thresholds)
         ]
         return StepMap(levels=unit * units[0], thresholds=unit * units[1])
-    x = entrywise_map.variable
-    return SmoothMap(
-        function=entrywise_function(entrywise_map),
-        slope=compile_expression(_slope(entrywise_map.expression, x), (x,)),
-    )
-
-
-def _slope(expression: sympy.Expr, x: sympy.Symbol) -> sympy.Expr:
-    # at a kink the slope may be anything finite; DiracDelta terms from sign or Heaviside cannot be compiled
-    slope = sympy.diff(expression, x)
-    if slope.has(sympy.DiracDelta):
-        raise UnsupportedError(
-            f"{expression} jumps: write it as a step function with Levels, so that its jumps are exact"
-        )
-    return slope
+    return SmoothMap(function=entrywise_function(entrywise_map))
 
 
 @functools.lru_cache(maxsize=64)

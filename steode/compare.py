@@ -95,8 +95,8 @@ class Comparison:
         source = "the nominal laws" if self.start == "nominal" else "each run's drawn weights"
         times = f"{self.times.size} times" if self.times.size > 1 else "1 time"
         return (
-            f"{self.observable}: mean of {self.seeds} runs against the limit from {source}; "
-            f"largest |z| {self.largest_z:.2f} over {times}"
+            f"{self.observable}: mean of {self.seeds} runs against the limit from {source}; largest |z| "
+            f"{self.largest_z:.2f} over {times}"
         )
 
     def _table(self) -> tuple[list[str], list[list[str]]]:

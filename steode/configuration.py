@@ -17,7 +17,7 @@ import tomllib
 import numpy as np
 import sympy
 
-from steode import laws, quantizers
+from steode import elementwise, laws, quantizers
 from steode.errors import SpecificationError
 from steode.systems.linear import spec as linear
 
@@ -30,7 +30,7 @@ _TYPES = {
         quantizers.Sign,
         quantizers.Ternary,
         quantizers.Levels,
-        quantizers.Elementwise,
+        elementwise.Elementwise,
         laws.Constant,
         laws.TwoPoint,
         laws.Discrete,

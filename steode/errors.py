@@ -4,8 +4,10 @@ Every message names the argument, what was expected, what was received, and what
 """
 
 import contextlib
+import itertools
 import math
 import numbers
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -96,3 +98,15 @@ def check_array(argument: str, values: object) -> np.ndarray:
         bad = int(np.flatnonzero(~np.isfinite(array))[0])
         raise SpecificationError(argument, "finite numbers", f"{array[bad]} at index {bad}", "Remove or replace it.")
     return array
+
+
+def check_increasing(argument: str, values: object, least: int) -> tuple[float, ...]:
+    """Return `values` as floats, or raise `SpecificationError` unless at least `least` of them increase strictly."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise SpecificationError(argument, "a sequence of numbers", values, "For example (-1, 0, 1).")
+    floats = tuple(check_finite(argument, value, "Give finite numbers only, such as (-1, 0, 1).") for value in values)
+    if len(floats) < least:
+        raise SpecificationError(argument, f"at least {least} numbers", floats, "A step function needs two levels.")
+    if any(high <= low for low, high in itertools.pairwise(floats)):
+        raise SpecificationError(argument, "strictly increasing numbers", floats, "Sort them and remove repetitions.")
+    return floats

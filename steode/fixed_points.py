@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
 
-from steode.errors import ConvergenceError, SpecificationError, UnsupportedError
-from steode.quantizers import Elementwise, Identity
-from steode.solve import make_problem
+from steode.elementwise import Elementwise
+from steode.errors import ConvergenceError, UnsupportedError
+from steode.quantizers import Identity
+from steode.solve import check_model, make_problem
 from steode.solvers import stationary
 from steode.solvers.adaptive import teacher_kinks
 from steode.solvers.equations import Problem
@@ -21,6 +22,9 @@ from steode.systems.linear.spec import ClippedSurrogate, LinearModel
 TEACHER_VALUES = 200
 SCAN_POINTS = 2000
 """Values of V between its bounds at which the sign of the equation is taken before refining every root."""
+
+SCAN_WORK = 500_000
+"""Scan points times levels; very fine quantizers, whose dithering is nearly linear in V, are scanned with fewer."""
 
 RESIDUAL = 1e-11
 """Largest |V - implied V| of a root, relative to V."""
@@ -73,7 +77,11 @@ class FixedPoint:
         return values
 
     def level_probabilities(self, wstar: float) -> np.ndarray:
-        """Probability of each level given a teacher weight, shape (n,). Raises `UnsupportedError` as `density`."""
+        """Probability of each level given a teacher weight, shape (n,).
+
+        A target on or beyond the last level puts all probability there. Raises `UnsupportedError` for V = 0 or weights
+        that are not quantized.
+        """
         if isinstance(self.model.weight_quantizer, Identity) or self.V == 0:
             raise UnsupportedError("level_probabilities: for quantized weights and V > 0 only.")
         with jax.enable_x64(True):
@@ -133,13 +141,11 @@ def fixed_points(model: LinearModel) -> FixedPoints:
     ConvergenceError
         If a root does not satisfy the equation to 1e-11.
     """
-    if not isinstance(model, LinearModel):
-        raise SpecificationError("model", "a LinearModel", model, "See steode.LinearModel.")
+    check_model(model)
     if isinstance(model.surrogate, ClippedSurrogate):
         raise UnsupportedError(
             "fixed_points: with the clipped surrogate frozen weights are atoms, and the state reached depends on the "
-            "initial law; "
-            "solve(model, t_end) to a long time gives it."
+            "initial law; solve(model, t_end) to a long time gives it."
         )
     if isinstance(model.weight_quantizer, Elementwise):
         raise UnsupportedError(
@@ -209,64 +215,75 @@ def _implied(problem: Problem, variances):
 
 def _step_fixed_points(model: LinearModel, unquantized: float) -> FixedPoints:
     problem = _problem(model)
-    levels = np.asarray(problem.weight_map.levels)
+    levels, thresholds = (np.asarray(x) for x in (problem.weight_map.levels, problem.weight_map.thresholds))
     a, weights = np.asarray(stationary.targets(problem)), np.asarray(problem.teacher_weights)
     alpha_2, noise = float(problem.alpha_2), model.noise**2
-    overshoot = np.maximum(a - levels[-1], 0) + np.maximum(levels[0] - a, 0)
-    clipping = alpha_2 * float(weights @ overshoot**2) / 2
-    input_term = _input_term(problem)
     inside = np.clip(a, levels[0], levels[-1])
-    above = np.clip(np.searchsorted(levels, inside, side="left"), 1, levels.size - 1)
-    least_dithering = float(weights @ ((inside - levels[above - 1]) * (levels[above] - inside)))
-    most_dithering = float(weights @ ((inside - levels[0]) * (levels[-1] - inside)))
+    clipping = alpha_2 * float(weights @ (a - inside) ** 2) / 2
+    input_term = _input_term(problem)
     lowest = 2 * (input_term + clipping) + noise
-    highest = lowest + alpha_2 * most_dithering
+    highest = lowest + alpha_2 * float(weights @ ((inside - levels[0]) * (levels[-1] - inside)))
     negligible = 1e-13 * max(float(problem.rho), 1e-300)
     variances = _roots(problem, lowest if lowest > negligible else 0.0, highest)
-    last_level = float(weights @ (np.isclose(a, levels[0], rtol=1e-12) | np.isclose(a, levels[-1], rtol=1e-12)))
-    if lowest <= negligible and alpha_2 * least_dithering <= negligible:
+    nearest = np.abs(a[:, None] - levels[None, :]).argmin(axis=1)
+    on_level = np.isclose(a, levels[nearest], rtol=1e-12, atol=1e-14)
+    last = on_level & ((nearest == 0) | (nearest == levels.size - 1))
+    recovers = lowest <= negligible and bool(on_level.all())
+    if recovers:
         variances = [0.0, *variances]
 
     def point(variance: float) -> FixedPoint:
         eps_g = (variance - noise) / 2
-        residual = float(_implied(problem, jnp.asarray([variance]))[0]) - variance if variance > 0 else 0.0
+        residual = dithering = 0.0
+        if variance > 0:
+            residual = float(_implied(problem, jnp.asarray([variance]))[0]) - variance
+            spread = np.asarray(stationary.spread(problem, jnp.asarray(variance)))
+            dithering = alpha_2 * float(weights @ np.where(a == inside, spread, 0.0)) / 2
         if abs(residual) > RESIDUAL * variance:
             raise ConvergenceError(f"fixed_points: root V = {variance:.6g} leaves a residual of {residual:.1e}")
-        kind = "regular" if variance > 0 else "algebraic recovery" if last_level else "exact recovery"
-        dithering = eps_g - input_term - clipping
-        escaping = float(weights @ (overshoot > 0))
-        deviation = eps_g - unquantized
+        kind = "regular" if variance > 0 else "algebraic recovery" if last.any() else "exact recovery"
+        escaping, deviation = float(weights @ (a != inside)), eps_g - unquantized
         return FixedPoint(model, variance, eps_g, input_term, dithering, clipping, residual, kind, escaping, deviation)
 
-    return FixedPoints(
-        tuple(point(variance) for variance in variances), unquantized, _note(variances, last_level, model)
-    )
+    notes = []
+    if recovers:
+        notes.append(_recovery_note(model.learning_rate, alpha_2, levels, thresholds, nearest, last, weights))
+    if last.any():
+        notes.append(
+            f"{float(weights @ last):.3g} of the targets sit on the last level: their weights have no stationary law, "
+            "and V approaches its value as a power of tau"
+        )
+    return FixedPoints(tuple(point(variance) for variance in variances), unquantized, "; ".join(notes))
+
+
+def _recovery_note(eta: float, alpha_2: float, levels, thresholds, nearest, last, weights) -> str:
+    """Stability of V = 0, from the step "exact recovery": V is multiplied by eta alpha_2 E[(g_1 + g_2)/(2 W)]."""
+    inner = np.clip(nearest, 1, levels.size - 2)
+    per_target = (levels[inner + 1] - levels[inner - 1]) / (2 * (thresholds[inner] - thresholds[inner - 1]))
+    gain = alpha_2 * float(weights @ np.where(last, 0.0, per_target)) if levels.size > 2 else 0.0
+    if gain == 0:
+        return "V = 0 recovers the teacher exactly; it is stable at every learning rate"
+    stable = "stable" if eta * gain < 1 else "unstable"
+    return f"V = 0 recovers the teacher exactly; it is {stable} (threshold learning rate {1 / gain:.6g})"
 
 
 def _roots(problem: Problem, lowest: float, highest: float) -> list[float]:
+    """Every V where the sign of implied V minus V changes on the scan, refined; at least one if V cannot be zero."""
+
     def excess(variance: float) -> float:
         return float(_implied(problem, jnp.asarray([variance]))[0]) - variance
 
     if highest - lowest <= 1e-13 * highest:
         # no target has two levels around it to flip between: V is what remains without dithering
         return [lowest] if lowest > 0 else []
-    grid = np.geomspace(max(lowest, 1e-9 * highest), highest * (1 + 1e-9), SCAN_POINTS)
+    # just below the lower bound the implied V is larger, whatever rounding does at the bound itself
+    points = max(100, min(SCAN_POINTS, SCAN_WORK // problem.weight_map.levels.size))
+    grid = np.geomspace(max(lowest * (1 - 1e-12), 1e-9 * highest), highest * (1 + 1e-9), points)
     signs = np.asarray(_implied(problem, jnp.asarray(grid))) - grid
     roots = [
-        scipy.optimize.brentq(excess, grid[i], grid[i + 1], xtol=1e-15 * highest, rtol=1e-14)
+        scipy.optimize.brentq(excess, grid[i], grid[i + 1], xtol=1e-15 * grid[i], rtol=1e-14)
         for i in np.flatnonzero((signs[:-1] > 0) != (signs[1:] > 0))
     ]
+    if lowest > 0 and not roots:
+        raise ConvergenceError(f"fixed_points: no root found between V = {lowest:.6g} and {highest:.6g}")
     return sorted(float(root) for root in roots)
-
-
-def _note(variances: list[float], last_level: float, model: LinearModel) -> str:
-    notes = []
-    if 0.0 in variances:
-        stable = "stable" if model.learning_rate < 1 else "unstable"
-        notes.append(f"V = 0 recovers the teacher exactly; it is {stable} (threshold learning rate 1)")
-    if last_level:
-        notes.append(
-            f"{last_level:.3g} of the targets sit on the last level: no stationary density, and V decays as a power "
-            f"of tau"
-        )
-    return "; ".join(notes)

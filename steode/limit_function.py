@@ -11,8 +11,7 @@ from jaxtyping import Array, Float
 
 from steode.derive import derive
 from steode.errors import SpecificationError, UnsupportedError, check_integer, check_positive
-from steode.quantizers import StepFunction
-from steode.solve import checked_times, make_problem
+from steode.solve import check_model, checked_times, make_problem
 from steode.solvers import moments
 from steode.solvers.adaptive import MAX_STEPS, TIME_FRACTION, teacher_kinks
 from steode.solvers.density import DensityOperator, adaptive_controller, evolve
@@ -20,7 +19,11 @@ from steode.solvers.domain import reach, resolution, thresholds_of
 from steode.solvers.entrywise import StepMap
 from steode.solvers.mesh import Mesh, make_mesh
 from steode.solvers.start import NominalStart, Rows
-from steode.systems.linear.spec import ClippedSurrogate, LinearModel
+from steode.symbolic import symbols as sym
+from steode.systems.linear.spec import LinearModel
+
+MOST_AT_THE_EDGE = 1e-6
+"""Mass in the outermost control volumes beyond which the mesh, whose ends are fixed, is too short."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -47,8 +50,8 @@ class LimitFunction:
     def __call__(self, parameters: dict[str, Float[Array, ""]]) -> dict[str, Float[Array, "T ..."]]:
         """Observables by name, each with a leading axis of times.
 
-        Parameters left out keep the model's values. NaN where the integration fails. Raises `SpecificationError` for an
-        unknown name, or if 64-bit floats are off.
+        Parameters left out keep the model's values. NaN where the integration fails or mass reaches an end of the
+        mesh. Raises `SpecificationError` for an unknown name, or if 64-bit floats are off.
         """
         unknown = sorted(set(parameters) - set(self.parameters))
         if unknown:
@@ -64,7 +67,10 @@ class LimitFunction:
             mean, variance = jnp.asarray(self.rows.mean), jnp.asarray(self.rows.variance)
             solution = moments.gaussian_closure(problem, mean, variance, times, 1e-3 * self.tolerance, MAX_STEPS)
         failed = solution.result != diffrax.RESULTS.successful
-        ys = solution.ys[0] if self.method == "density" else solution.ys
+        ys = solution.ys
+        if self.method == "density":
+            ys, (masses,) = ys[0], ys[1]
+            failed |= jnp.max(masses[:, :2] + masses[:, -2:]) > MOST_AT_THE_EDGE
         return {name: jnp.where(failed, jnp.nan, value) for name, value in ys.items()}
 
     def _density(self, problem, times):
@@ -106,6 +112,7 @@ def limit_function(
     SpecificationError, UnsupportedError
         As `steode.solve`.
     """
+    check_model(model)
     if method not in ("density", "gaussian"):
         remedy = "Use solve for the other methods."
         raise SpecificationError("method", '"density" or "gaussian"', method, remedy)
@@ -127,14 +134,6 @@ def limit_function(
             margin = (high - low) / 4
             ends = (low - margin, high + margin)
             mesh = make_mesh(thresholds_of(problem), bound, *ends, resolution(problem, start.extent), intervals)
-    return LimitFunction(model, method, _parameters(model), times, tolerance, rows, mesh)
-
-
-def _parameters(model: LinearModel) -> dict[str, float]:
-    values = {"learning_rate": model.learning_rate, "noise": model.noise}
-    for name, quantizer in (("weight_range", model.weight_quantizer), ("input_range", model.input_quantizer)):
-        if isinstance(quantizer, StepFunction) and quantizer.has_range:
-            values[name] = quantizer.range
-    if isinstance(model.surrogate, ClippedSurrogate):
-        values["bound"] = model.surrogate.bound
-    return values
+    values = derive(model).parameters
+    parameters = {name: values[symbol] for name, symbol in sym.PARAMETERS.items() if symbol in values}
+    return LimitFunction(model, method, parameters, times, tolerance, rows, mesh)

@@ -8,14 +8,15 @@ import numpy as np
 
 from steode import bridge
 from steode.derive import derive
-from steode.errors import SpecificationError, UnsupportedError
+from steode.errors import UnsupportedError
 from steode.quantizers import StepFunction
-from steode.solve import make_problem
+from steode.solve import check_model, make_problem
+from steode.solvers import stationary
 from steode.solvers.adaptive import teacher_kinks
 from steode.solvers.equations import Problem
 from steode.solvers.start import NominalStart
 from steode.symbolic import symbols as sym
-from steode.systems.linear.spec import LinearModel
+from steode.systems.linear.spec import ClippedSurrogate, LinearModel
 
 TEACHER_VALUES = 200
 
@@ -26,8 +27,9 @@ class PlateauEstimate:
 
     Attributes
     ----------
-    length : time at which half of the error to be lost has been lost: the median of the crossing times over the
-        teacher law, weighted by w*^2. For one |w*| and w_0 = 0 it is Delta/(2 eta alpha_1 |w*|).
+    length : time at which half of the change of error by the first crossings has happened: the median of the crossing
+        times over the teacher law, weighted by the change each crossing makes (a fall, or a rise where the next level
+        is farther from the target). For one |w*| and w_0 = 0 it is Delta/(2 eta alpha_1 |w*|).
     spread : standard deviation of a weight at that time divided by its speed: the cloud needs from about length - 2
         spread to length + 2 spread to cross.
     height : the error while no weight has crossed.
@@ -50,8 +52,7 @@ def plateau_estimate(model: LinearModel) -> PlateauEstimate:
         If the weights are not quantized by a step function, start on a threshold on average, or no target pulls them
         out of their cell.
     """
-    if not isinstance(model, LinearModel):
-        raise SpecificationError("model", "a LinearModel", model, "See steode.LinearModel.")
+    check_model(model)
     if not isinstance(model.weight_quantizer, StepFunction):
         raise UnsupportedError(
             "plateau_estimate: weights must be quantized by a step function; other maps have no flat cells."
@@ -62,8 +63,8 @@ def plateau_estimate(model: LinearModel) -> PlateauEstimate:
         problem = make_problem(model, start.rows(kinks, TEACHER_VALUES))
         level, speed, threshold = _motion(model, problem)
         times = np.where(np.isfinite(threshold), _crossing_times(model, problem, level, threshold), np.inf)
-        weights = np.asarray(problem.teacher_weights) * np.asarray(problem.teacher) ** 2
-        median = _weighted_median(times, weights)
+        change = _error_changes(model, problem, level, speed, threshold)
+        median = _weighted_median(times, np.asarray(problem.teacher_weights) * change)
         if not np.isfinite(times[median]):
             raise UnsupportedError(
                 "plateau_estimate: the weights do not leave their cell, so the error stays flat for ever."
@@ -90,7 +91,20 @@ def _motion(model: LinearModel, problem: Problem) -> tuple[float, np.ndarray, np
     speed = np.asarray(problem.drift(problem.teacher, level))
     fences = np.concatenate([[-np.inf], thresholds, [np.inf]])
     cell = int(np.searchsorted(thresholds, mean, side="right"))
-    return level, speed, np.where(speed > 0, fences[cell + 1], np.where(speed < 0, fences[cell], np.inf))
+    threshold = np.where(speed > 0, fences[cell + 1], np.where(speed < 0, fences[cell], np.inf))
+    if isinstance(model.surrogate, ClippedSurrogate):
+        # weights freeze at the bound before they can cross a threshold beyond it
+        bound = model.surrogate.bound
+        threshold = np.where((np.abs(threshold) > bound) | (abs(mean) >= bound), np.inf, threshold)
+    return level, speed, threshold
+
+
+def _error_changes(model: LinearModel, problem: Problem, level: float, speed, threshold) -> np.ndarray:
+    """Size of the change of (Q - a)^2 when a weight crosses its threshold, for each teacher value (0 without one)."""
+    targets, levels = np.asarray(stationary.targets(problem)), model.weight_quantizer.levels
+    cell = int(np.searchsorted(levels, level))
+    beyond = levels[np.clip(cell + np.sign(speed).astype(int), 0, levels.size - 1)]
+    return np.where(np.isfinite(threshold), np.abs((level - targets) ** 2 - (beyond - targets) ** 2), 0.0)
 
 
 def _crossing_times(model: LinearModel, problem: Problem, level: float, threshold: np.ndarray) -> np.ndarray:

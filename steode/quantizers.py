@@ -13,13 +13,11 @@ Two grids that toolkits both call "b bits, range omega" differ from `Uniform`; s
 import abc
 import dataclasses
 import itertools
-from collections.abc import Iterable
 from fractions import Fraction
 
 import numpy as np
-import sympy
 
-from steode.errors import SpecificationError, check_finite, check_integer, check_positive
+from steode.errors import SpecificationError, check_increasing, check_integer, check_positive
 
 MAX_BITS = 12
 """Largest bit width of the built-in grids (4096 levels): beyond it the identity is the better model."""
@@ -210,9 +208,9 @@ class Levels(StepFunction):
     thresholds_at: tuple[float, ...] | None = None
 
     def __post_init__(self):
-        object.__setattr__(self, "levels_at", _increasing("Levels.levels_at", self.levels_at, least=2))
+        object.__setattr__(self, "levels_at", check_increasing("Levels.levels_at", self.levels_at, least=2))
         if self.thresholds_at is not None:
-            thresholds = _increasing("Levels.thresholds_at", self.thresholds_at, least=1)
+            thresholds = check_increasing("Levels.thresholds_at", self.thresholds_at, least=1)
             object.__setattr__(self, "thresholds_at", thresholds)
             if len(thresholds) != len(self.levels_at) - 1:
                 raise SpecificationError(
@@ -231,64 +229,3 @@ class Levels(StepFunction):
         if self.thresholds_at is None:
             return _midpoints(self.unit_levels)
         return tuple(Fraction(repr(threshold)) for threshold in self.thresholds_at)
-
-
-@dataclasses.dataclass(frozen=True)
-class Elementwise(EntrywiseMap):
-    """Any elementwise SymPy expression in one real variable, for example `Elementwise(sympy.tanh(x))`.
-
-    Raises `SpecificationError` if the expression has no variable or more than one, or is not real and finite on a
-    grid of test points.
-    """
-
-    expression: sympy.Expr
-
-    def __post_init__(self):
-        try:
-            expression = sympy.sympify(self.expression)
-        except sympy.SympifyError:
-            expression = None
-        symbols = expression.free_symbols if isinstance(expression, sympy.Expr) else ()
-        if len(symbols) != 1:
-            remedy = "Write the map as an expression of one symbol, for example tanh(x)."
-            raise SpecificationError("Elementwise.expression", "one free symbol", self.expression, remedy)
-        # one real variable inside steode, whatever assumptions the user's symbol had
-        expression = expression.xreplace({symbols.pop(): sympy.Symbol("x", real=True)})
-        object.__setattr__(self, "expression", expression)
-        try:
-            with np.errstate(all="ignore"):
-                values = np.asarray(self(np.linspace(-6, 6, 49) + 0.01), dtype=complex)
-        except (NameError, TypeError):
-            values = np.array(np.nan)  # a function NumPy and SciPy do not know
-        if not np.all(np.isfinite(values)) or np.any(values.imag):
-            remedy = "The map must be defined for every real number."
-            raise SpecificationError("Elementwise.expression", "real finite values on [-6, 6]", expression, remedy)
-
-    @property
-    def variable(self) -> sympy.Symbol:
-        """The expression's only free symbol."""
-        return next(iter(self.expression.free_symbols))
-
-    @property
-    def is_odd(self) -> bool:
-        x = self.variable
-        if sympy.simplify(self.expression + self.expression.subs(x, -x)) == 0:
-            return True
-        # SymPy may fail to simplify a Piecewise expression: fall back to points in general position
-        points = np.random.default_rng(0).uniform(0, 8, 200)
-        return bool(np.allclose(self(points), -self(-points), rtol=1e-12, atol=1e-12))
-
-    def __call__(self, x):
-        function = sympy.lambdify(self.variable, self.expression, modules=["scipy", "numpy"])
-        return np.broadcast_to(function(np.asarray(x)), np.shape(x))
-
-
-def _increasing(argument: str, values: object, least: int) -> tuple[float, ...]:
-    if isinstance(values, str) or not isinstance(values, Iterable):
-        raise SpecificationError(argument, "a sequence of numbers", values, "For example (-1, 0, 1).")
-    numbers = tuple(check_finite(argument, value, "Give finite numbers only, such as (-1, 0, 1).") for value in values)
-    if len(numbers) < least:
-        raise SpecificationError(argument, f"at least {least} numbers", numbers, "A step function needs two levels.")
-    if any(high <= low for low, high in itertools.pairwise(numbers)):
-        raise SpecificationError(argument, "strictly increasing numbers", numbers, "Sort them and remove repetitions.")
-    return numbers

@@ -67,8 +67,8 @@ def _error(result: StudyResult):
     )
     if any(len(case.plateaus) for case in result.cases):
         caption += (
-            " Flat stretches are marked, with the plateau's length at the middle of the drop; ticks on the time axis"
-            " are the analytic estimate."
+            " Flat stretches are marked, with the plateau's length at the middle of the drop; ticks on the time axis "
+            "are the analytic estimate."
         )
     return caption, figure
 
@@ -78,8 +78,8 @@ def _gap(result: StudyResult):
     for number, case in enumerate(result.cases):
         plot.gaps(case.comparison, label=symbol(result.study, case.case.value), color=number, ax=ax)
     return (
-        "Gap between simulation and limit in standard errors, with lines at 2 and 4. Neighboring times are correlated, "
-        "so that a whole stretch may lie on one side."
+        "Gap between simulation and limit in standard errors, with lines at 2 and 4. Neighboring times are "
+        "correlated, so that a whole stretch may lie on one side."
     ), figure
 
 

@@ -45,8 +45,8 @@ def _overview(results: list[StudyResult]) -> str:
             name = result.study.name + (f", {case.case.label}" if case.case.label else "")
             settings = result.study.settings
             rows.append(
-                f"<tr><td>{html.escape(name)}</td><td>{settings.dim}</td><td>{settings.seeds}</td>"
-                f"<td>{case.comparison.theory[-1]:.5f}</td><td>{case.comparison.simulation[-1]:.5f}</td><td{bad}>{z:.2f}</td></tr>"
+                f""
+                f"<tr><td>{html.escape(name)}</td><td>{settings.dim}</td><td>{settings.seeds}</td><td>{case.comparison.theory[-1]:.5f}</td><td>{case.comparison.simulation[-1]:.5f}</td><td{bad}>{z:.2f}</td></tr>"
             )
     head = "<tr><th>case<th>dimension<th>seeds<th>final error, limit<th>simulation<th>largest |z|</tr>"
     return f"<table>{head}{''.join(rows)}</table>"
@@ -77,8 +77,8 @@ def _figure(name: str, caption: str, folder: ResultsFolder) -> str:
 def _case(result: StudyResult, case: CaseResult) -> str:
     compared = case.comparison
     rows = "".join(
-        f"<tr><td>{compared.times[index]:g}</td><td>{compared.theory[index]:.5f}</td><td>{compared.simulation[index]:.5f}</td>"
-        f"<td>{compared.gap[index]:.5f}</td><td>{compared.standard_error[index]:.5f}</td><td>{compared.z[index]:.2f}</td></tr>"
+        f""
+        f"<tr><td>{compared.times[index]:g}</td><td>{compared.theory[index]:.5f}</td><td>{compared.simulation[index]:.5f}</td><td>{compared.gap[index]:.5f}</td><td>{compared.standard_error[index]:.5f}</td><td>{compared.z[index]:.2f}</td></tr>"
         for index in nearest(compared.times, result.study.settings.table_times)
     )
     caption = html.escape(case.case.label or "generalization error")

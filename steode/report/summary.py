@@ -58,15 +58,15 @@ def remarks(case: CaseResult) -> list[str]:
     if len(case.plateaus) or len(case.run_plateaus):
         estimate = f", analytic estimate {case.estimate.length:.4g}" if case.estimate else ""
         lines.append(
-            f"plateau: limit {_length(case.plateaus)}, simulation {_length(case.run_plateaus)} "
-            f"(std over seeds {case.run_plateaus.spread:.2g}){estimate}"
+            f"plateau: limit {_length(case.plateaus)}, simulation {_length(case.run_plateaus)} (std over seeds "
+            f"{case.run_plateaus.spread:.2g}){estimate}"
         )
     else:
         lines.append("plateau: none")
     for point in case.fixed_points or ():
         lines.append(
-            f"fixed point: eps_g {point.eps_g:.5f} = input {point.input_term:.5f} + "
-            f"dithering {point.dithering_term:.5f} + clipping {point.clipping_term:.5f} ({point.kind})"
+            f"fixed point: eps_g {point.eps_g:.5f} = input {point.input_term:.5f} + dithering "
+            f"{point.dithering_term:.5f} + clipping {point.clipping_term:.5f} ({point.kind})"
         )
     return lines
 

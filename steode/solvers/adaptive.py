@@ -93,8 +93,7 @@ def solve_density(
         if intervals * rows.teacher.size > MOST_UNKNOWNS:
             raise ConvergenceError(
                 f"density: estimated relative error {estimate:.1e} of eps_g with {intervals // 2} intervals and "
-                f"tolerance "
-                f"{tolerance:.1e}; ask for a larger tolerance, or use method='particles'."
+                f"tolerance {tolerance:.1e}; ask for a larger tolerance, or use method='particles'."
             )
 
 

@@ -146,7 +146,8 @@ class DensityOperator(eqx.Module):
 
 
 def _inside(bound):
-    return bound * (1 - 1e-12)
+    # a node on a threshold that equals the bound to rounding is at the bound
+    return bound * (1 - 1e-9)
 
 
 def _left(interval_values):

@@ -12,9 +12,11 @@ import numpy as np
 from jax.scipy.special import erfc
 from jaxtyping import Array, Float
 
-QUADRATURE_NODES = np.linspace(-9.0, 9.0, 721)
+QUADRATURE_NODES = np.linspace(-9.0, 9.0, 2001)
 QUADRATURE_WEIGHTS = np.exp(-(QUADRATURE_NODES**2) / 2) / np.exp(-(QUADRATURE_NODES**2) / 2).sum()
-"""Trapezoidal rule for a standard Gaussian: spectrally accurate for smooth maps, second order at kinks."""
+"""Trapezoidal rule for a standard Gaussian: spectrally accurate for smooth maps; 1e-5 of the change of slope at
+kinks.
+"""
 
 
 class Map(eqx.Module):
@@ -83,10 +85,9 @@ class StepMap(Map):
 
 
 class SmoothMap(Map):
-    """An elementwise function with its derivative; Gaussian averages by quadrature."""
+    """A continuous elementwise function; Gaussian averages by quadrature, the mean slope by Stein's lemma."""
 
     function: Callable = eqx.field(static=True)
-    slope: Callable = eqx.field(static=True)
 
     def __call__(self, w):
         return self.function(w)
@@ -103,7 +104,12 @@ class SmoothMap(Map):
         return self._average(lambda w: self.function(w) ** 2, mean, variance)
 
     def gaussian_slope(self, mean, variance):
-        return self._average(lambda w: jnp.broadcast_to(self.slope(w), jnp.shape(w)), mean, variance)
+        # E[Q'] = E[(w - M) Q]/S needs no derivative, which would jump at a kink
+        mean, variance = jnp.broadcast_arrays(jnp.asarray(mean, jnp.result_type(float)), variance)
+        scale = jnp.sqrt(variance)
+        points = mean[..., None] + scale[..., None] * _last_axis(QUADRATURE_NODES, mean.ndim)
+        centered = self.function(points) - self.function(mean)[..., None]
+        return centered @ jnp.asarray(QUADRATURE_WEIGHTS * QUADRATURE_NODES) / scale
 
 
 def _last_axis(values, leading: int):

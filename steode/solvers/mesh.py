@@ -61,8 +61,11 @@ def make_mesh(
 
     Doubling `intervals` halves every spacing, to rounding, which is what error estimates by two meshes rely on.
     """
-    points = np.concatenate([[low, high], thresholds, [] if bound is None else [-bound, bound]])
-    inside = np.flatnonzero((points >= low) & (points <= high))
+    bounds = np.array([] if bound is None else [-bound, bound])
+    points = np.concatenate([[low, high], thresholds, bounds])
+    # a bound on a threshold is that threshold's node
+    repeated = np.isin(np.arange(points.size), 2 + thresholds.size + np.flatnonzero(_close(bounds, thresholds)))
+    inside = np.flatnonzero((points >= low) & (points <= high) & ~repeated)
     _, first = np.unique(points[inside], return_index=True)
     order = inside[first]
     breakpoints = points[order]
@@ -81,6 +84,10 @@ def make_mesh(
         low=float(low),
         high=float(high),
     )
+
+
+def _close(values: np.ndarray, others: np.ndarray) -> np.ndarray:
+    return np.isclose(values[:, None], others[None, :], rtol=1e-9, atol=0).any(axis=1)
 
 
 def _refined_segments(breakpoints, thresholds, resolution):

@@ -1,6 +1,8 @@
 """The stationary law of a latent weight under a step function: piecewise exponential, in closed form."""
 
+import jax
 import jax.numpy as jnp
+import jax.scipy.special
 from jaxtyping import Array, Float
 
 from steode.solvers.equations import Problem
@@ -30,12 +32,8 @@ def _slopes(problem: Problem, variance) -> tuple[Float[Array, "K n"], Float[Arra
     return slopes, jnp.concatenate([start, jnp.cumsum(rises, axis=1)], axis=1)
 
 
-def cell_probabilities(problem: Problem, variance: Float[Array, ""]) -> Float[Array, "K n"]:
-    """Probability of each level given each teacher value at residual variance V > 0.
-
-    Targets outside the range, or on its last level, put all probability on that level: the weight escapes, or wanders
-    beyond the last threshold without bound.
-    """
+def _log_masses(problem: Problem, variance) -> tuple[Float[Array, "K n"], Float[Array, "K n"], Float[Array, "K n-1"]]:
+    """Log of each cell's mass before normalization, with the slopes and the heights at the thresholds."""
     slopes, heights = _slopes(problem, variance)
     widths = jnp.diff(problem.weight_map.thresholds)[None, :]
     exponents = jnp.abs(slopes[:, 1:-1]) * widths
@@ -45,9 +43,16 @@ def cell_probabilities(problem: Problem, variance: Float[Array, ""]) -> Float[Ar
     inner = jnp.maximum(heights[:, :-1], heights[:, 1:]) + jnp.log(widths * fill)
     lowest = heights[:, :1] - jnp.log(slopes[:, :1])
     highest = heights[:, -1:] - jnp.log(-slopes[:, -1:])
-    logs = jnp.concatenate([lowest, inner, highest], axis=1)
-    masses = jnp.exp(logs - logs.max(axis=1, keepdims=True))
-    probabilities = masses / masses.sum(axis=1, keepdims=True)
+    return jnp.concatenate([lowest, inner, highest], axis=1), slopes, heights
+
+
+def cell_probabilities(problem: Problem, variance: Float[Array, ""]) -> Float[Array, "K n"]:
+    """Probability of each level given each teacher value at residual variance V > 0.
+
+    Targets outside the range, or on its last level, put all probability on that level: the weight escapes, or wanders
+    beyond the last threshold without bound.
+    """
+    probabilities = jax.nn.softmax(_log_masses(problem, variance)[0], axis=1)
     levels = problem.weight_map.levels
     a = targets(problem)[:, None]
     index = jnp.arange(levels.size)[None, :]
@@ -55,30 +60,29 @@ def cell_probabilities(problem: Problem, variance: Float[Array, ""]) -> Float[Ar
     return jnp.where(is_confined(problem)[:, None], probabilities, saturated)
 
 
+def spread(problem: Problem, variance: Float[Array, ""]) -> Float[Array, " K"]:
+    """E[(Q - a)^2 | w*]: the dithering of a confined weight, the squared overshoot of the target of an escaping one."""
+    distances = problem.weight_map.levels[None, :] - targets(problem)[:, None]
+    return jnp.sum(cell_probabilities(problem, variance) * distances**2, axis=1)
+
+
 def implied_variance(problem: Problem, variance: Float[Array, ""]) -> Float[Array, ""]:
-    """V computed from the stationary law at V; a fixed point gives itself back."""
-    probabilities = cell_probabilities(problem, variance)
-    levels = problem.weight_map.levels
-    return problem.overlaps(probabilities @ levels, probabilities @ levels**2)[2]
+    """V computed from the stationary law at V; a fixed point gives itself back.
+
+    The square in V is completed around the targets, V = rho (1 - alpha_1^2/alpha_2) + sigma^2 + alpha_2 E[(Q - a)^2]:
+    as a difference of order parameters a small V would drown in their rounding.
+    """
+    unreachable = problem.rho * (1 - problem.alpha_1**2 / problem.alpha_2) + problem.sigma**2
+    return unreachable + problem.alpha_2 * (problem.teacher_weights @ spread(problem, variance))
 
 
 def density(problem: Problem, variance: Float[Array, ""], w: Float[Array, " N"]) -> Float[Array, "K N"]:
     """Stationary density mu(w | w*) for each teacher value; NaN where there is none."""
     thresholds = problem.weight_map.thresholds
-    slopes, heights = _slopes(problem, variance)
+    log_masses, slopes, heights = _log_masses(problem, variance)
     cell = jnp.searchsorted(thresholds, w, side="right")
     # the threshold at the lower end of the cell, or the first one for the lowest cell
     anchor = jnp.maximum(cell - 1, 0)
     logs = heights[:, anchor] + slopes[:, cell] * (w - thresholds[anchor])[None, :]
-    # normalized by the probability of the highest cell, whose mass relative to its threshold is 1/|slope|
-    probability = cell_probabilities(problem, variance)
-    normalization = _log_normalization(slopes, heights, probability)
-    values = jnp.exp(logs - normalization)
+    values = jnp.exp(logs - jax.scipy.special.logsumexp(log_masses, axis=1, keepdims=True))
     return jnp.where(is_confined(problem)[:, None], values, jnp.nan)
-
-
-def _log_normalization(slopes, heights, probability):
-    # log Z = log(mass of an outer cell) - log(its probability); the likelier outer cell is the accurate one
-    low = heights[:, :1] - jnp.log(slopes[:, :1]) - jnp.log(probability[:, :1])
-    high = heights[:, -1:] - jnp.log(-slopes[:, -1:]) - jnp.log(probability[:, -1:])
-    return jnp.where(probability[:, :1] > probability[:, -1:], low, high)

@@ -8,7 +8,8 @@ import functools
 
 import sympy
 
-from steode.quantizers import Elementwise, EntrywiseMap, Identity, StepFunction
+from steode.elementwise import Elementwise
+from steode.quantizers import EntrywiseMap, Identity, StepFunction
 from steode.symbolic import symbols as sym
 
 

@@ -6,8 +6,9 @@ import sympy
 
 from steode.compare import compare
 from steode.convergence import convergence_in_dim
+from steode.elementwise import Elementwise
 from steode.laws import Constant, Laplace, Normal, TwoPoint, UniformLaw
-from steode.quantizers import Elementwise, Identity, Levels, Sign, SignedInteger, Ternary, Uniform
+from steode.quantizers import Identity, Levels, Sign, SignedInteger, Ternary, Uniform
 from steode.simulate import simulate
 from steode.solve import solve
 from steode.systems.linear.spec import ClippedSurrogate, LinearModel

@@ -146,6 +146,15 @@ def test_density_agrees_with_particles(model):
         assert np.all(np.abs(exact[name] - particles[name]) < allowed), name
 
 
+def test_particles_are_reported_at_the_times_asked_for():
+    times = np.array([0.003, 0.005, 0.5])
+    trajectory = solve(REFERENCE.replace(learning_rate=1.7), 0.5, times=times, method="particles")
+    exact = solve(REFERENCE.replace(learning_rate=1.7), 0.5, times=times, tolerance=1e-3)
+    assert np.array_equal(trajectory.times, times)
+    assert np.all(np.abs(trajectory["mean_w"] - exact["mean_w"]) < 5 * trajectory.error["mean_w"] + 2e-3)
+    assert trajectory["std_w"][1] > trajectory["std_w"][0]
+
+
 def test_unquantized_density_agrees_with_the_exact_moments():
     model = LinearModel(teacher=TwoPoint(0.7), learning_rate=0.5, noise=0.2)
     times = [0.5, 2.0, 10.0]

@@ -144,8 +144,9 @@ def test_exact_recovery_predicts_the_second_root():
     """eps* = Delta^2 (eta - 1)/(2 eta) for small eta - 1, and none below."""
     model = LinearModel(weight_quantizer=Levels(range(-3, 4)), teacher=Constant(1.0))
     step = equations(derive(model), "exact recovery")
-    assert {equation.rhs for equation in step[1:3]} == {0, sympy.factor(sym.Delta**2 * (sym.eta - 1) / sym.eta)}
-    assert step[3].rhs == sym.eta
+    assert {equation.rhs for equation in step[3:]} == {0, sympy.factor(sym.Delta**2 * (sym.eta - 1) / sym.eta)}
+    gaps_and_width = {symbol: sym.Delta for symbol in step[1].rhs.free_symbols - {sym.eta, sym.alpha_2}}
+    assert step[1].rhs.subs(gaps_and_width) == sym.alpha_2 * sym.eta
     errors = [fixed_points(model.replace(learning_rate=eta))[1].eps_g for eta in (1.02, 1.05)]
     predicted = [(eta - 1) / (2 * eta) for eta in (1.02, 1.05)]
     assert np.allclose(errors, predicted, rtol=1e-6)

@@ -13,6 +13,7 @@ from steode import (
     Levels,
     LinearModel,
     Normal,
+    Sign,
     SpecificationError,
     TwoPoint,
     Uniform,
@@ -67,7 +68,7 @@ def test_clipping_term_of_a_gaussian_teacher_has_a_closed_form():
 
 def test_terms_sum_to_the_error_and_match_the_stationary_law():
     (point,) = fixed_points(REFERENCE)
-    assert abs(point.input_term + point.dithering_term + point.clipping_term - point.eps_g) < 1e-15
+    assert abs(point.input_term + point.dithering_term + point.clipping_term - point.eps_g) < 1e-12
     probabilities, levels = point.level_probabilities(1.0), REFERENCE.weight_quantizer.levels
     alpha_1, alpha_2 = 0.9692832396712265, 1.0930575624950605
     mean = probabilities @ levels
@@ -76,12 +77,24 @@ def test_terms_sum_to_the_error_and_match_the_stationary_law():
     assert abs(alpha_2 * variance / 2 - point.dithering_term) < 1e-10
 
 
-def test_stationary_density_is_normalized():
-    (point,) = fixed_points(REFERENCE)
-    edges = np.concatenate([[-8.0], REFERENCE.weight_quantizer.thresholds, [8.0]])
+@pytest.mark.parametrize(
+    "model",
+    [
+        REFERENCE,
+        LinearModel(teacher=Constant(0.3), weight_quantizer=Uniform(4, 2.0)),
+        LinearModel(teacher=Constant(0.3), weight_quantizer=Uniform(6, 2.0)),
+        LinearModel(teacher=Constant(0.3), weight_quantizer=Uniform(3, 2.0), learning_rate=0.01),
+    ],
+    ids=["reference", "four bits", "six bits", "small rate"],
+)
+def test_stationary_density_is_normalized(model):
+    """Also where the outermost cells are as good as empty."""
+    (point,) = fixed_points(model)
+    wstar = model.teacher.value
+    edges = np.concatenate([[-8.0], model.weight_quantizer.thresholds, [8.0]])
     nodes, weights = np.polynomial.legendre.leggauss(400)
     total = sum(
-        (high - low) / 2 * weights @ point.density((high + low) / 2 + (high - low) / 2 * nodes, 1.0)
+        (high - low) / 2 * weights @ point.density((high + low) / 2 + (high - low) / 2 * nodes, wstar)
         for low, high in zip(edges[:-1], edges[1:], strict=True)
     )
     assert abs(total - 1) < 1e-10
@@ -96,6 +109,41 @@ def test_representable_teacher_is_recovered_exactly_below_learning_rate_one():
     above = fixed_points(model.replace(learning_rate=1.2))
     assert [point.kind for point in above] == ["exact recovery", "regular"]
     assert "unstable" in above.note
+
+
+@pytest.mark.parametrize(
+    ("model", "threshold"),
+    [
+        (LinearModel(teacher=Constant(0.0), weight_quantizer=Levels((-1, 0, 1), (-0.1, 0.1))), 0.2),
+        (LinearModel(teacher=Constant(0.0), weight_quantizer=Levels((-1, 0, 1), (-2.0, 2.0))), 4.0),
+        (LinearModel(teacher=Constant(0.0), weight_quantizer=Levels((-1, 0, 1)), input_quantizer=Sign(2.0)), 0.25),
+    ],
+    ids=["narrow cell", "wide cell", "large inputs"],
+)
+def test_recovery_threshold_depends_on_cell_width_and_input_power(model, threshold):
+    """Below it nothing but V = 0; above it a second root, small at first, and the note says so."""
+    below = fixed_points(model.replace(learning_rate=0.98 * threshold))
+    above = fixed_points(model.replace(learning_rate=1.02 * threshold))
+    assert len(below) == 1
+    assert f"is stable (threshold learning rate {threshold:g})" in below.note
+    assert f"is unstable (threshold learning rate {threshold:g})" in above.note
+    assert 0 < above[1].V < 0.1
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        LinearModel(teacher=Normal(), weight_quantizer=Uniform(8, 6.0), learning_rate=0.01, noise=1e-3),
+        LinearModel(teacher=Normal(), weight_quantizer=Uniform(10, 6.0)),
+        LinearModel(teacher=Constant(3.0), weight_quantizer=Uniform(4, 7.0, "mid-tread"), noise=1e-3),
+    ],
+    ids=["eight bits", "ten bits", "small V"],
+)
+def test_small_roots_are_found_to_full_accuracy(model):
+    """V far below rho, where a difference of order parameters would have no digit left."""
+    (point,) = fixed_points(model)
+    assert 0 < point.V < 1e-3
+    assert abs(point.residual) < 1e-11 * point.V
 
 
 def test_published_root_above_the_recovery_threshold():

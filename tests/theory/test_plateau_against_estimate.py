@@ -3,7 +3,18 @@
 import numpy as np
 import pytest
 
-from steode import Constant, LinearModel, Normal, TwoPoint, Uniform, UnsupportedError, plateau, plateau_estimate, solve
+from steode import (
+    ClippedSurrogate,
+    Constant,
+    LinearModel,
+    Normal,
+    TwoPoint,
+    Uniform,
+    UnsupportedError,
+    plateau,
+    plateau_estimate,
+    solve,
+)
 
 RANGES = np.array([2.0, 3.2, 4.4])
 
@@ -53,6 +64,11 @@ def test_length_hardly_depends_on_the_rule_s_tolerance(sweep):
 def test_wide_initial_weights_have_no_plateau():
     model = narrow_start(2.0).replace(init=Normal(std=1.0), learning_rate=0.1)
     assert len(plateau(solve(model, 20, tolerance=5e-4))) == 0
+
+
+def test_weights_that_freeze_before_the_threshold_have_no_estimate():
+    with pytest.raises(UnsupportedError, match="do not leave their cell"):
+        plateau_estimate(narrow_start(2.0).replace(surrogate=ClippedSurrogate(0.2)))
 
 
 def test_estimate_refuses_what_has_no_plateau():

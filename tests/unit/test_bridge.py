@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import sympy
 
-from steode import Elementwise, UnsupportedError, bridge
+from steode import UnsupportedError, bridge
 
 X = sympy.Symbol("x", real=True)
 
@@ -38,11 +38,6 @@ def test_unknown_functions_and_symbols_are_named():
         bridge.compile_expression(sympy.zeta(X), (X,))
     with pytest.raises(UnsupportedError, match="no value for y"):
         bridge.compile_expression(X + sympy.Symbol("y"), (X,))
-
-
-def test_a_jump_in_an_elementwise_map_is_refused():
-    with pytest.raises(UnsupportedError, match="jumps"):
-        bridge.numeric_map(Elementwise(sympy.sign(X)))
 
 
 def test_the_same_expression_gives_the_same_function():

@@ -7,9 +7,10 @@ import pytest
 import sympy
 
 from steode.configuration import from_dict, load_toml, model_from_table, to_dict
+from steode.elementwise import Elementwise
 from steode.errors import SpecificationError
 from steode.laws import Constant, Discrete, Empirical, Laplace, Normal, TwoPoint, UniformLaw
-from steode.quantizers import Elementwise, Identity, Levels, Sign, SignedInteger, Ternary, Uniform
+from steode.quantizers import Identity, Levels, Sign, SignedInteger, Ternary, Uniform
 from steode.systems.linear.spec import ClippedSurrogate, LinearModel
 
 x = sympy.Symbol("x", real=True)

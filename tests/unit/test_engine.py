@@ -11,8 +11,9 @@ import scipy.stats
 import sympy
 
 from steode.bridge import entrywise_function
+from steode.elementwise import Elementwise
 from steode.laws import Constant
-from steode.quantizers import Elementwise, Identity, Levels, SignedInteger, Uniform
+from steode.quantizers import Identity, Levels, SignedInteger, Uniform
 from steode.simulate import simulate
 from steode.simulate.noise import normals, threefry2x32
 from steode.simulate.request import key_words, seed_sequence

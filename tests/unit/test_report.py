@@ -10,9 +10,10 @@ import sympy
 from matplotlib.figure import Figure
 
 from steode.derive import derive
+from steode.elementwise import Elementwise
 from steode.errors import SpecificationError
 from steode.laws import Constant, Normal
-from steode.quantizers import Elementwise, Identity, Levels, Sign, Uniform
+from steode.quantizers import Identity, Levels, Sign, Uniform
 from steode.report import documents, equations
 from steode.report.figures import symbol
 from steode.report.folder import ResultsFolder

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import sympy
 
+from steode.elementwise import Elementwise
 from steode.errors import SpecificationError
 from steode.laws import Constant, Empirical, Normal
-from steode.quantizers import Elementwise, Identity, Levels, SignedInteger, Uniform
+from steode.quantizers import Identity, Levels, SignedInteger, Uniform
 from steode.systems.linear.spec import ClippedSurrogate, IdentitySurrogate, LinearModel
 
 x = sympy.Symbol("x", real=True)
@@ -65,3 +66,11 @@ def test_a_map_that_is_not_odd_is_for_weights_only(quantizer):
 def test_an_odd_map_is_for_weights_and_inputs(quantizer):
     model = LinearModel(teacher=Constant(1.0), weight_quantizer=quantizer, input_quantizer=quantizer)
     assert model.weight_quantizer == model.input_quantizer == quantizer
+
+
+def test_a_bound_that_nearly_equals_a_threshold_is_refused():
+    grid = Uniform(bits=2, range=1.1)
+    threshold = float(grid.thresholds[-1])
+    LinearModel(teacher=Constant(1.0), weight_quantizer=grid, surrogate=ClippedSurrogate(threshold))
+    with pytest.raises(SpecificationError, match=r"surrogate\.bound: expected a bound equal to the threshold"):
+        LinearModel(teacher=Constant(1.0), weight_quantizer=grid, surrogate=ClippedSurrogate(0.7333))

@@ -45,8 +45,8 @@ def _moment_hierarchy(drift, diffusion) -> list[Step]:
         Step(
             "moment equations",
             tuple(equations),
-            "The generator applied to w and w^2; with Q a function that is not affine the right-hand sides contain new "
-            "averages, so no finite set of moments closes.",
+            "The generator applied to w and w^2; with Q a function that is not affine the right-hand sides contain "
+            "new averages, so no finite set of moments closes.",
         )
     ]
 
@@ -74,8 +74,7 @@ def _exact_moments(drift, diffusion, residual_variance) -> tuple[list[Step], Mom
             sympy.Eq(sym.V, variance),
         ),
         "The generator applied to w* w and w^2 gives only these two averages and rho back, because Q(w) = w is "
-        "affine: the "
-        "system is closed without approximation.",
+        "affine: the system is closed without approximation.",
     )
     return [step], MomentEquations((sym.A, sym.B), tuple(rate.subs(sym.V, variance) for rate in rates), exact=True)
 
@@ -99,12 +98,15 @@ def _gaussian_closure(model: LinearModel, drift, diffusion, maps) -> tuple[list[
         named = sorted(set.union(*(equation.atoms(averages._Average) for equation in equations)), key=str)
         equations += [sympy.Eq(average, averages.explicit(average, maps)) for average in named]
     affine = isinstance(model.weight_quantizer, Identity)
-    caveat = (
-        "It is exact here, because Q is affine."
-        if affine
-        else "It is an approximation: good until weights pile up at thresholds, 10 to 40 percent off late "
-        "at low bit width."
-    )
+    if affine:
+        caveat = "It is exact here, because Q is affine."
+    elif isinstance(model.weight_quantizer, StepFunction):
+        caveat = (
+            "It is an approximation: good until weights pile up at thresholds, 10 to 40 percent off late at low bit "
+            "width."
+        )
+    else:
+        caveat = "It is an approximation, because Q is not affine and the law of w does not stay Gaussian."
     reason = (
         "Closing the hierarchy by w | w* ~ N(M, S) for each teacher value, with Stein's lemma for E[w Q], gives two "
         f"equations a teacher value. {caveat}"

@@ -81,15 +81,14 @@ def _setting(model: LinearModel) -> list[Step]:
             "update",
             (sympy.Eq(sym.dw, update.rhs.subs(sym.r, residual.lhs)), sympy.Eq(sym.s, surrogate)),
             "One SGD step on a fresh sample changes the latent weight by the straight-through gradient: z = Q_x(x) is "
-            "the "
-            "quantized input coordinate and s the surrogate derivative.",
+            "the quantized input coordinate and s the surrogate derivative.",
             ICHIKAWA,
         ),
         Step(
             "residual",
             (residual,),
-            "The residual splits into this coordinate's part, with Q = Q_w(w), and the rest r, which is independent of "
-            "(x, z), has mean zero because Q_x is odd, and carries the label noise.",
+            "The residual splits into this coordinate's part, with Q = Q_w(w), and the rest r, which is independent "
+            "of (x, z), has mean zero because Q_x is odd, and carries the label noise.",
         ),
     ]
 
@@ -103,8 +102,7 @@ def _input_moments(quantizer: EntrywiseMap, maps) -> tuple[list[Step], dict[symp
     )
     reason = (
         "The input enters through two numbers: its correlation with the quantized input, which Stein's lemma turns "
-        "into "
-        "the mean slope of the quantizer, and the second moment of the quantized input."
+        "into the mean slope of the quantizer, and the second moment of the quantized input."
     )
     return [Step("input moments", definitions + shown, reason, STEIN)], named
 
@@ -150,15 +148,13 @@ def _one_step() -> tuple[list[Step], sympy.Expr, sympy.Expr]:
             "one-step variance",
             (sympy.Eq(variance_step, diffusion / sym.d + sympy.Order(1 / sym.d**2, (sym.d, sympy.oo))),),
             "The variance computed the same way; fourth moments of (x, z) and the correction v_1/d of E[r^2] enter "
-            "only at "
-            "order 1/d^2.",
+            "only at order 1/d^2.",
         ),
         Step(
             "stochastic differential equation",
             (sympy.Eq(sym.dw, _increment(drift, diffusion)),),
             "Mean and variance of order 1/d per step give, in rescaled time tau = step/d, a diffusion for each "
-            "coordinate; "
-            "coordinates interact only through V.",
+            "coordinate; coordinates interact only through V.",
             "diffusion limit of Markov chains; derived here",
         ),
     ]
@@ -223,8 +219,7 @@ def _evolution(model: LinearModel, drift: sympy.Expr, diffusion: sympy.Expr) -> 
                 "absorption at the clipping bound",
                 tuple(density_at),
                 "Where s = 0 nothing moves: weights that reach the bound freeze there, so the density vanishes at the "
-                "ends of "
-                "the band and its outflow collects in atoms; weights that start outside stay where they are.",
+                "ends of the band and its outflow collects in atoms; weights that start outside stay where they are.",
             )
         )
     return steps

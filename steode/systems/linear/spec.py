@@ -4,7 +4,10 @@ import dataclasses
 
 from steode.errors import SpecificationError, check_nonnegative, check_positive
 from steode.laws import Law, Normal
-from steode.quantizers import EntrywiseMap, Identity
+from steode.quantizers import EntrywiseMap, Identity, StepFunction
+
+EQUAL = 1e-9
+"""Relative distance within which a clipping bound and a threshold are the same."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,6 +18,10 @@ class IdentitySurrogate:
 @dataclasses.dataclass(frozen=True)
 class ClippedSurrogate:
     """Surrogate derivative s(w) = 1 for |w| < bound, 0 otherwise: weights that reach the bound freeze there.
+
+    Frozen weights have just crossed the bound, so a bound equal to a threshold (to 1e-9) freezes them at the outer
+    level, and one slightly below at the inner level. Runs of finite dimension overshoot by O(d^-1/2) and cannot tell
+    the two apart: `LinearModel` refuses a bound that nearly equals a threshold.
 
     Raises `SpecificationError` unless bound is positive and finite.
     """
@@ -72,18 +79,30 @@ class LinearModel:
         _check_type("input_quantizer", self.input_quantizer, EntrywiseMap, "an entrywise map", remedy)
         remedy = "Use IdentitySurrogate() or ClippedSurrogate(bound=1.0)."
         _check_type("surrogate", self.surrogate, Surrogate, "a surrogate derivative", remedy)
+        _check_bound(self.surrogate, self.weight_quantizer)
         if not self.input_quantizer.is_odd:
             raise SpecificationError(
                 "input_quantizer",
                 "an odd map, Q(-x) = -Q(x)",
                 self.input_quantizer,
-                "With a mean E[Q(x)] != 0 the coordinates couple at order 1 and the limit does not hold; "
-                "use a symmetric grid such as Uniform.",
+                "With a mean E[Q(x)] != 0 the coordinates couple at order 1 and the limit does not hold; use a "
+                "symmetric grid such as Uniform.",
             )
 
     def replace(self, **changes) -> "LinearModel":
         """A copy with some fields changed, validated anew."""
         return dataclasses.replace(self, **changes)
+
+
+def _check_bound(surrogate: Surrogate, quantizer: EntrywiseMap) -> None:
+    if not (isinstance(surrogate, ClippedSurrogate) and isinstance(quantizer, StepFunction)):
+        return
+    distances = abs(abs(quantizer.thresholds) / surrogate.bound - 1)
+    if ((distances > EQUAL) & (distances < 1e-3)).any():
+        nearest = float(abs(quantizer.thresholds[distances.argmin()]))
+        remedy = "On a threshold weights freeze at the outer level, below it at the inner one: say exactly which."
+        expected = f"a bound equal to the threshold {nearest!r} or clearly apart from it"
+        raise SpecificationError("surrogate.bound", expected, surrogate.bound, remedy)
 
 
 def _check_type(argument: str, value: object, kind, expected: str, remedy: str) -> None:

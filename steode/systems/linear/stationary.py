@@ -29,8 +29,13 @@ def derive_stationary(
     quantizer = model.weight_quantizer
     if isinstance(quantizer, Identity):
         return [_affine_fixed_point(exact_moments, residual_variance)], None
-    steps = [_stationary_density(drift, diffusion), _mean_image(drift, diffusion), _fixed_point(residual_variance)]
-    if not isinstance(quantizer, StepFunction):
+    stepwise = isinstance(quantizer, StepFunction)
+    steps = [
+        _stationary_density(drift, diffusion, stepwise),
+        _mean_image(drift, diffusion),
+        _fixed_point(residual_variance),
+    ]
+    if not stepwise:
         return steps, None
     if len(quantizer.unit_levels) <= WRITTEN_OUT:
         steps.append(_cell_masses(quantizer, maps))
@@ -46,8 +51,7 @@ def _no_universal_state() -> Step:
         "stationary state",
         (sympy.Eq(sympy.Derivative(sym.mu(sym.tau, sym.w), sym.tau), 0),),
         "With absorbing atoms every law supported where s = 0 is stationary: the state reached depends on the initial "
-        "law and "
-        "is found by solving the density equation.",
+        "law and is found by solving the density equation.",
     )
 
 
@@ -65,8 +69,7 @@ def _affine_fixed_point(exact: MomentEquations, residual_variance) -> Step:
             *(sympy.Eq(name, value) for name, value in zip(names, eigenvalues, strict=True)),
         ),
         "The moment equations are linear, so the fixed point and the eigenvalues of the relaxation are explicit; it "
-        "is stable "
-        "while the second eigenvalue is negative, that is for eta < 2/alpha_2.",
+        "is stable while the second eigenvalue is negative, that is for eta < 2/alpha_2.",
     )
 
 
@@ -78,16 +81,16 @@ def log_slope(drift, diffusion) -> sympy.Expr:
     return sympy.factor(sympy.simplify(slope.subs(sym.wstar, sym.a * sym.alpha_2 / sym.alpha_1)))
 
 
-def _stationary_density(drift, diffusion) -> Step:
+def _stationary_density(drift, diffusion, stepwise: bool) -> Step:
     density = sympy.Function("p")(sym.w)
     slope = log_slope(drift, diffusion)
     target = sympy.Eq(sym.a, sym.alpha_1 * sym.wstar / sym.alpha_2)
+    shape = "it is exponential in each cell and continuous at the thresholds" if stepwise else "it is smooth"
     return Step(
         "stationary density",
         (target, sympy.Eq(sympy.Derivative(sympy.log(density), sym.w), slope)),
-        "At zero probability flux the density is exponential in each cell, with a log-slope set by the distance of "
-        "the level "
-        "from the target a, and continuous at the thresholds.",
+        "At zero probability flux the log-slope of the density is set by the distance of the quantized weight from the "
+        f"target a; {shape}.",
     )
 
 
@@ -99,8 +102,7 @@ def _mean_image(drift, diffusion) -> Step:
         "mean quantized weight",
         (sympy.Eq(mean, image),),
         "The mean of w is constant in a stationary state, so the mean drift vanishes: quantized weights are right on "
-        "average, "
-        "at every learning rate, whenever the target lies inside the range.",
+        "average, at every learning rate, whenever the target lies strictly between the extreme values of Q.",
     )
 
 
@@ -117,8 +119,7 @@ def _fixed_point(residual_variance) -> Step:
         "fixed-point equation",
         (sympy.Eq(sym.V, sympy.expand(right)), sympy.Eq(sym.eps_g, decomposition)),
         "Inserting the stationary averages into the definition of V leaves one scalar equation (targets inside the "
-        "range); "
-        "the error is the loss by quantized inputs plus the dithering of the weights around their mean.",
+        "range); the error is the loss by quantized inputs plus the dithering of the weights around their mean.",
     )
 
 
@@ -130,8 +131,7 @@ def _cell_masses(quantizer: StepFunction, maps) -> Step:
         "cell masses",
         (sympy.Eq(sym.theta, sym.eta * sym.V), *equations),
         "Probability of each cell before normalization, integrating the exponential over the cell with the density "
-        "equal to 1 "
-        "at the lowest threshold.",
+        "equal to 1 at the lowest threshold.",
     )
 
 
@@ -145,8 +145,7 @@ def _escape(drift) -> Step:
             sympy.Eq(sympy.Symbol(r"\varepsilon_{\mathrm{clip}}"), clipping),
         ),
         "A target beyond the outermost level (written omega) is never reached: Q saturates there, the latent weight "
-        "escapes at "
-        "a constant speed, and this term replaces the dithering term.",
+        "escapes at a constant speed, and this term replaces the dithering term.",
     )
 
 
@@ -167,28 +166,37 @@ def _floor(residual_variance) -> Step:
         "small-learning-rate floor",
         (sympy.Eq(floor, input_term + sym.alpha_2 * average(dithering) + sym.sigma**2),),
         "As the learning rate vanishes the stationary density shrinks onto the threshold between the two levels "
-        "around a; the "
-        "masses on its two sides, integrated as exponentials, leave a variance that does not vanish.",
+        "around a (targets inside the range; beyond it the clipping error takes its place); the masses on its two "
+        "sides, integrated as exponentials, leave a variance that does not vanish.",
     )
 
 
 def _exact_recovery() -> Step:
+    gap_low, gap_high, width = sympy.symbols("g_1 g_2 W", positive=True)
+    u = sympy.Symbol("u", positive=True)
     theta = sym.eta * sym.V
-    outside = theta / (2 * sym.Delta)  # exponential tail of one neighboring cell, log-slope -2 Delta/theta
-    variance = sympy.factor(sym.Delta**2 * 2 * outside / (sym.Delta + 2 * outside))
-    v = sympy.Symbol("v", nonnegative=True)  # V itself is declared positive, which hides the root 0
-    roots = sympy.solve(sympy.Eq(v, variance.subs(sym.V, v)), v)
+
+    def tail(gap):
+        return sympy.integrate(sympy.exp(-2 * gap * u / theta), (u, 0, sympy.oo))
+
+    outside = tail(gap_low) * gap_low**2 + tail(gap_high) * gap_high**2
+    variance = sympy.factor(sym.alpha_2 * outside / (width + tail(gap_low) + tail(gap_high)))
     slope = sympy.limit(sympy.diff(variance, sym.V), sym.V, 0)
+    uniform = sympy.factor(variance.subs({gap_low: sym.Delta, gap_high: sym.Delta, width: sym.Delta, sym.alpha_2: 1}))
+    v = sympy.Symbol("v", nonnegative=True)  # V itself is declared positive, which hides the root 0
+    roots = sympy.solve(sympy.Eq(v, uniform.subs(sym.V, v)), v)
     return Step(
         "exact recovery",
         (
             sympy.Eq(sym.V, variance),
+            sympy.Eq(sympy.Symbol(r"\left.\mathrm{d}V/\mathrm{d}V\right|_{V=0}"), slope),
+            sympy.Eq(sym.V, uniform),
             *(sympy.Eq(sym.V, sympy.factor(root), evaluate=False) for root in roots),
-            sympy.Eq(sympy.Symbol(r"\left.\mathrm{d}V'/\mathrm{d}V\right|_{V=0}"), slope),
         ),
-        "If w* sits on an interior level and there is no label noise, the cell is flat and its neighbors' tails give "
-        "this "
-        "equation for small V: V = 0 is a fixed point, stable only for eta < 1, and beyond it a second root appears.",
+        "Inputs exact, no label noise, w* on an interior level whose cell of width W is flat: the tails in the two "
+        "neighboring cells, at distances g_1 and g_2 in level, give this equation for small V. V = 0 is a fixed "
+        "point, stable while the slope there is below 1; with nearest rounding on a uniform grid that is eta < 1, and "
+        "beyond it a second root appears.",
     )
 
 
@@ -203,8 +211,7 @@ def _plateau_time(drift) -> tuple[Step, sympy.Expr]:
         "plateau",
         (sympy.Eq(length, time), sympy.Eq(sympy.Symbol(r"\tau_{\mathrm{plateau}}(w_0 = 0)"), time.subs(centered))),
         "Inside one cell the drift is constant and Q does not change, so neither does the error: it stays flat until "
-        "the "
-        "narrow cloud of weights has traveled to the next threshold; the second form is the cell around a level at "
-        "zero.",
+        "the narrow cloud of weights has traveled to the next threshold; the second form is the cell around a level "
+        "at zero.",
     )
     return step, time

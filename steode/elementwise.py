@@ -1,0 +1,83 @@
+"""Continuous entrywise maps given by a SymPy expression."""
+
+import dataclasses
+import functools
+
+import numpy as np
+import sympy
+
+from steode.errors import SpecificationError
+from steode.quantizers import EntrywiseMap
+
+
+@dataclasses.dataclass(frozen=True)
+class Elementwise(EntrywiseMap):
+    """Any elementwise SymPy expression in one real variable, for example `Elementwise(sympy.tanh(x))`.
+
+    Raises `SpecificationError` if the expression has no variable or more than one, is not real and finite on a grid of
+    test points, jumps (see `Levels`), or is affine (see `Identity`).
+    """
+
+    expression: sympy.Expr
+
+    def __post_init__(self):
+        try:
+            expression = sympy.sympify(self.expression)
+        except sympy.SympifyError:
+            expression = None
+        symbols = expression.free_symbols if isinstance(expression, sympy.Expr) else ()
+        if len(symbols) != 1:
+            remedy = "Write the map as an expression of one symbol, for example tanh(x)."
+            raise SpecificationError("Elementwise.expression", "one free symbol", self.expression, remedy)
+        # one real variable inside steode, whatever assumptions the user's symbol had
+        expression = expression.xreplace({symbols.pop(): sympy.Symbol("x", real=True)})
+        object.__setattr__(self, "expression", expression)
+        try:
+            with np.errstate(all="ignore"):
+                values = np.asarray(self(np.linspace(-6, 6, 49) + 0.01), dtype=complex)
+        except (NameError, TypeError):
+            values = np.array(np.nan)  # a function NumPy and SciPy do not know
+        if not np.all(np.isfinite(values)) or np.any(values.imag):
+            remedy = "The map must be defined for every real number."
+            raise SpecificationError("Elementwise.expression", "real finite values on [-6, 6]", expression, remedy)
+        if self._jumps():
+            remedy = "Write it as a step function with Levels, so that its jumps are exact."
+            raise SpecificationError("Elementwise.expression", "a continuous map", expression, remedy)
+        if expression.is_polynomial(self.variable) and sympy.degree(expression, self.variable) < 2:
+            remedy = (
+                "Use Identity() and put the factor into the learning rate and the laws: its limit is known exactly."
+            )
+            raise SpecificationError("Elementwise.expression", "a map that is not affine", expression, remedy)
+
+    def _jumps(self) -> bool:
+        """True if the steepest piece of the graph stays as high when it is made ever narrower."""
+        points = np.linspace(-6, 6, 4801) + 1e-4
+        steepest = np.abs(np.diff(self(points))).argmax()
+        low, high = points[steepest], points[steepest + 1]
+        for _ in range(40):
+            middle = (low + high) / 2
+            left_is_steeper = abs(self(middle) - self(low)) > abs(self(high) - self(middle))
+            low, high = (low, middle) if left_is_steeper else (middle, high)
+        return abs(self(high) - self(low)) > 1e-6 * (1 + abs(self(low)))
+
+    @property
+    def variable(self) -> sympy.Symbol:
+        """The expression's only free symbol."""
+        return next(iter(self.expression.free_symbols))
+
+    @property
+    def is_odd(self) -> bool:
+        x = self.variable
+        if sympy.simplify(self.expression + self.expression.subs(x, -x)) == 0:
+            return True
+        # SymPy may fail to simplify a Piecewise expression: fall back to points in general position
+        points = np.random.default_rng(0).uniform(0, 8, 200)
+        return bool(np.allclose(self(points), -self(-points), rtol=1e-12, atol=1e-12))
+
+    def __call__(self, x):
+        return np.broadcast_to(_numpy_function(self.variable, self.expression)(np.asarray(x)), np.shape(x))
+
+
+@functools.lru_cache(maxsize=64)
+def _numpy_function(variable: sympy.Symbol, expression: sympy.Expr):
+    return sympy.lambdify(variable, expression, modules=["scipy", "numpy"])
