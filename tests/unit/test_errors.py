@@ -116,7 +116,7 @@ REFUSED = {
             "uneven levels": Levels((-1, 0, 2)),
             "uneven thresholds": Levels((-1, 0, 1), (-0.5, 0.6)),
             "even function": Elementwise(sympy.cos(x)),
-            "shifted": Elementwise(x + 1),
+            "shifted": Elementwise(sympy.Max(x, 0)),
         },
     ),
     "surrogate": (lambda value: model(surrogate=value), {"number": 1.0, "class": ClippedSurrogate, "None": None}),

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steode.elementwise import Elementwise
+from steode.errors import SpecificationError
 from steode.quantizers import EntrywiseMap, Identity, Levels, Sign, SignedInteger, StepFunction, Ternary, Uniform
 
 x = sympy.Symbol("x", real=True)
@@ -223,11 +224,11 @@ def test_elementwise_forgets_the_name_of_the_variable():
 
 @pytest.mark.parametrize("expression", [sympy.sign(x), sympy.Piecewise((-1, x < 0), (1, True)), sympy.floor(x) + x])
 def test_elementwise_maps_that_jump_are_refused(expression):
-    with pytest.raises(SpecificationError, match="a continuous map.*Levels"):
+    with pytest.raises(SpecificationError, match=r"a continuous map.*Levels"):
         Elementwise(expression)
 
 
 @pytest.mark.parametrize("expression", [2 * x, x + 1])
 def test_affine_elementwise_maps_are_refused(expression):
-    with pytest.raises(SpecificationError, match="not affine.*Identity"):
+    with pytest.raises(SpecificationError, match=r"not affine.*Identity"):
         Elementwise(expression)
