@@ -24,7 +24,8 @@ def derive_stationary(
     quantized).
     """
     if isinstance(model.surrogate, ClippedSurrogate):
-        return [_no_universal_state()], _plateau_time(drift)[1]
+        time = _plateau_time(drift)[1] if isinstance(model.weight_quantizer, StepFunction) else None
+        return [_no_universal_state()], time
     drift, diffusion = drift.subs(sym.s, 1), diffusion.subs(sym.s, 1)
     quantizer = model.weight_quantizer
     if isinstance(quantizer, Identity):
