@@ -4,7 +4,6 @@ import dataclasses
 
 import sympy
 
-from steode.errors import UnsupportedError
 from steode.quantizers import EntrywiseMap
 from steode.symbolic import averages
 from steode.symbolic.derivation import Derivation, Step
@@ -91,10 +90,3 @@ class Limit:
 
     def __repr__(self) -> str:
         return f"Limit of {self.model}\n{self.derivation!r}"
-
-    def require(self, part: str, remedy: str) -> MomentEquations:
-        """The named system of moment equations. Raises `UnsupportedError` with the remedy where there is none."""
-        equations = getattr(self, part)
-        if equations is None:
-            raise UnsupportedError(remedy)
-        return equations
