@@ -64,7 +64,8 @@ def some_representative(values, chosen):
 @pytest.mark.parametrize(
     "name",
     some_representative(
-        MODELS, ("ternary, a teacher out of range", "user levels", "large learning rate", "inputs only")
+        MODELS,
+        ("ternary, a teacher out of range", "user levels", "large learning rate", "inputs only", "clipped surrogate"),
     ),
 )
 def test_every_observable_agrees(name):
