@@ -87,7 +87,8 @@ def numeric_map(entrywise_map: EntrywiseMap, scale=None) -> Map:
 @functools.lru_cache(maxsize=64)
 def compile_limit(limit: Limit) -> Equations:
     """Compile every equation of a limit that the solvers use."""
-    one_coordinate = (sym.eta, sym.alpha_1, sym.alpha_2, sym.wstar)
+    training = (sym.eta, sym.kappa, sym.batch)
+    one_coordinate = (*training, sym.alpha_1, sym.alpha_2, sym.wstar)
     order = dict(limit.order_parameters)
     drift, diffusion = limit.drift.subs(sym.s, 1), limit.diffusion.subs(sym.s, 1)
     closure = moments = None
@@ -95,13 +96,13 @@ def compile_limit(limit: Limit) -> Equations:
         arguments = (*one_coordinate, sym.V, sym.Q_w, sym.M, sym.S)
         closure = _compile_all(limit.gaussian_closure.rates, arguments)
     if limit.exact_moments is not None:
-        arguments = (sym.eta, sym.alpha_1, sym.alpha_2, sym.rho, sym.sigma, sym.A, sym.B)
+        arguments = (*training, sym.alpha_1, sym.alpha_2, sym.rho, sym.sigma, sym.A, sym.C)
         moments = _compile_all(limit.exact_moments.rates, arguments)
     return Equations(
-        drift=compile_expression(drift, (*one_coordinate, sym.Q)),
-        diffusion=compile_expression(diffusion, (sym.eta, sym.alpha_2, sym.V)),
+        drift=compile_expression(drift, (*one_coordinate, sym.Q, sym.w)),
+        diffusion=compile_expression(diffusion, (*training, sym.alpha_2, sym.V)),
         teacher_overlap=compile_expression(order[sym.m], (sym.alpha_1, sym.wstar, sym.Q)),
-        self_overlap=compile_expression(order[sym.q].subs(sym.Q**2, sym.B), (sym.alpha_2, sym.B)),
+        self_overlap=compile_expression(order[sym.q].subs(sym.Q**2, sym.C), (sym.alpha_2, sym.C)),
         residual_variance=compile_expression(limit.residual_variance, (sym.m, sym.q, sym.rho, sym.sigma)),
         observables=tuple(
             (name, compile_expression(expression, (sym.V, sym.m, sym.q, sym.sigma)))
@@ -109,7 +110,7 @@ def compile_limit(limit: Limit) -> Equations:
         ),
         mean_slope=compile_expression(limit.input_moments[sym.alpha_1], (sym.Q_x,)),
         mean_square=compile_expression(limit.input_moments[sym.alpha_2], (sym.Q_x,)),
-        log_slope=compile_expression(limit.stationary_log_slope, (sym.eta, sym.V, sym.a, sym.Q)),
+        log_slope=compile_expression(limit.stationary_log_slope, (*training, sym.alpha_2, sym.V, sym.a, sym.Q, sym.w)),
         closure=closure,
         moments=moments,
     )

@@ -204,7 +204,7 @@ def _affine_fixed_points(model: LinearModel, unquantized: float) -> FixedPoints:
 
 
 def _moment_rates(problem: Problem):
-    constants = (problem.eta, problem.alpha_1, problem.alpha_2, problem.rho, problem.sigma)
+    constants = (*problem.training, problem.alpha_1, problem.alpha_2, problem.rho, problem.sigma)
     return lambda moments: np.array([float(rate) for rate in problem.equations.moments(*constants, *moments)])
 
 

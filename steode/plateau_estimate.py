@@ -88,7 +88,7 @@ def _motion(model: LinearModel, problem: Problem) -> tuple[float, np.ndarray, np
             'use kind="mid-tread" or another initial mean.'
         )
     level = float(model.weight_quantizer(mean))
-    speed = np.asarray(problem.drift(problem.teacher, level))
+    speed = np.asarray(problem.drift(problem.teacher, level, mean))
     fences = np.concatenate([[-np.inf], thresholds, [np.inf]])
     cell = int(np.searchsorted(thresholds, mean, side="right"))
     threshold = np.where(speed > 0, fences[cell + 1], np.where(speed < 0, fences[cell], np.inf))
@@ -108,9 +108,9 @@ def _error_changes(model: LinearModel, problem: Problem, level: float, speed, th
 
 
 def _crossing_times(model: LinearModel, problem: Problem, level: float, threshold: np.ndarray) -> np.ndarray:
-    arguments = (sym.eta, sym.alpha_1, sym.alpha_2, sym.wstar, sym.level, sym.w, sym.threshold)
+    arguments = (sym.eta, sym.kappa, sym.batch, sym.alpha_1, sym.alpha_2, sym.wstar, sym.level, sym.w, sym.threshold)
     function = bridge.compile_expression(derive(model).plateau_time, arguments)
-    hyperparameters = (problem.eta, problem.alpha_1, problem.alpha_2, problem.teacher)
+    hyperparameters = (*problem.training, problem.alpha_1, problem.alpha_2, problem.teacher)
     return np.asarray(function(*hyperparameters, level, model.init.mean, threshold))
 
 

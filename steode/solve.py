@@ -95,9 +95,12 @@ def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None)
     parameters = parameters or {}
     bound = model.surrogate.bound if isinstance(model.surrogate, ClippedSurrogate) else None
     bound = parameters.get("bound", bound)
+    decay = parameters.get("weight_decay", model.weight_decay)
     return Problem(
         equations=bridge.compile_limit(derive(model)),
         eta=jnp.asarray(parameters.get("learning_rate", model.learning_rate)),
+        decay=jnp.asarray(decay) if model.weight_decay else None,
+        batch=jnp.asarray(float(model.batch_size)),
         sigma=jnp.asarray(parameters.get("noise", model.noise)),
         bound=None if bound is None else jnp.asarray(bound),
         weight_map=bridge.numeric_map(model.weight_quantizer, parameters.get("weight_range")),

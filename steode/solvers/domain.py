@@ -66,7 +66,8 @@ def reach(problem: Problem, extent: Extent, t_end: float) -> tuple[float, float]
             ends.append(side * max(side * start, float(problem.bound)) + side * 0.05 * float(problem.bound))
             continue
         # the drift outwards beyond every threshold, or at the edge for a map that is not a step function
-        outward = side * float(problem.drift(target, problem.weight_map(np.asarray(side * (edge + 1.0)))))
+        beyond_edge = np.asarray(side * (edge + 1.0))
+        outward = side * float(problem.drift(target, problem.weight_map(beyond_edge), beyond_edge))
         if outward >= 0:
             beyond = outward * t_end + spread
         else:

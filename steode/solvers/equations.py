@@ -13,17 +13,19 @@ from steode.solvers.entrywise import Map
 class Equations:
     """The limit's expressions, compiled by `steode.bridge`; all broadcast over arrays.
 
+    `training` stands for the three arguments eta, kappa and B.
+
     Attributes
     ----------
-    drift : (eta, alpha_1, alpha_2, w*, Q) -> mean rate of change of w where the surrogate is 1.
-    diffusion : (eta, alpha_2, V) -> variance rate of w where the surrogate is 1.
+    drift : (training, alpha_1, alpha_2, w*, Q, w) -> mean rate of change of w where the surrogate is 1.
+    diffusion : (training, alpha_2, V) -> variance rate of w where the surrogate is 1.
     teacher_overlap, self_overlap : (alpha_1, w*, Q) and (alpha_2, Q) -> integrands of m and q.
     residual_variance : (m, q, rho, sigma) -> V.
     observables : name -> (V, m, q, sigma) -> value.
     mean_slope, mean_square : input map -> alpha_1 and alpha_2.
-    log_slope : (eta, V, a, Q) -> slope of the log of the stationary density.
-    closure : (eta, alpha_1, alpha_2, w*, V, map, M, S) -> rates of M and S; None where there is none.
-    moments : (eta, alpha_1, alpha_2, rho, sigma, A, B) -> rates of A and B; None unless the maps are affine.
+    log_slope : (training, alpha_2, V, a, Q, w) -> slope of the log of the stationary density.
+    closure : (training, alpha_1, alpha_2, w*, V, map, M, S) -> rates of M and S; None where there is none.
+    moments : (training, alpha_1, alpha_2, rho, sigma, A, C) -> rates of A and C; None unless the maps are affine.
     """
 
     drift: Callable
@@ -44,6 +46,8 @@ class Problem(eqx.Module):
 
     equations: Equations = eqx.field(static=True)
     eta: Float[Array, ""]
+    decay: Float[Array, ""] | None  # kappa; None: the equations do not contain it
+    batch: Float[Array, ""]
     sigma: Float[Array, ""]
     bound: Float[Array, ""] | None  # half-width of the band where the surrogate is 1; None: everywhere
     weight_map: Map
@@ -62,13 +66,18 @@ class Problem(eqx.Module):
         """E[Q_x(x)^2]."""
         return self.equations.mean_square(self.input_map)
 
-    def drift(self, teacher, image):
-        """Mean rate of change of a weight with quantized value `image`, where the surrogate is 1."""
-        return self.equations.drift(self.eta, self.alpha_1, self.alpha_2, teacher, image)
+    @property
+    def training(self) -> tuple:
+        """eta, kappa and B, the first three arguments of the equations."""
+        return self.eta, 0.0 if self.decay is None else self.decay, self.batch
+
+    def drift(self, teacher, image, w):
+        """Mean rate of change of a weight w with quantized value `image`, where the surrogate is 1."""
+        return self.equations.drift(*self.training, self.alpha_1, self.alpha_2, teacher, image, w)
 
     def diffusion(self, residual_variance):
         """Variance rate of a weight, where the surrogate is 1."""
-        return self.equations.diffusion(self.eta, self.alpha_2, residual_variance)
+        return self.equations.diffusion(*self.training, self.alpha_2, residual_variance)
 
     def overlaps(self, mean_image: Float[Array, " K"], mean_square: Float[Array, " K"]) -> tuple:
         """m, q and V from E[Q | w*] and E[Q^2 | w*] at each teacher value.

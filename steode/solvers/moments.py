@@ -25,7 +25,7 @@ def gaussian_closure(
 
     def rates(t, state, args):
         _, _, residual_variance = overlaps(state)
-        arguments = (problem.eta, problem.alpha_1, problem.alpha_2, problem.teacher, residual_variance)
+        arguments = (*problem.training, problem.alpha_1, problem.alpha_2, problem.teacher, residual_variance)
         return problem.equations.closure(*arguments, problem.weight_map, *state)
 
     def observables(t, state, args):
@@ -41,11 +41,11 @@ def gaussian_closure(
 def exact_moments(
     problem: Problem, cross_moment: Float[Array, ""], second_moment: Float[Array, ""], times, tolerance, max_steps: int
 ) -> diffrax.Solution:
-    """The closed equations for A = E[w* w] and B = E[w^2]; `ys` holds the named observables at `times`."""
+    """The closed equations for A = E[w* w] and C = E[w^2]; `ys` holds the named observables at `times`."""
 
     def rates(t, state, args):
         return problem.equations.moments(
-            problem.eta, problem.alpha_1, problem.alpha_2, problem.rho, problem.sigma, *state
+            *problem.training, problem.alpha_1, problem.alpha_2, problem.rho, problem.sigma, *state
         )
 
     def observables(t, state, args):

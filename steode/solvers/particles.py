@@ -33,7 +33,7 @@ def evolve_particles(
     def step(index, w, dt):
         image, _, _, variance = overlaps(w)
         noise = jax.random.normal(jax.random.fold_in(key, index), w.shape, w.dtype)
-        change = problem.drift(teacher, image) * dt + jnp.sqrt(problem.diffusion(variance) * dt) * noise
+        change = problem.drift(teacher, image, w) * dt + jnp.sqrt(problem.diffusion(variance) * dt) * noise
         if problem.bound is not None:
             change = jnp.where(jnp.abs(w) < problem.bound, change, 0.0)
         return w + change

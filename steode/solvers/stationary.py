@@ -26,7 +26,7 @@ def _slopes(problem: Problem, variance) -> tuple[Float[Array, "K n"], Float[Arra
     # any interior target serves for the rows that are not confined: their result is replaced
     center = (levels[0] + levels[-1]) / 2
     a = jnp.where(is_confined(problem), targets(problem), center)[:, None]
-    slopes = problem.equations.log_slope(problem.eta, variance, a, levels[None, :])
+    slopes = problem.equations.log_slope(*problem.training, problem.alpha_2, variance, a, levels[None, :], 0.0)
     rises = slopes[:, 1:-1] * jnp.diff(thresholds)[None, :]
     start = jnp.zeros((slopes.shape[0], 1))
     return slopes, jnp.concatenate([start, jnp.cumsum(rises, axis=1)], axis=1)

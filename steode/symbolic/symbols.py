@@ -15,6 +15,8 @@ sigma = Symbol("sigma", nonnegative=True)
 omega = Symbol("omega", positive=True)
 omega_x = Symbol("omega_x", positive=True)
 bound = Symbol("c", positive=True)
+kappa = Symbol("kappa", positive=True)
+batch = Symbol("B", positive=True)
 
 # one coordinate: latent weight, teacher weight, quantized weight, surrogate derivative
 w = Symbol("w", real=True)
@@ -46,7 +48,7 @@ mu = Function("mu")
 M = Symbol("M", real=True)
 S = Symbol("S", positive=True)
 A = Symbol("A", real=True)
-B = Symbol("B", nonnegative=True)
+C = Symbol("C", nonnegative=True)
 
 # stationary state
 a = Symbol("a", real=True)
@@ -72,6 +74,7 @@ PARAMETERS: dict[str, Symbol] = {
     "weight_range": omega,
     "input_range": omega_x,
     "bound": bound,
+    "weight_decay": kappa,
 }
 """Names of the continuous hyperparameters at the Python end, and their symbols."""
 

@@ -84,9 +84,9 @@ def test_unquantized_moment_equations():
     limit = derive(LinearModel(teacher=Normal()))
     ones = {sym.alpha_1: 1, sym.alpha_2: 1}
     a_rate, b_rate = (rate.subs(ones) for rate in limit.exact_moments.rates)
-    variance = sym.B - 2 * sym.A + sym.rho + sym.sigma**2
+    variance = sym.C - 2 * sym.A + sym.rho + sym.sigma**2
     assert sympy.expand(a_rate - sym.eta * (sym.rho - sym.A)) == 0
-    assert sympy.expand(b_rate - (2 * sym.eta * (sym.A - sym.B) + sym.eta**2 * variance)) == 0
+    assert sympy.expand(b_rate - (2 * sym.eta * (sym.A - sym.C) + sym.eta**2 * variance)) == 0
 
 
 def test_fixed_point_of_inputs_only():

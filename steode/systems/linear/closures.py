@@ -52,31 +52,31 @@ def _moment_hierarchy(drift, diffusion) -> list[Step]:
 
 
 def _exact_moments(drift, diffusion, residual_variance) -> tuple[list[Step], MomentEquations]:
-    averages_of = {sym.wstar * sym.w: sym.A, sym.w**2: sym.B, sym.wstar**2: sym.rho}
+    averages_of = {sym.wstar * sym.w: sym.A, sym.w**2: sym.C, sym.wstar**2: sym.rho}
 
     def closed(function):
         rate = generator(function, sym.w, drift.subs(sym.Q, sym.w), diffusion)
         rate = sympy.expand(rate * sym.wstar if function == sym.w else rate)
         polynomial = sympy.Poly(rate, sym.w, sym.wstar)
-        known = {(1, 1): sym.A, (2, 0): sym.B, (0, 2): sym.rho, (0, 0): sympy.S.One}
+        known = {(1, 1): sym.A, (2, 0): sym.C, (0, 2): sym.rho, (0, 0): sympy.S.One}
         return sum(coefficient * known[powers] for powers, coefficient in polynomial.terms())
 
-    variance = residual_variance.subs({sym.m: sym.alpha_1 * sym.A, sym.q: sym.alpha_2 * sym.B})
+    variance = residual_variance.subs({sym.m: sym.alpha_1 * sym.A, sym.q: sym.alpha_2 * sym.C})
     rates = tuple(closed(function) for function in (sym.w, sym.w**2))
     names = [_mean_of(function) for function in averages_of]
     step = Step(
         "exact moment equations",
         (
             sympy.Eq(sym.A, names[0]),
-            sympy.Eq(sym.B, names[1]),
+            sympy.Eq(sym.C, names[1]),
             sympy.Eq(sympy.Derivative(sym.A, sym.tau), sympy.factor(rates[0])),
-            sympy.Eq(sympy.Derivative(sym.B, sym.tau), rates[1]),
+            sympy.Eq(sympy.Derivative(sym.C, sym.tau), rates[1]),
             sympy.Eq(sym.V, variance),
         ),
         "The generator applied to w* w and w^2 gives only these two averages and rho back, because Q(w) = w is "
         "affine: the system is closed without approximation.",
     )
-    return [step], MomentEquations((sym.A, sym.B), tuple(rate.subs(sym.V, variance) for rate in rates), exact=True)
+    return [step], MomentEquations((sym.A, sym.C), tuple(rate.subs(sym.V, variance) for rate in rates), exact=True)
 
 
 def _gaussian_closure(model: LinearModel, drift, diffusion, maps) -> tuple[list[Step], MomentEquations]:

@@ -28,7 +28,7 @@ def derive_linear(model: LinearModel) -> Limit:
     maps = {sym.Q_w: (model.weight_quantizer, sym.omega), sym.Q_x: (model.input_quantizer, sym.omega_x)}
     setting = _setting(model)
     moments, input_moments = _input_moments(model.input_quantizer, maps)
-    one_step, drift, diffusion = _one_step()
+    one_step, drift, diffusion = _one_step(model)
     order, residual_variance, order_parameters = _order_parameters()
     evolution = _evolution(model, drift, diffusion)
     closure_steps, gaussian_closure, exact_moments = closures.derive_closures(
@@ -63,7 +63,20 @@ def _parameters(model: LinearModel) -> dict[sympy.Symbol, float]:
             values[symbol] = quantizer.range
     if isinstance(model.surrogate, ClippedSurrogate):
         values[sym.bound] = model.surrogate.bound
+    if model.weight_decay:
+        values[sym.kappa] = model.weight_decay
+    if model.batch_size > 1:
+        values[sym.batch] = model.batch_size
     return values
+
+
+def _decay(model: LinearModel) -> sympy.Expr:
+    """Change of a weight by weight decay in one step."""
+    return -sym.eta * sym.kappa * sym.w / sym.d if model.weight_decay else sympy.S.Zero
+
+
+def _batch(model: LinearModel) -> sympy.Expr:
+    return sym.batch if model.batch_size > 1 else sympy.S.One
 
 
 def _residual() -> sympy.Expr:
@@ -72,16 +85,24 @@ def _residual() -> sympy.Expr:
 
 
 def _setting(model: LinearModel) -> list[Step]:
-    update = sympy.Eq(sym.dw, -sym.eta / sympy.sqrt(sym.d) * sym.r * sym.z * sym.s)
+    residual = sympy.Eq(sympy.Symbol(r"\left(\hat y - y\right)"), _residual())
+    gradient = residual.lhs * sym.z
+    if model.batch_size > 1:
+        gradient = sympy.Function(r"\mathrm{mean}_{B}")(gradient)
+    update = -sym.eta / sympy.sqrt(sym.d) * gradient * sym.s + _decay(model)
     clipped = isinstance(model.surrogate, ClippedSurrogate)
     surrogate = sympy.Piecewise((1, sympy.Abs(sym.w) < sym.bound), (0, True)) if clipped else sympy.S.One
-    residual = sympy.Eq(sympy.Symbol(r"\left(\hat y - y\right)"), _residual())
+    if model.batch_size > 1:
+        samples = "a batch of B fresh samples, whose gradients are averaged,"
+    else:
+        samples = "a fresh sample"
     return [
         Step(
             "update",
-            (sympy.Eq(sym.dw, update.rhs.subs(sym.r, residual.lhs)), sympy.Eq(sym.s, surrogate)),
-            "One SGD step on a fresh sample changes the latent weight by the straight-through gradient: z = Q_x(x) is "
-            "the quantized input coordinate and s the surrogate derivative.",
+            (sympy.Eq(sym.dw, update), sympy.Eq(sym.s, surrogate)),
+            f"One SGD step on {samples} changes the latent weight by the straight-through gradient: z = Q_x(x) is "
+            "the quantized input coordinate and s the surrogate derivative."
+            + (" Weight decay shrinks the latent weight." if model.weight_decay else ""),
             ICHIKAWA,
         ),
         Step(
@@ -130,13 +151,14 @@ def _rest_moment(power: int) -> sympy.Expr:
     return {0: sympy.S.One, 1: sympy.S.Zero, 2: sym.V - correction / sym.d}[power]
 
 
-def _one_step() -> tuple[list[Step], sympy.Expr, sympy.Expr]:
+def _one_step(model: LinearModel) -> tuple[list[Step], sympy.Expr, sympy.Expr]:
     step = -sym.eta / sympy.sqrt(sym.d) * _residual() * sym.z * sym.s
     groups = [((sym.x, sym.z), _input_moment), ((sym.r,), _rest_moment)]
-    mean = expectation(step, groups)
+    sample_mean = expectation(step, groups)
     second = expectation(sympy.expand(step**2), groups)
+    mean = sample_mean + _decay(model)
     drift = leading_order(mean, sym.d)
-    diffusion = leading_order(second - mean**2, sym.d)
+    diffusion = leading_order((second - sample_mean**2) / _batch(model), sym.d)
     mean_step, variance_step = sympy.symbols(r"\mathrm{E}[\mathrm{d}w] \mathrm{Var}[\mathrm{d}w]")
     steps = [
         Step(
@@ -148,7 +170,8 @@ def _one_step() -> tuple[list[Step], sympy.Expr, sympy.Expr]:
             "one-step variance",
             (sympy.Eq(variance_step, diffusion / sym.d + sympy.Order(1 / sym.d**2, (sym.d, sympy.oo))),),
             "The variance computed the same way; fourth moments of (x, z) and the correction v_1/d of E[r^2] enter "
-            "only at order 1/d^2.",
+            "only at order 1/d^2."
+            + (" Averaging B independent samples divides it by B." if model.batch_size > 1 else ""),
         ),
         Step(
             "stochastic differential equation",

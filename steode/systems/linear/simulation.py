@@ -62,6 +62,7 @@ class LinearSystem(eqx.Module):
 
     learning_rate: Float[Array, ""]
     noise: Float[Array, ""]
+    decay: Float[Array, ""] | None
     bound: Float[Array, ""] | None  # half-width of the band where the surrogate derivative is 1; None: everywhere
     weight_map: StepMap | SmoothMap
     input_map: StepMap | SmoothMap
@@ -69,26 +70,30 @@ class LinearSystem(eqx.Module):
     input_power: Float[Array, ""]  # E[Q(x)^2]
     input_residual: Float[Array, ""]  # E[(x - shrinkage Q(x))^2]
     dim: int = eqx.field(static=True)
+    batch: int = eqx.field(static=True)
 
     @property
     def normals(self) -> int:
-        """Standard normal numbers in one sample: the input and the label noise."""
-        return self.dim + 1
+        """Standard normal numbers in the samples of one step: the inputs and the label noise of each."""
+        return self.batch * (self.dim + 1)
 
-    def sample(self, teacher: Float[Array, " d"], normals: Float[Array, "B normals"]) -> tuple[Array, Array]:
-        """Quantized inputs (B, d) and labels (B,) of B samples."""
-        inputs, xi = normals[:, :-1], normals[:, -1]
-        return self.input_map(inputs), self._labels(teacher, inputs) + self.noise * xi
+    def sample(self, teacher: Float[Array, " d"], normals: Float[Array, "R normals"]) -> tuple[Array, Array]:
+        """Quantized inputs (R, B, d) and labels (R, B) for R steps with batches of B samples."""
+        inputs, labels = self._samples(teacher, normals)
+        shape = (normals.shape[0], self.batch)
+        return jnp.reshape(self.input_map(inputs), (*shape, self.dim)), jnp.reshape(labels, shape)
 
     def step(self, teacher, weights: Float[Array, " d"], sample) -> tuple[Array, Array]:
-        """The weights after one step, and the residual yhat - y."""
-        inputs, label = sample
+        """The weights after one step, and the sum of the residuals yhat - y."""
+        inputs, labels = sample
         root = np.sqrt(self.dim).astype(weights.dtype)
-        residual = _dot(self.weight_map(weights), inputs) / root - label
-        change = (self.learning_rate / root * residual) * inputs
+        residuals = _dot(inputs, self.weight_map(weights)) / root - labels
+        change = _dot((self.learning_rate / (root * self.batch)) * residuals, inputs)
         if self.bound is not None:
             change = jnp.where(jnp.abs(weights) < self.bound, change, 0)
-        return weights - change, residual
+        if self.decay is not None:
+            change = change + (self.learning_rate * self.decay / self.dim) * weights
+        return weights - change, jnp.sum(residuals)
 
     def observe(self, teacher, weights) -> dict[str, Array]:
         """Observables by name; see `steode.trajectory.OBSERVABLES`."""
@@ -109,14 +114,21 @@ class LinearSystem(eqx.Module):
             measured["level_fraction"] = self.weight_map.fractions(weights)
         return measured
 
-    def held_out(self, teacher, weights, normals: Float[Array, "B normals"]) -> dict[str, Array]:
-        """Values on B fresh inputs, (B,) each, whose averages are observables: half the squared noiseless residual."""
-        inputs = normals[:, :-1]
+    def held_out(self, teacher, weights, normals: Float[Array, "R normals"]) -> dict[str, Array]:
+        """Values on R fresh batches, (R,) each, whose averages are observables: half the squared noiseless residual."""
+        inputs, _ = self._samples(teacher, normals)
         root = np.sqrt(self.dim).astype(weights.dtype)
         prediction = jnp.sum(self.input_map(inputs) * self.weight_map(weights)[None, :], axis=1) / root
-        return {"eps_g_test": (prediction - self._labels(teacher, inputs)) ** 2 / 2}
+        squares = (prediction - self._noiseless_labels(teacher, inputs)) ** 2
+        return {"eps_g_test": jnp.mean(jnp.reshape(squares, (-1, self.batch)), axis=1) / 2}
 
-    def _labels(self, teacher, inputs):
+    def _samples(self, teacher, normals) -> tuple[Array, Array]:
+        """Inputs (R B, d) and noisy labels (R B,)."""
+        normals = jnp.reshape(normals, (-1, self.dim + 1))
+        inputs, xi = normals[:, :-1], normals[:, -1]
+        return inputs, self._noiseless_labels(teacher, inputs) + self.noise * xi
+
+    def _noiseless_labels(self, teacher, inputs):
         return jnp.sum(inputs * teacher[None, :], axis=1) / np.sqrt(self.dim).astype(inputs.dtype)
 
 
@@ -130,6 +142,7 @@ def linear_system(model: LinearModel, dim: int, dtype, compile_map: Callable[[En
     return LinearSystem(
         learning_rate=jnp.asarray(model.learning_rate, dtype),
         noise=jnp.asarray(model.noise, dtype),
+        decay=jnp.asarray(model.weight_decay, dtype) if model.weight_decay else None,
         bound=None if bound is None else jnp.asarray(bound, dtype),
         weight_map=_device_map(model.weight_quantizer, dtype, compile_map),
         input_map=_device_map(model.input_quantizer, dtype, compile_map),
@@ -137,6 +150,7 @@ def linear_system(model: LinearModel, dim: int, dtype, compile_map: Callable[[En
         input_power=jnp.asarray(power, dtype),
         input_residual=jnp.asarray(residual, dtype),
         dim=dim,
+        batch=model.batch_size,
     )
 
 

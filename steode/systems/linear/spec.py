@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from steode.errors import SpecificationError, check_nonnegative, check_positive
+from steode.errors import SpecificationError, check_integer, check_nonnegative, check_positive
 from steode.laws import Law, Normal
 from steode.quantizers import EntrywiseMap, Identity, StepFunction
 
@@ -40,9 +40,9 @@ class LinearModel:
     """A linear student with quantized weights and inputs, trained online against a linear teacher.
 
     Inputs x ~ N(0, I_d); label y = w*.x/sqrt(d) + noise * xi, xi ~ N(0, 1); prediction
-    yhat = Q_w(w).Q_x(x)/sqrt(d); one fresh sample a step; loss (yhat - y)^2/2; straight-through update
+    yhat = Q_w(w).Q_x(x)/sqrt(d); fresh samples every step; loss (yhat - y)^2/2; straight-through update
 
-        w <- w - (learning_rate/sqrt(d)) (yhat - y) Q_x(x) s(w).
+        w <- (1 - learning_rate * weight_decay/d) w - (learning_rate/sqrt(d)) mean_batch[(yhat - y) Q_x(x)] s(w).
 
     Parameters
     ----------
@@ -53,11 +53,14 @@ class LinearModel:
     init : law of the initial weights, independent of the teacher.
     learning_rate : eta > 0.
     noise : label-noise standard deviation sigma >= 0.
+    batch_size : samples B >= 1 averaged in one step; it stays fixed as d grows.
+    weight_decay : kappa >= 0; the latent weights are decayed.
 
     Raises
     ------
     SpecificationError
-        If a number is out of its domain, an argument has the wrong type, or the input quantizer is not odd: then
+        If a number is out of its domain, an argument has the wrong type, weight decay is combined with the clipped
+        surrogate, or the input quantizer is not odd: then
         E[Q_x(x)] is not zero, coordinates couple at order 1 instead of 1/d, and the limit does not hold.
     """
 
@@ -68,10 +71,14 @@ class LinearModel:
     init: Law = Normal(std=1.0)
     learning_rate: float = 0.1
     noise: float = 0.0
+    batch_size: int = 1
+    weight_decay: float = 0.0
 
     def __post_init__(self):
         object.__setattr__(self, "learning_rate", check_positive("learning_rate", self.learning_rate))
         object.__setattr__(self, "noise", check_nonnegative("noise", self.noise))
+        object.__setattr__(self, "batch_size", check_integer("batch_size", self.batch_size, 1))
+        object.__setattr__(self, "weight_decay", check_nonnegative("weight_decay", self.weight_decay))
         _check_type("teacher", self.teacher, Law, "a law", "For example Constant(1.0) or Normal(std=1.0).")
         _check_type("init", self.init, Law, "a law", "For example Normal(std=1.0).")
         remedy = "For example Uniform(bits=2, range=2.0) or Identity()."
@@ -80,6 +87,14 @@ class LinearModel:
         remedy = "Use IdentitySurrogate() or ClippedSurrogate(bound=1.0)."
         _check_type("surrogate", self.surrogate, Surrogate, "a surrogate derivative", remedy)
         _check_bound(self.surrogate, self.weight_quantizer)
+        if isinstance(self.surrogate, ClippedSurrogate) and self.weight_decay:
+            raise SpecificationError(
+                "weight_decay",
+                "0 with the clipped surrogate",
+                self.weight_decay,
+                "Decay moves frozen weights back into the band, which makes the bound a sticky boundary instead of an "
+                "absorbing one; that limit is not derived here.",
+            )
         if not self.input_quantizer.is_odd:
             raise SpecificationError(
                 "input_quantizer",

@@ -58,7 +58,7 @@ def _no_universal_state() -> Step:
 
 def _affine_fixed_point(exact: MomentEquations, residual_variance) -> Step:
     solution = sympy.solve(exact.rates, exact.states, dict=True)[0]
-    variance = residual_variance.subs({sym.m: sym.alpha_1 * sym.A, sym.q: sym.alpha_2 * sym.B}).subs(solution)
+    variance = residual_variance.subs({sym.m: sym.alpha_1 * sym.A, sym.q: sym.alpha_2 * sym.C}).subs(solution)
     jacobian = sympy.Matrix(exact.rates).jacobian(sympy.Matrix(exact.states))
     eigenvalues = sorted((sympy.factor(value) for value in jacobian.eigenvals()), key=sympy.count_ops)
     names = sympy.symbols(f"lambda_1:{len(eigenvalues) + 1}")
