@@ -81,7 +81,7 @@ def numeric_map(entrywise_map: EntrywiseMap, scale=None) -> Map:
             for values in (entrywise_map.unit_levels, entrywise_map.unit_thresholds)
         ]
         return StepMap(levels=unit * units[0], thresholds=unit * units[1])
-    return SmoothMap(function=entrywise_function(entrywise_map))
+    return SmoothMap(function=entrywise_function(entrywise_map), limits=entrywise_map.limits)
 
 
 @functools.lru_cache(maxsize=64)

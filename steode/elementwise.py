@@ -74,8 +74,37 @@ class Elementwise(EntrywiseMap):
         points = np.random.default_rng(0).uniform(0, 8, 200)
         return bool(np.allclose(self(points), -self(-points), rtol=1e-12, atol=1e-12))
 
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Limits of the map at minus and plus infinity; NaN where there is none."""
+        return _limits(self.variable, self.expression)
+
+    @property
+    def is_nondecreasing(self) -> bool:
+        """True if no value is below the one before it, on 20,001 points of [-1000, 1000] that are dense around 0."""
+        points = np.sinh(np.linspace(-7.6, 7.6, 20001))
+        with np.errstate(over="ignore"):
+            steps = np.diff(self(points))
+        return bool(np.all((steps >= -1e-12) | np.isnan(steps)))
+
     def __call__(self, x):
         return np.broadcast_to(_numpy_function(self.variable, self.expression)(np.asarray(x)), np.shape(x))
+
+
+@functools.lru_cache(maxsize=64)
+def _limits(variable: sympy.Symbol, expression: sympy.Expr) -> tuple[float, float]:
+    ends = []
+    for sign in (-1, 1):
+        try:
+            value = sympy.limit(expression, variable, sign * sympy.oo)
+            ends.append(float(value) if value.is_extended_real else np.nan)
+        except (TypeError, ValueError, NotImplementedError):
+            # SymPy has no limits of Min and Max: constant far out, or growing without bound
+            far = _numpy_function(variable, expression)(sign * np.array([1e6, 1e9, 1e12]))
+            steps = np.diff(far)
+            unbounded = np.inf * np.sign(steps[0]) if steps[0] * steps[1] > 0 else np.nan
+            ends.append(float(far[0] if not steps.any() else unbounded))
+    return ends[0], ends[1]
 
 
 @functools.lru_cache(maxsize=64)

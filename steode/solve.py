@@ -16,6 +16,7 @@ from steode.errors import ConvergenceError, SpecificationError, UnsupportedError
 from steode.quantizers import Identity
 from steode.solvers import moments
 from steode.solvers.adaptive import MAX_STEPS, solve_density
+from steode.solvers.entrywise import StepMap
 from steode.solvers.equations import Problem
 from steode.solvers.particles import evolve_particles
 from steode.solvers.start import DrawnStart, NominalStart, Rows, Start
@@ -91,19 +92,28 @@ def solve(
 
 
 def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None) -> Problem:
-    """The equations of a model with its numbers, or those in `parameters` (see `steode.limit_function`)."""
+    """The equations of a model with its numbers, or those in `parameters`.
+
+    See `steode.limit_function` and `steode.fixed_point_function` for the names.
+    """
     parameters = parameters or {}
     bound = model.surrogate.bound if isinstance(model.surrogate, ClippedSurrogate) else None
     bound = parameters.get("bound", bound)
     decay = parameters.get("weight_decay", model.weight_decay)
+    weight_map = bridge.numeric_map(model.weight_quantizer, parameters.get("weight_range"))
+    if "levels" in parameters or "thresholds" in parameters:
+        levels = parameters.get("levels", weight_map.levels)
+        weight_map = StepMap(jnp.asarray(levels), jnp.asarray(parameters.get("thresholds", weight_map.thresholds)))
+    # the equations of a batch of one do not contain its size
+    general = model.replace(batch_size=max(model.batch_size, 2)) if "batch_size" in parameters else model
     return Problem(
-        equations=bridge.compile_limit(derive(model)),
+        equations=bridge.compile_limit(derive(general)),
         eta=jnp.asarray(parameters.get("learning_rate", model.learning_rate)),
         decay=jnp.asarray(decay) if model.weight_decay else None,
-        batch=jnp.asarray(float(model.batch_size)),
+        batch=jnp.asarray(parameters.get("batch_size", float(model.batch_size))),
         sigma=jnp.asarray(parameters.get("noise", model.noise)),
         bound=None if bound is None else jnp.asarray(bound),
-        weight_map=bridge.numeric_map(model.weight_quantizer, parameters.get("weight_range")),
+        weight_map=weight_map,
         input_map=bridge.numeric_map(model.input_quantizer, parameters.get("input_range")),
         teacher=jnp.asarray(rows.teacher),
         teacher_weights=jnp.asarray(rows.weights),

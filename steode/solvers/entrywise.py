@@ -85,9 +85,13 @@ class StepMap(Map):
 
 
 class SmoothMap(Map):
-    """A continuous elementwise function; Gaussian averages by quadrature, the mean slope by Stein's lemma."""
+    """A continuous elementwise function with its limits at minus and plus infinity (NaN where there is none).
+
+    Gaussian averages are by quadrature, the mean slope by Stein's lemma.
+    """
 
     function: Callable = eqx.field(static=True)
+    limits: tuple[float, float] = eqx.field(static=True)
 
     def __call__(self, w):
         return self.function(w)

@@ -1,8 +1,4 @@
-"""Probability laws of teacher weights w* and initial weights w_0.
-
-Every law can serve as either. A law offers its first two moments, samples (NumPy, for the finite-dimensional runs) and
-a quadrature between kinks (for the limit; see `steode.quadrature`).
-"""
+"""Probability laws on finitely many points: given values, and the empirical law of given numbers."""
 
 import abc
 import dataclasses
@@ -10,44 +6,10 @@ import pathlib
 import zipfile
 
 import numpy as np
-import scipy.stats
 
-from steode.errors import SpecificationError, check_array, check_finite, check_integer, check_positive
-from steode.quadrature import rule_of_density, rule_of_sample
-
-
-class Law(abc.ABC):
-    """A probability law on the real line with finite variance; use a concrete subclass."""
-
-    @property
-    @abc.abstractmethod
-    def mean(self) -> float:
-        """E[w]."""
-
-    @property
-    @abc.abstractmethod
-    def variance(self) -> float:
-        """E[w^2] - E[w]^2."""
-
-    @property
-    def second_moment(self) -> float:
-        """E[w^2]; for a teacher law this is rho."""
-        return self.variance + self.mean**2
-
-    @abc.abstractmethod
-    def support(self, tail: float) -> tuple[float, float]:
-        """An interval outside which lies at most probability `tail` on each side."""
-
-    @abc.abstractmethod
-    def sample(self, generator: np.random.Generator, size: int) -> np.ndarray:
-        """Independent draws, shape (size,), float64."""
-
-    @abc.abstractmethod
-    def quadrature(self, kinks: np.ndarray, nodes: int) -> tuple[np.ndarray, np.ndarray]:
-        """Nodes and weights (each of shape (K,), weights summing to 1) for E[f(w)], f smooth between the kinks.
-
-        `nodes` is the number wanted in all; atomic laws return their atoms whatever it is.
-        """
+from steode.errors import SpecificationError, check_array, check_finite, check_positive
+from steode.laws.base import Law
+from steode.quadrature import rule_of_sample
 
 
 class _AtomicLaw(Law):
@@ -145,98 +107,6 @@ class Discrete(_AtomicLaw):
         count = len(self.values)
         weights = np.full(count, 1 / count) if self.probabilities is None else np.array(self.probabilities)
         return np.array(self.values), weights / weights.sum()
-
-
-class _ContinuousLaw(Law):
-    """A law with a density, known through its SciPy distribution."""
-
-    @property
-    @abc.abstractmethod
-    def distribution(self):
-        """The frozen `scipy.stats` distribution."""
-
-    @property
-    def kinks(self) -> tuple[float, ...]:
-        """Points where the density itself is not smooth."""
-        return ()
-
-    @property
-    def mean(self):
-        return float(self.distribution.mean())
-
-    @property
-    def variance(self):
-        return float(self.distribution.var())
-
-    def support(self, tail):
-        return float(self.distribution.ppf(tail)), float(self.distribution.isf(tail))
-
-    def sample(self, generator, size):
-        return self.distribution.rvs(size=size, random_state=generator)
-
-    def quadrature(self, kinks, nodes):
-        check_integer("nodes", nodes, 2)
-        return rule_of_density(self.distribution, self.kinks, kinks, nodes)
-
-
-@dataclasses.dataclass(frozen=True)
-class Normal(_ContinuousLaw):
-    """Gaussian law. Raises `SpecificationError` unless mean is finite and std is positive and finite."""
-
-    mean: float = 0.0
-    std: float = 1.0
-
-    def __post_init__(self):
-        object.__setattr__(self, "mean", check_finite("Normal.mean", self.mean))
-        remedy = "Use Constant for a law on one point."
-        object.__setattr__(self, "std", check_positive("Normal.std", self.std, remedy))
-
-    @property
-    def distribution(self):
-        return scipy.stats.norm(self.mean, self.std)
-
-
-@dataclasses.dataclass(frozen=True)
-class Laplace(_ContinuousLaw):
-    """Density exp(-|w - mean|/scale)/(2 scale); its variance is 2 scale^2.
-
-    Raises `SpecificationError` unless mean is finite and scale is positive and finite.
-    """
-
-    mean: float = 0.0
-    scale: float = 1.0
-
-    def __post_init__(self):
-        object.__setattr__(self, "mean", check_finite("Laplace.mean", self.mean))
-        remedy = "Use Constant for a law on one point."
-        object.__setattr__(self, "scale", check_positive("Laplace.scale", self.scale, remedy))
-
-    @property
-    def distribution(self):
-        return scipy.stats.laplace(self.mean, self.scale)
-
-    @property
-    def kinks(self):
-        return (self.mean,)
-
-
-@dataclasses.dataclass(frozen=True)
-class UniformLaw(_ContinuousLaw):
-    """Constant density on [low, high]. Raises `SpecificationError` unless low < high, both finite."""
-
-    low: float
-    high: float
-
-    def __post_init__(self):
-        object.__setattr__(self, "low", check_finite("UniformLaw.low", self.low))
-        object.__setattr__(self, "high", check_finite("UniformLaw.high", self.high))
-        if self.low >= self.high:
-            remedy = "Use Constant for a law on one point."
-            raise SpecificationError("UniformLaw.high", f"a number > low = {self.low}", self.high, remedy)
-
-    @property
-    def distribution(self):
-        return scipy.stats.uniform(self.low, self.high - self.low)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -1,0 +1,124 @@
+"""The verb `fixed_point_function`: the fixed point as a pure JAX function of a model's continuous parameters."""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from steode.derive import derive
+from steode.elementwise import Elementwise
+from steode.errors import SpecificationError, UnsupportedError, check_integer
+from steode.quantizers import StepFunction
+from steode.solve import check_model, make_problem
+from steode.solvers.equations import Problem
+from steode.solvers.fixed_point import fixed_point_terms, place_teacher
+from steode.solvers.teacher import Teacher, make_teacher
+from steode.symbolic import symbols as sym
+from steode.systems.linear.spec import ClippedSurrogate, LinearModel
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FixedPointFunction:
+    """The smallest stable fixed point as a function of parameters; works under jit, vmap, jvp and grad.
+
+    Attributes
+    ----------
+    model : as given to `fixed_point_function`.
+    parameters : the model's own values, name -> float or array: learning_rate, noise, batch_size (any positive
+        number), teacher_scale (1; it multiplies the teacher law) and, where the model has them, weight_range,
+        input_range, weight_decay, levels (n,) and thresholds (n - 1,) of the weight quantizer.
+    teacher : the discretized teacher law.
+    """
+
+    model: LinearModel
+    parameters: dict[str, float | np.ndarray]
+    teacher: Teacher
+
+    def __call__(self, parameters: dict[str, Float[Array, "..."]]) -> dict[str, Array]:
+        """V, eps_g, its terms (input, dithering, clipping, decay) and `converged`, all scalars.
+
+        Parameters left out keep the model's values; given levels or thresholds take the place of the range's. Where
+        there is no fixed point, or none was found, `converged` is false and the numbers are NaN. Raises
+        `SpecificationError` for an unknown name, or if 64-bit floats are off.
+        """
+        unknown = sorted(set(parameters) - set(self.parameters))
+        if unknown:
+            raise SpecificationError("parameters", "names among " + ", ".join(self.parameters), unknown[0], "")
+        if not jax.config.read("jax_enable_x64"):
+            remedy = 'Call jax.config.update("jax_enable_x64", True) first.'
+            raise SpecificationError("jax_enable_x64", "64-bit floats", "32-bit floats", remedy)
+        return fixed_point_terms(self.problem(parameters))
+
+    def problem(self, parameters: dict) -> Problem:
+        """The equations with these numbers in them, and the teacher law cut at their kinks."""
+        scale = parameters.get("teacher_scale", 1.0)
+        problem = make_problem(self.model, _NoRows(), parameters)
+        return place_teacher(problem, self.teacher, self.model.teacher.second_moment, scale)
+
+
+class _NoRows(NamedTuple):
+    """A place for the teacher law, whose quadrature needs the problem's kinks."""
+
+    teacher: np.ndarray = np.zeros(1)
+    weights: np.ndarray = np.ones(1)
+    rho: float = 1.0
+
+
+def fixed_point_function(model: LinearModel, *, teacher_nodes: int = 16) -> FixedPointFunction:
+    """The smallest stable fixed point of `model` as a differentiable JAX function of its continuous parameters.
+
+    Derivatives follow from the implicit function theorem at the root. Unlike `fixed_points` this finds one fixed point,
+    the stable one of smallest V (V = 0 where exact recovery is stable), without a proof that it is the only one: the
+    equation's sign is taken at 25 values of V.
+
+    Parameters
+    ----------
+    model : the specification.
+    teacher_nodes : Gauss points in each panel of a continuous teacher law, of which there are about as many as
+        quantization levels plus twelve. 16 give V to about 1e-6, relative (compare two numbers).
+
+    Examples
+    --------
+    >>> function = fixed_point_function(model)
+    >>> gradient = jax.grad(lambda p: function(p)["eps_g"])({"weight_range": 2.0})
+
+    Raises
+    ------
+    SpecificationError
+        If an argument makes no sense.
+    UnsupportedError
+        For the clipped surrogate and for decreasing maps of the weights, as `fixed_points`.
+    """
+    check_model(model)
+    check_integer("teacher_nodes", teacher_nodes, 2)
+    check_stationary(model)
+    values = derive(model).parameters
+    parameters = {name: values[symbol] for name, symbol in sym.PARAMETERS.items() if symbol in values}
+    parameters |= {"batch_size": float(model.batch_size), "teacher_scale": 1.0}
+    if isinstance(model.weight_quantizer, StepFunction):
+        parameters |= {"levels": model.weight_quantizer.levels, "thresholds": model.weight_quantizer.thresholds}
+    with jax.enable_x64(True):
+        problem = make_problem(model, _NoRows())
+        levels = problem.weight_map.levels if isinstance(model.weight_quantizer, StepFunction) else jnp.zeros(0)
+        teacher = make_teacher(model.teacher, teacher_nodes, np.asarray(levels * problem.alpha_2 / problem.alpha_1))
+    return FixedPointFunction(model, parameters, teacher)
+
+
+def check_stationary(model: LinearModel) -> None:
+    """Raise `UnsupportedError` where the stationary law is not known in closed form or by quadrature."""
+    if isinstance(model.surrogate, ClippedSurrogate):
+        raise UnsupportedError(
+            "fixed points: with the clipped surrogate frozen weights are atoms, and the state reached depends on the "
+            "initial law; solve(model, t_end) to a long time gives it."
+        )
+    quantizer = model.weight_quantizer
+    if isinstance(quantizer, Elementwise) and not quantizer.is_nondecreasing:
+        raise UnsupportedError(
+            f"fixed points: {quantizer.expression} decreases somewhere, so that the stationary potential may have "
+            "several wells; solve(model, t_end) to a long time instead."
+        )
+    if isinstance(quantizer, Elementwise) and np.isnan(quantizer.limits).any():
+        raise UnsupportedError(f"fixed points: {quantizer.expression} has no limit at infinity.")

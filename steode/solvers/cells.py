@@ -1,0 +1,112 @@
+r"""Cell masses of the stationary law under a step function: exponentials, or truncated Gaussians with weight decay.
+
+The log-density is continuous, with slope s and curvature -c that are constant in each cell (c = 0 without decay), so
+every mass is an integral of exp(s u - c u^2/2) over an interval or a half-line. With the Mills ratio
+
+    R(b, c) = int_0^oo exp(-b u - c u^2/2) du = sqrt(pi/(2c)) erfcx(b/sqrt(2c)),   R(b, 0) = 1/b,
+
+an integral over [0, h] that falls from its left end is R(b, c) - exp(-b h - c h^2/2) R(b + c h, c).
+"""
+
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import erf, erfc
+from jaxtyping import Array, Float
+
+from steode.solvers.equations import Problem
+
+FAR = 20.0
+"""Argument beyond which erfcx is evaluated by its asymptotic series, whose eighth term is below 1e-17 there."""
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(10)
+
+
+def log_masses(problem: Problem, variance, a: Float[Array, " K"]) -> tuple[Array, Array, Array]:
+    """Log mass of each cell (K, n), log-density at each threshold (K, n-1), and slope at w = 0 of each cell's branch.
+
+    `a` holds the targets; each needs a stationary law.
+    """
+    levels, thresholds = problem.weight_map.levels, problem.weight_map.thresholds
+    slopes = problem.equations.log_slope(*problem.training, problem.alpha_2, variance, a[:, None], levels[None, :], 0.0)
+    if problem.decay is None:
+        return (*_exponential(slopes, jnp.diff(thresholds)), slopes)
+    return (*_gaussian(slopes, curvature(problem, variance), thresholds), slopes)
+
+
+def curvature(problem: Problem, variance) -> Float[Array, ""]:
+    """Minus the second derivative of the log-density inside a cell."""
+    arguments = (*problem.training, problem.alpha_2, variance, 0.0, 0.0)
+    return problem.equations.log_slope(*arguments, 0.0) - problem.equations.log_slope(*arguments, 1.0)
+
+
+def _exponential(slopes, widths):
+    rises = slopes[:, 1:-1] * widths[None, :]
+    heights = jnp.concatenate([jnp.zeros((slopes.shape[0], 1)), jnp.cumsum(rises, axis=1)], axis=1)
+    exponents = jnp.abs(rises)
+    # (1 - e^-x)/x, the mass of an exponential cell relative to its higher end
+    flat = exponents < 1e-12
+    fill = jnp.where(flat, 1.0, -jnp.expm1(-exponents) / jnp.where(flat, 1.0, exponents))
+    inner = jnp.maximum(heights[:, :-1], heights[:, 1:]) + jnp.log(widths[None, :] * fill)
+    lowest = heights[:, :1] - jnp.log(slopes[:, :1])
+    highest = heights[:, -1:] - jnp.log(-slopes[:, -1:])
+    return jnp.concatenate([lowest, inner, highest], axis=1), heights
+
+
+def _gaussian(slopes, c, thresholds):
+    widths = jnp.diff(thresholds)[None, :]
+    starts = slopes[:, 1:-1] - c * thresholds[None, :-1]
+    rises = starts * widths - c * widths**2 / 2
+    heights = jnp.concatenate([jnp.zeros((slopes.shape[0], 1)), jnp.cumsum(rises, axis=1)], axis=1)
+    inner = heights[:, :-1] + _log_interval(starts, c, widths)
+    lowest = heights[:, :1] + _log_half_line(-(slopes[:, :1] - c * thresholds[0]), c)
+    highest = heights[:, -1:] + _log_half_line(slopes[:, -1:] - c * thresholds[-1], c)
+    return jnp.concatenate([lowest, inner, highest], axis=1), heights
+
+
+def _log_half_line(slope, c):
+    """log int_0^oo exp(slope u - c u^2/2) du, c > 0."""
+    rising = slope > 0
+    up = jnp.where(rising, slope, 1.0)
+    peak = up**2 / (2 * c) + jnp.log(jnp.sqrt(np.pi / (2 * c)) * (1 + erf(up / jnp.sqrt(2 * c))))
+    falling = jnp.log(_mills(jnp.where(rising, 0.0, -slope), c))
+    return jnp.where(rising, peak, falling)
+
+
+def _log_interval(slope, c, width):
+    """log int_0^width exp(slope u - c u^2/2) du, c > 0."""
+    end = slope - c * width
+    peaked = (slope > 0) & (end < 0)
+    # from the higher end downwards, where the density has no peak inside
+    from_right = slope + end > 0
+    height = jnp.where(from_right, (slope + end) * width / 2, 0.0)
+    fall = jnp.where(peaked, 0.0, jnp.where(from_right, end, -slope))
+    one_sided = height + jnp.log(_falling(fall, c, width))
+    rise = jnp.where(peaked, slope, 0.0)
+    root = jnp.sqrt(c / 2)
+    halves = erf(root * rise / c) + erf(root * (width - rise / c))
+    two_sided = rise**2 / (2 * c) + jnp.log(jnp.where(peaked, halves, 1.0) * jnp.sqrt(np.pi / (2 * c)))
+    return jnp.where(peaked, two_sided, one_sided)
+
+
+def _falling(b, c, width):
+    """int_0^width exp(-b u - c u^2/2) du for b >= 0; nearly flat intervals by Gauss-Legendre, without cancellation."""
+    exponent = b * width + c * width**2 / 2
+    nearly_flat = exponent < 1.0
+    # exponents of steep intervals, which the rule is not for, are set to zero
+    parts = [jnp.where(nearly_flat, b * u + c * u**2 / 2, 0.0) for u in (width * (x + 1) / 2 for x in NODES)]
+    by_rule = width * sum(weight / 2 * jnp.exp(-part) for weight, part in zip(WEIGHTS, parts, strict=True))
+    difference = _mills(b, c) - jnp.exp(-exponent) * _mills(b + c * width, c)
+    return jnp.where(nearly_flat, by_rule, jnp.where(nearly_flat, 1.0, difference))
+
+
+def _mills(b, c):
+    x = b / jnp.sqrt(2 * c)
+    far = x > FAR
+    near = jnp.where(far, 0.0, x)
+    scaled = jnp.sqrt(np.pi / (2 * c)) * jnp.exp(near**2) * erfc(near)
+    safe = jnp.where(far, b, 1.0)
+    y = jnp.where(far, c / safe**2, 0.0)
+    term, series = 1.0, 1.0
+    for n in range(1, 8):
+        term = -(2 * n - 1) * y * term
+        series = series + term
+    return jnp.where(far, series / safe, scaled)

@@ -1,0 +1,114 @@
+"""The smallest stable root of the fixed-point equation, as a differentiable function of a problem.
+
+The sign of log F(V) - log V, F the implied variance, is taken on a grid of log V between the bounds of every root; the
+first change from positive to negative is refined by Newton's method. Derivatives follow from the implicit function
+theorem.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optimistix
+from jaxtyping import Array, Bool, Float
+
+from steode.solvers import stationary
+from steode.solvers.entrywise import IdentityMap, SmoothMap, StepMap
+from steode.solvers.equations import Problem
+from steode.solvers.teacher import Teacher
+
+SCAN_POINTS = 25
+STEPS = 40
+TOLERANCE = 1e-13
+"""Of Newton's method, in log V."""
+RESIDUAL = 1e-10
+"""Largest |F(V) - V| of a root that counts as found, relative to V."""
+SMALLEST = 1e-9
+"""Values of V below this fraction of the largest possible one count as exact recovery."""
+LARGEST = 1e6
+"""Where the map is unbounded: largest V looked at, in units of the variance of the labels."""
+
+
+def place_teacher(problem: Problem, teacher: Teacher, second_moment, scale=1.0) -> Problem:
+    """The problem with the teacher law's quadrature for its own kinks: targets at the ends of the range and on levels.
+
+    `second_moment` is E[w*^2] of the law itself, before it is scaled.
+    """
+    nodes, weights = teacher.rows(kinks(problem), scale)
+    rho = scale**2 * second_moment
+    return eqx.tree_at(lambda p: (p.teacher, p.teacher_weights, p.rho), problem, (nodes, weights, jnp.asarray(rho)))
+
+
+def kinks(problem: Problem) -> Float[Array, " n"]:
+    """Teacher values at which the stationary error has kinks."""
+    values = jnp.zeros(0)
+    if isinstance(problem.weight_map, StepMap):
+        values = problem.weight_map.levels
+    elif isinstance(problem.weight_map, SmoothMap):
+        values = jnp.asarray([limit for limit in problem.weight_map.limits if abs(limit) < jnp.inf])
+    return values * problem.alpha_2 / problem.alpha_1
+
+
+def find_root(problem: Problem) -> tuple[Float[Array, ""], Bool[Array, ""]]:
+    """V of the smallest stable fixed point, and whether it was found; infinity where there is none."""
+    if isinstance(problem.weight_map, IdentityMap):
+        return affine_root(problem)
+    lowest, highest = scan_bounds(problem)
+    grid = jnp.linspace(jnp.log(lowest), jnp.log(highest), SCAN_POINTS)
+
+    def gap(x):
+        return jnp.log(stationary.implied_variance(problem, jnp.exp(x))) - x
+
+    gaps = jax.lax.stop_gradient(jax.lax.map(gap, grid))
+    falls = (gaps[:-1] > 0) & (gaps[1:] <= 0)
+    index = jnp.argmax(falls)
+    low, high = jax.lax.stop_gradient((grid[index], grid[index + 1]))
+    # where the line between the two signs crosses zero
+    share = gaps[index] / jnp.where(falls[index], gaps[index] - gaps[index + 1], 1.0)
+    start = jnp.where(falls[index], low + jnp.clip(share, 0.0, 1.0) * (high - low), low)
+    solution = optimistix.root_find(
+        lambda x, _: jnp.where(falls[index], gap(jnp.where(falls[index], x, low)), x - low),
+        optimistix.Newton(rtol=TOLERANCE, atol=TOLERANCE),
+        start,
+        options={"lower": low, "upper": high},
+        max_steps=STEPS,
+        throw=False,
+    )
+    variance = jnp.exp(solution.value)
+    residual = jnp.abs(stationary.implied_variance(problem, variance) - variance)
+    found = falls[index] & (residual <= RESIDUAL * variance)
+    # without dithering V is its lower bound; with a lower bound of zero, a negative gap at the start is stable recovery
+    rigid = stationary.bounds(problem)
+    still = jnp.isfinite(rigid[1]) & (rigid[1] - rigid[0] <= 1e-13 * rigid[1])
+    recovered = recovers(problem) & (gaps[0] <= 0)
+    variance = jnp.where(still, rigid[0], jnp.where(recovered, 0.0, jnp.where(falls[index], variance, jnp.inf)))
+    return variance, found | still | recovered
+
+
+def scan_bounds(problem: Problem) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Positive, finite values of V below and above every root that is not exact recovery, with room for rounding."""
+    lowest, highest = stationary.bounds(problem)
+    label = problem.rho + problem.sigma**2
+    highest = jnp.where(jnp.isfinite(highest), highest * (1 + 1e-9), LARGEST * label)
+    return jnp.maximum(lowest * (1 - 1e-12), SMALLEST * jnp.minimum(highest, label)), highest
+
+
+def recovers(problem: Problem) -> Bool[Array, ""]:
+    """True if nothing keeps V from vanishing but the dithering of the weights."""
+    return stationary.bounds(problem)[0] <= 1e-13 * problem.rho
+
+
+def affine_root(problem: Problem) -> tuple[Float[Array, ""], Bool[Array, ""]]:
+    """The fixed point of unquantized weights: F is affine, and there is one while its slope is below 1."""
+    start = stationary.implied_variance(problem, 0.0)
+    slope = stationary.implied_variance(problem, 1.0) - start
+    variance = jnp.where(slope < 1, start / jnp.where(slope < 1, 1 - slope, 1.0), jnp.inf)
+    return variance, slope < 1
+
+
+def fixed_point_terms(problem: Problem) -> dict[str, Array]:
+    """V, the error and its terms at the smallest stable fixed point, and whether it was found (NaN otherwise)."""
+    variance, found = find_root(problem)
+    positive = found & (variance > 0)
+    terms = stationary.error_terms(problem, jnp.where(positive, variance, 1.0))
+    at_zero = {name: jnp.where(found, 0.0, jnp.nan) for name in terms}
+    return {name: jnp.where(positive, value, at_zero[name]) for name, value in terms.items()} | {"converged": found}

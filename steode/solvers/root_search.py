@@ -1,0 +1,96 @@
+r"""All roots of F(V) = V in an interval, with a proof that there are no others.
+
+Two facts about the implied variance F let whole intervals [l, r] be excluded from its values at the ends alone.
+
+Monotone. Without weight decay and for a nondecreasing map F is nondecreasing. Proof: the stationary density is
+exp(-2 U/theta) with U convex. Let s_-(u), s_+(u) be the moduli of U' on the two branches of the level set U = u; both
+increase with u. Given U = u the mean of U'^2 = (Q - a)^2 is (s_- + s_+)/(1/s_- + 1/s_+) = s_- s_+, which increases with
+u; and U has density proportional to exp(-2u/theta) (1/s_- + 1/s_+), which is stochastically increasing in theta. So
+E (Q - a)^2 is nondecreasing in theta = eta V/B. No root lies in [l, r] if F(l) > r or F(r) < l.
+
+Lipschitz. For every convex U, d E f/d log theta = Cov(f, 2U/theta), and 2U/theta has a variance of at most 1, the
+varentropy bound of log-concave laws in one dimension (Fradelizi, Madiman and Wang 2016). So F changes by at most
+C log(r/l), C = alpha_2 E[max (Q - a)^2 - min (Q - a)^2]/2, and stays between (F(l) + F(r) -+ C log(r/l))/2.
+
+Both derived here, but for the varentropy bound.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+FIRST_POINTS = 64
+PARTS = 8
+"""Pieces into which an interval that cannot be excluded is cut."""
+RESOLUTION = 1e-9
+"""Relative width at which an interval is not cut any further: roots closer than this are not told apart."""
+MOST_POINTS = 20_000
+"""Values of F after which the search gives up its proof."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """What a search found.
+
+    brackets : intervals (l, r) at whose ends F(V) - V has different signs, one for each root.
+    complete : True if every other value of V is excluded.
+    touching : intervals narrower than the resolution that are neither excluded nor hold a change of sign.
+    """
+
+    brackets: list[tuple[float, float]]
+    complete: bool
+    touching: list[tuple[float, float]]
+
+
+def isolate_roots(
+    function: Callable[[np.ndarray], np.ndarray], low: float, high: float, slope: float | None
+) -> Search:
+    """Brackets of all roots of function(V) = V for 0 < low <= V <= high.
+
+    Parameters
+    ----------
+    slope : 0 if the function is nondecreasing; C > 0 if it changes by at most C log(r/l); None if nothing is known,
+        when the search only looks for changes of sign.
+    """
+    points = np.geomspace(low, high, FIRST_POINTS if slope is not None else 2000)
+    values = function(points)
+    known = {float(point): float(value) for point, value in zip(points, values, strict=True)}
+    leaves, intervals = [], list(zip(points[:-1], points[1:], strict=True))
+    while intervals and slope is not None and len(known) < MOST_POINTS:
+        undecided = [(l, r) for l, r in intervals if not _excluded(l, r, known[l], known[r], slope)]
+        leaves += [(l, r) for l, r in undecided if r - l <= RESOLUTION * r]
+        wide = [(l, r) for l, r in undecided if r - l > RESOLUTION * r]
+        cuts = [np.linspace(l, r, PARTS + 1) for l, r in wide]
+        if not cuts:
+            intervals = []
+            break
+        new = np.concatenate([cut[1:-1] for cut in cuts])
+        known |= dict(zip(new.tolist(), function(new).tolist(), strict=True))
+        intervals = [(float(l), float(r)) for cut in cuts for l, r in zip(cut[:-1], cut[1:], strict=True)]
+    complete = not intervals
+    brackets, touching = [], []
+    for l, r in _merged(leaves) if complete else []:
+        (brackets if (known[l] > l) != (known[r] > r) else touching).append((l, r))
+    if not complete:
+        ordered = np.array(sorted(known))
+        signs = np.array([known[point] > point for point in ordered.tolist()])
+        brackets = [(ordered[i], ordered[i + 1]) for i in np.flatnonzero(signs[:-1] != signs[1:])]
+    return Search(brackets, complete and not touching, touching)
+
+
+def _excluded(l: float, r: float, at_l: float, at_r: float, slope: float) -> bool:
+    if slope == 0:
+        return at_l > r or at_r < l
+    middle, half = (at_l + at_r) / 2, slope * np.log(r / l) / 2
+    return middle - half > r or middle + half < l
+
+
+def _merged(leaves: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    merged = []
+    for l, r in sorted(leaves):
+        if merged and l <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], r)
+        else:
+            merged.append((l, r))
+    return merged

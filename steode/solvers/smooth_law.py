@@ -1,0 +1,85 @@
+r"""The stationary law of a latent weight under a smooth nondecreasing map, by one-dimensional quadrature.
+
+The potential U, U' = Q(w) - a + kappa w/alpha_2, is convex with its minimum at w_0. On each side of w_0 lengths are
+measured in the distance S at which the density has fallen by about a factor e; by convexity it is below exp(-v) at
+v S, v > 1. Gauss-Legendre panels in v, with U integrated on the same nodes, are then accurate for every temperature.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.interpolate
+from jaxtyping import Array, Float
+
+from steode.solvers.equations import Problem
+
+EDGES = np.concatenate([[0.0], np.geomspace(0.125, 40.0, 24)])
+"""Ends of the panels in units of S; exp(-40) is what is left out."""
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(12)
+SCALES = 2.0 ** np.arange(-45, 46)
+"""Candidates for S and for the distance of w_0 from zero."""
+BISECTIONS = 70
+
+
+def _antiderivative_rule() -> np.ndarray:
+    """Matrix from values at the Gauss nodes of [-1, 1] to integrals from -1 to each node."""
+    columns = [scipy.interpolate.KroghInterpolator(NODES, unit) for unit in np.eye(NODES.size)]
+    inner_nodes, inner_weights = np.polynomial.legendre.leggauss(NODES.size)
+    halves = (NODES + 1) / 2
+    points = -1 + halves[:, None] * (inner_nodes + 1)
+    return np.stack([halves * (column(points) @ inner_weights) for column in columns], axis=1)
+
+
+ANTIDERIVATIVE = _antiderivative_rule()
+
+
+def law(problem: Problem, variance, a: Float[Array, " K"]) -> tuple[Array, Array]:
+    """Points w (K, N) and probabilities (K, N) of the stationary law for targets a, each with a stationary law."""
+    w0 = _minimum(problem, a)
+    sides = [_side(problem, variance, a, w0, sign) for sign in (-1.0, 1.0)]
+    points = jnp.concatenate([points for points, _ in sides], axis=1)
+    weights = jnp.concatenate([weights for _, weights in sides], axis=1)
+    return points, weights / jnp.sum(weights, axis=1, keepdims=True)
+
+
+def _slope(problem: Problem, variance, a, w):
+    """Slope of the log-density; `a` broadcasts against w."""
+    return problem.equations.log_slope(*problem.training, problem.alpha_2, variance, a, problem.weight_map(w), w)
+
+
+def _minimum(problem: Problem, a):
+    """w_0 by bisection: the slope of the log-density changes from positive to negative there."""
+    reach = np.concatenate([-SCALES[::-1], [0.0], SCALES])
+    rising = _slope(problem, 1.0, a[:, None], jnp.asarray(reach)[None, :]) > 0
+    index = jnp.clip(jnp.sum(rising, axis=1), 1, reach.size - 1)
+    low, high = jnp.asarray(reach)[index - 1], jnp.asarray(reach)[index]
+
+    def halve(_, ends):
+        middle = (ends[0] + ends[1]) / 2
+        rises = _slope(problem, 1.0, a, middle) > 0
+        return jnp.where(rises, middle, ends[0]), jnp.where(rises, ends[1], middle)
+
+    low, high = jax.lax.fori_loop(0, BISECTIONS, halve, (low, high))
+    return (low + high) / 2
+
+
+def _side(problem: Problem, variance, a, w0, sign: float):
+    def fall(u):
+        """Minus the log-slope at distance u (K, ...) from w_0, outwards."""
+        shape = (-1,) + (1,) * (u.ndim - 1)
+        return -sign * _slope(problem, variance, a.reshape(shape), w0.reshape(shape) + sign * u)
+
+    halves = np.diff(SCALES, prepend=0.0) / 2
+    centers = SCALES - halves
+    ladder = centers[:, None] + halves[:, None] * NODES
+    drops = (fall(jnp.broadcast_to(jnp.asarray(ladder)[None], (a.size, *ladder.shape))) @ WEIGHTS) * halves[None, :]
+    scale = jnp.asarray(SCALES)[jnp.argmax(jnp.cumsum(drops, axis=1) >= 1.0, axis=1)]
+    halves = np.diff(EDGES) / 2
+    v = (EDGES[:-1] + halves)[:, None] + halves[:, None] * NODES
+    u = scale[:, None, None] * jnp.asarray(v)[None]
+    falls = fall(u) * scale[:, None, None] * halves[None, :, None]
+    totals = falls @ WEIGHTS
+    before = jnp.cumsum(totals, axis=1) - totals
+    logs = -(before[:, :, None] + falls @ ANTIDERIVATIVE.T)
+    weights = jnp.exp(logs) * scale[:, None, None] * (halves[:, None] * WEIGHTS)[None]
+    return (w0[:, None, None] + sign * u).reshape(a.size, -1), weights.reshape(a.size, -1)

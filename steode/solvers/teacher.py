@@ -1,0 +1,76 @@
+"""Teacher laws as quadratures whose panels follow the kinks, so that they can be traced and differentiated.
+
+The stationary error is smooth in w* between the quantization levels but has kinks there, rounded over a width of order
+theta. Every panel between the law's own points and the kinks gets a Gauss-Legendre rule in t with w = lo + (hi - lo) u,
+u = t^3 (10 - 15 t + 6 t^2), whose nodes crowd at both ends.
+"""
+
+import abc
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from steode.laws import ContinuousLaw, Law
+
+MOST_KINKS = 300
+MOST_ATOMS = 4000
+"""Values of an empirical law beyond which it is replaced by Gauss rules of the data between the kinks."""
+
+
+class Teacher(eqx.Module):
+    """A teacher law scaled by a factor: `rows` gives nodes and probabilities, `second_moment` E[w*^2]."""
+
+    @abc.abstractmethod
+    def rows(self, kinks: Float[Array, " n"], scale) -> tuple[Float[Array, " K"], Float[Array, " K"]]:
+        """Nodes and probabilities for averages of functions that are smooth between the kinks."""
+
+
+class AtomicTeacher(Teacher):
+    """Finitely many values."""
+
+    values: Float[Array, " K"]
+    weights: Float[Array, " K"]
+
+    def rows(self, kinks, scale):
+        return scale * self.values, self.weights
+
+
+class ContinuousTeacher(Teacher):
+    """A law with a density; `nodes` Gauss points in every panel."""
+
+    law: ContinuousLaw = eqx.field(static=True)
+    nodes: int = eqx.field(static=True)
+
+    def rows(self, kinks, scale):
+        own = jnp.asarray(self.law.panels)
+        if kinks.size > MOST_KINKS:
+            # of so many kinks each is weak: spread as many nodes evenly instead
+            own, kinks = _refined(own, MOST_KINKS // own.size), kinks[:0]
+        inner = jnp.clip(kinks / scale, own[0], own[-1])
+        edges = jnp.sort(jnp.concatenate([own, inner]))
+        t, weights = np.polynomial.legendre.leggauss(self.nodes)
+        t = (t + 1) / 2
+        u, slope = t**2 * (3 - 2 * t), 6 * t * (1 - t)
+        widths = jnp.diff(edges)[:, None]
+        points = edges[:-1, None] + widths * u[None, :]
+        masses = jnp.exp(self.law.log_density(points)) * widths * (slope * weights / 2)[None, :]
+        return scale * points.reshape(-1), masses.reshape(-1) / jnp.sum(masses)
+
+
+def _refined(edges, parts: int):
+    shares = jnp.linspace(0, 1, parts, endpoint=False)
+    inner = edges[:-1, None] + jnp.diff(edges)[:, None] * shares[None, :]
+    return jnp.concatenate([inner.reshape(-1), edges[-1:]])
+
+
+def make_teacher(law: Law, nodes: int, kinks: np.ndarray) -> Teacher:
+    """The law as a quadrature with about `nodes` points a panel.
+
+    `kinks` serve only large empirical laws, which are condensed once, around the kinks given here.
+    """
+    if isinstance(law, ContinuousLaw):
+        return ContinuousTeacher(law, nodes)
+    values, weights = law.quadrature(kinks, MOST_ATOMS)
+    return AtomicTeacher(jnp.asarray(values), jnp.asarray(weights))
