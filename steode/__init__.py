@@ -12,7 +12,8 @@ from steode.convergence import DimensionScaling, convergence_in_dim
 from steode.derive import derive
 from steode.elementwise import Elementwise
 from steode.errors import ConvergenceError, DivergenceError, SpecificationError, SteodeError, UnsupportedError
-from steode.fixed_points import FixedPoint, FixedPoints, fixed_points
+from steode.fixed_point import FixedPoint, FixedPoints
+from steode.fixed_points import fixed_points
 from steode.laws import Constant, Discrete, Empirical, Laplace, Normal, TwoPoint, UniformLaw
 from steode.limit_function import LimitFunction, limit_function
 from steode.plateau import Plateau, Plateaus, plateau

@@ -40,7 +40,7 @@ def curvature(problem: Problem, variance) -> Float[Array, ""]:
 
 def _exponential(slopes, widths):
     rises = slopes[:, 1:-1] * widths[None, :]
-    heights = jnp.concatenate([jnp.zeros((slopes.shape[0], 1)), jnp.cumsum(rises, axis=1)], axis=1)
+    heights = _heights(rises)
     exponents = jnp.abs(rises)
     # (1 - e^-x)/x, the mass of an exponential cell relative to its higher end
     flat = exponents < 1e-12
@@ -55,11 +55,23 @@ def _gaussian(slopes, c, thresholds):
     widths = jnp.diff(thresholds)[None, :]
     starts = slopes[:, 1:-1] - c * thresholds[None, :-1]
     rises = starts * widths - c * widths**2 / 2
-    heights = jnp.concatenate([jnp.zeros((slopes.shape[0], 1)), jnp.cumsum(rises, axis=1)], axis=1)
+    heights = _heights(rises)
     inner = heights[:, :-1] + _log_interval(starts, c, widths)
     lowest = heights[:, :1] + _log_half_line(-(slopes[:, :1] - c * thresholds[0]), c)
     highest = heights[:, -1:] + _log_half_line(slopes[:, -1:] - c * thresholds[-1], c)
     return jnp.concatenate([lowest, inner, highest], axis=1), heights
+
+
+def _heights(rises):
+    """Log-density at the thresholds relative to the highest of them, from its rises between them.
+
+    The rises are positive up to the peak and negative beyond it; summed away from it, small ones are not lost in the
+    rounding of large ones.
+    """
+    edge = jnp.zeros((rises.shape[0], 1))
+    below = jnp.cumsum(jnp.maximum(rises, 0)[:, ::-1], axis=1)[:, ::-1]
+    above = jnp.cumsum(jnp.minimum(rises, 0), axis=1)
+    return jnp.concatenate([edge, above], axis=1) - jnp.concatenate([below, edge], axis=1)
 
 
 def _log_half_line(slope, c):

@@ -88,8 +88,9 @@ def scan_bounds(problem: Problem) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Positive, finite values of V below and above every root that is not exact recovery, with room for rounding."""
     lowest, highest = stationary.bounds(problem)
     label = problem.rho + problem.sigma**2
-    highest = jnp.where(jnp.isfinite(highest), highest * (1 + 1e-9), LARGEST * label)
-    return jnp.maximum(lowest * (1 - 1e-12), SMALLEST * jnp.minimum(highest, label)), highest
+    bounded = jnp.isfinite(highest)
+    smallest = SMALLEST * jnp.where(bounded, highest, label)
+    return jnp.maximum(lowest * (1 - 1e-12), smallest), jnp.where(bounded, highest * (1 + 1e-9), LARGEST * label)
 
 
 def recovers(problem: Problem) -> Bool[Array, ""]:

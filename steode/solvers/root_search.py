@@ -25,6 +25,8 @@ PARTS = 8
 """Pieces into which an interval that cannot be excluded is cut."""
 RESOLUTION = 1e-9
 """Relative width at which an interval is not cut any further: roots closer than this are not told apart."""
+ROUNDING = 1e-11
+"""Relative error of a value of F that an exclusion must survive."""
 MOST_POINTS = 20_000
 """Values of F after which the search gives up its proof."""
 
@@ -43,9 +45,7 @@ class Search:
     touching: list[tuple[float, float]]
 
 
-def isolate_roots(
-    function: Callable[[np.ndarray], np.ndarray], low: float, high: float, slope: float | None
-) -> Search:
+def isolate_roots(function: Callable[[np.ndarray], np.ndarray], low: float, high: float, slope: float | None) -> Search:
     """Brackets of all roots of function(V) = V for 0 < low <= V <= high.
 
     Parameters
@@ -81,9 +81,11 @@ def isolate_roots(
 
 def _excluded(l: float, r: float, at_l: float, at_r: float, slope: float) -> bool:
     if slope == 0:
-        return at_l > r or at_r < l
-    middle, half = (at_l + at_r) / 2, slope * np.log(r / l) / 2
-    return middle - half > r or middle + half < l
+        least, most = at_l, at_r
+    else:
+        middle, half = (at_l + at_r) / 2, slope * np.log(r / l) / 2
+        least, most = middle - half, middle + half
+    return least > r * (1 + ROUNDING) or most < l * (1 - ROUNDING)
 
 
 def _merged(leaves: list[tuple[float, float]]) -> list[tuple[float, float]]:

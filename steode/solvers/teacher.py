@@ -15,6 +15,8 @@ from jaxtyping import Array, Float
 from steode.laws import ContinuousLaw, Law
 
 MOST_KINKS = 300
+REFINEMENT = 4
+"""Beyond MOST_KINKS kinks each of them is weak: the panels of the law are cut into REFINEMENT parts instead."""
 MOST_ATOMS = 4000
 """Values of an empirical law beyond which it is replaced by Gauss rules of the data between the kinks."""
 
@@ -46,8 +48,7 @@ class ContinuousTeacher(Teacher):
     def rows(self, kinks, scale):
         own = jnp.asarray(self.law.panels)
         if kinks.size > MOST_KINKS:
-            # of so many kinks each is weak: spread as many nodes evenly instead
-            own, kinks = _refined(own, MOST_KINKS // own.size), kinks[:0]
+            own, kinks = _refined(own, REFINEMENT), kinks[jnp.array([0, -1])]
         inner = jnp.clip(kinks / scale, own[0], own[-1])
         edges = jnp.sort(jnp.concatenate([own, inner]))
         t, weights = np.polynomial.legendre.leggauss(self.nodes)

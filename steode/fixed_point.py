@@ -1,0 +1,147 @@
+"""What `fixed_points` returns: stationary states of the limit."""
+
+import dataclasses
+import functools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from steode.errors import UnsupportedError
+from steode.fixed_point_function import fixed_point_function
+from steode.quantizers import StepFunction
+from steode.solvers import stationary
+from steode.solvers.equations import Problem
+from steode.systems.linear.spec import LinearModel
+
+if TYPE_CHECKING:
+    from steode.stability import Stability
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FixedPoint:
+    """A stationary state of the limit.
+
+    Attributes
+    ----------
+    model : the specification.
+    V, eps_g : mean squared residual and generalization error (V - sigma^2)/2.
+    input_term : rho (1 - alpha_1^2/alpha_2)/2, the loss by quantized inputs alone.
+    dithering_term : alpha_2 E Var(Q | w*)/2, weights flipping between levels (or, unquantized, fluctuating).
+    clipping_term : alpha_2 E (|a| - omega)_+^2/2, targets beyond the last level.
+    decay_term : alpha_2 E (E[Q | w*] - a)^2/2 minus the clipping term: the pull of weight decay. The four terms sum to
+        eps_g.
+    residual : V implied by the stationary law minus V.
+    converged : True if |residual| <= 1e-11 V.
+    quadrature_error : estimated relative error of V by the quadrature of the teacher law; 0 for atomic laws.
+    kind : "regular"; "exact recovery" (V = 0); or "algebraic recovery" (V = 0, approached as a power of tau, because
+        targets sit on the last level).
+    escaping : fraction of teacher weights whose target lies outside the range: their latent weights grow without bound
+        (never with weight decay).
+    deviation : eps_g minus that of the model without quantizers; minus infinity where that diverges.
+    """
+
+    model: LinearModel
+    V: float
+    eps_g: float
+    input_term: float
+    dithering_term: float
+    clipping_term: float
+    decay_term: float
+    residual: float
+    converged: bool
+    quadrature_error: float
+    kind: str
+    escaping: float
+    deviation: float
+
+    @functools.cached_property
+    def stability(self) -> "Stability":
+        """Eigenvalues of the linearized dynamics, relaxation time and more; see `steode.stability`."""
+        from steode.stability import stability
+
+        return stability(self)
+
+    def density(self, w, wstar: float) -> np.ndarray:
+        """Stationary density mu(w | w*) at an array of points, in closed form.
+
+        Raises `UnsupportedError` where there is none: V = 0, a target that is not strictly inside the range (without
+        weight decay), or weights that are not quantized by a step function.
+        """
+        problem = self._step_problem("density", wstar)
+        with jax.enable_x64(True):
+            values = np.asarray(stationary.density(problem, jnp.asarray(self.V), jnp.asarray(w, dtype=float)))[0]
+        if np.isnan(values).any():
+            raise UnsupportedError(
+                f"density: the target of w* = {wstar:g} is not inside the range; its weight never settles."
+            )
+        return values
+
+    def level_probabilities(self, wstar: float) -> np.ndarray:
+        """Probability of each level given a teacher weight, shape (n,).
+
+        Without weight decay a target on or beyond the last level puts all probability there. Raises `UnsupportedError`
+        for V = 0 or weights that are not quantized by a step function.
+        """
+        problem = self._step_problem("level_probabilities", wstar)
+        with jax.enable_x64(True):
+            return np.asarray(stationary.cell_probabilities(problem, jnp.asarray(self.V)))[0]
+
+    def _step_problem(self, what: str, wstar: float) -> Problem:
+        if not isinstance(self.model.weight_quantizer, StepFunction) or self.V == 0:
+            raise UnsupportedError(f"{what}: for weights quantized by a step function and V > 0 only.")
+        return problem_at(self.model, np.array([float(wstar)]))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FixedPoints:
+    """Every fixed point found, in order of V; iterate or index.
+
+    Attributes
+    ----------
+    points : tuple of `FixedPoint`.
+    unquantized_eps_g : the fixed point of the model without quantizers (infinite where it diverges).
+    complete : True if it is proved that there are no others; `proof` says how, or why not.
+    note : what there is to say about existence.
+    """
+
+    points: tuple[FixedPoint, ...]
+    unquantized_eps_g: float
+    complete: bool
+    proof: str
+    note: str
+
+    def __iter__(self) -> Iterator[FixedPoint]:
+        return iter(self.points)
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def __getitem__(self, index: int) -> FixedPoint:
+        return self.points[index]
+
+    def __repr__(self) -> str:
+        decays = any(point.decay_term for point in self.points)
+        names = ["eps_g", "input", "dithering", "clipping", *(["decay"] if decays else [])]
+        rows = [" ".join(f"{name:>10}" for name in names) + "  kind"]
+        for point in self.points:
+            terms = [point.eps_g, point.input_term, point.dithering_term, point.clipping_term]
+            terms += [point.decay_term] if decays else []
+            kind = point.kind if point.converged else "NOT CONVERGED"
+            rows.append(" ".join(f"{term:10.6f}" for term in terms) + f"  {kind}")
+        rows.append(f"without quantizers: eps_g = {self.unquantized_eps_g:.6f}")
+        return "\n".join([*rows, *([self.note] if self.note else []), self.proof])
+
+
+def problem_at(model: LinearModel, teacher: np.ndarray) -> Problem:
+    """The equations of a model for these teacher values, shape (K,), equally probable."""
+    with jax.enable_x64(True):
+        function = fixed_point_function(model)
+        problem = function.problem({})
+        return dataclasses.replace(
+            problem,
+            teacher=jnp.asarray(teacher),
+            teacher_weights=jnp.full(teacher.shape, 1 / teacher.size),
+        )
