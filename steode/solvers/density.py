@@ -1,7 +1,8 @@
 r"""The density equation: an exponentially fitted finite-volume scheme in space, positive and implicit in time.
 
 Space. Unknowns are the masses p_i in the control volumes of the nodes. Between neighboring nodes the drift f is
-constant (thresholds are nodes; weight decay is taken at the middle), so the flux solves a two-point problem exactly (Scharfetter-Gummel, Chang-Cooper):
+constant (thresholds are nodes; weight decay is taken at the middle), so the flux solves a two-point problem exactly
+(Scharfetter-Gummel, Chang-Cooper):
 
     J = (D/h) [ B(-f h/D) s_i mu_i - B(f h/D) s_{i+1} mu_{i+1} ],   B(x) = x/(e^x - 1),   D = diffusion/2,
 
@@ -51,7 +52,7 @@ class DensityOperator(eqx.Module):
         image = interval_images(problem.weight_map, nodes)
         self.problem, self.nodes = problem, nodes
         self.volumes = (_left(widths) + _right(widths)) / 2
-        # with weight decay the drift is linear between thresholds; its midpoint value keeps the stationary density exact
+        # with weight decay the drift is linear between thresholds: its midpoint keeps the stationary density exact
         middles = (nodes[1:] + nodes[:-1]) / 2
         self.speed = problem.drift(problem.teacher[:, None], image[None, :], middles[None, :])
         self.mobile = (

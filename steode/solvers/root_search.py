@@ -16,6 +16,7 @@ Both derived here, but for the varentropy bound.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -55,44 +56,41 @@ def isolate_roots(function: Callable[[np.ndarray], np.ndarray], low: float, high
     """
     points = np.geomspace(low, high, FIRST_POINTS if slope is not None else 2000)
     values = function(points)
-    known = {float(point): float(value) for point, value in zip(points, values, strict=True)}
-    leaves, intervals = [], list(zip(points[:-1], points[1:], strict=True))
+    known = dict(zip(points.tolist(), values.tolist(), strict=True))
+    leaves, intervals = [], list(itertools.pairwise(points.tolist()))
     while intervals and slope is not None and len(known) < MOST_POINTS:
-        undecided = [(l, r) for l, r in intervals if not _excluded(l, r, known[l], known[r], slope)]
-        leaves += [(l, r) for l, r in undecided if r - l <= RESOLUTION * r]
-        wide = [(l, r) for l, r in undecided if r - l > RESOLUTION * r]
-        cuts = [np.linspace(l, r, PARTS + 1) for l, r in wide]
-        if not cuts:
-            intervals = []
-            break
-        new = np.concatenate([cut[1:-1] for cut in cuts])
-        known |= dict(zip(new.tolist(), function(new).tolist(), strict=True))
-        intervals = [(float(l), float(r)) for cut in cuts for l, r in zip(cut[:-1], cut[1:], strict=True)]
-    complete = not intervals
+        undecided = [(a, b) for a, b in intervals if not _excluded(a, b, known[a], known[b], slope)]
+        leaves += [(a, b) for a, b in undecided if b - a <= RESOLUTION * b]
+        cuts = [np.linspace(a, b, PARTS + 1).tolist() for a, b in undecided if b - a > RESOLUTION * b]
+        new = np.array([point for cut in cuts for point in cut[1:-1]])
+        if new.size:
+            known |= dict(zip(new.tolist(), function(new).tolist(), strict=True))
+        intervals = [interval for cut in cuts for interval in itertools.pairwise(cut)]
+    if intervals:
+        ordered = sorted(known)
+        changes = [(a, b) for a, b in itertools.pairwise(ordered) if (known[a] > a) != (known[b] > b)]
+        return Search(changes, False, [])
     brackets, touching = [], []
-    for l, r in _merged(leaves) if complete else []:
-        (brackets if (known[l] > l) != (known[r] > r) else touching).append((l, r))
-    if not complete:
-        ordered = np.array(sorted(known))
-        signs = np.array([known[point] > point for point in ordered.tolist()])
-        brackets = [(ordered[i], ordered[i + 1]) for i in np.flatnonzero(signs[:-1] != signs[1:])]
-    return Search(brackets, complete and not touching, touching)
+    for a, b in _merged(leaves):
+        (brackets if (known[a] > a) != (known[b] > b) else touching).append((a, b))
+    return Search(brackets, not touching, touching)
 
 
-def _excluded(l: float, r: float, at_l: float, at_r: float, slope: float) -> bool:
+def _excluded(low: float, high: float, at_low: float, at_high: float, slope: float) -> bool:
     if slope == 0:
-        least, most = at_l, at_r
+        least, most = at_low, at_high
     else:
-        middle, half = (at_l + at_r) / 2, slope * np.log(r / l) / 2
+        middle, half = (at_low + at_high) / 2, slope * np.log(high / low) / 2
         least, most = middle - half, middle + half
-    return least > r * (1 + ROUNDING) or most < l * (1 - ROUNDING)
+    return least > high * (1 + ROUNDING) or most < low * (1 - ROUNDING)
 
 
 def _merged(leaves: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Neighboring intervals joined."""
     merged = []
-    for l, r in sorted(leaves):
-        if merged and l <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], r)
+    for low, high in sorted(leaves):
+        if merged and low <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], high)
         else:
-            merged.append((l, r))
+            merged.append((low, high))
     return merged
