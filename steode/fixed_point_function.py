@@ -1,8 +1,11 @@
 """The verb `fixed_point_function`: the fixed point as a pure JAX function of a model's continuous parameters."""
 
+import concurrent.futures
 import dataclasses
+import os
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,9 +18,15 @@ from steode.quantizers import StepFunction
 from steode.solve import check_model, make_problem
 from steode.solvers.equations import Problem
 from steode.solvers.fixed_point import fixed_point_terms, place_teacher
-from steode.solvers.teacher import Teacher, make_teacher
+from steode.solvers.teacher import ContinuousTeacher, Teacher, make_teacher
 from steode.symbolic import symbols as sym
 from steode.systems.linear.spec import ClippedSurrogate, LinearModel
+
+
+BLOCK = 512
+"""Parameter sets in one call of the compiled program."""
+BATCH = 32
+"""Parameter sets advanced together: what stays in the cache of a core."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -44,19 +53,58 @@ class FixedPointFunction:
         there is no fixed point, or none was found, `converged` is false and the numbers are NaN. Raises
         `SpecificationError` for an unknown name, or if 64-bit floats are off.
         """
-        unknown = sorted(set(parameters) - set(self.parameters))
-        if unknown:
-            raise SpecificationError("parameters", "names among " + ", ".join(self.parameters), unknown[0], "")
         if not jax.config.read("jax_enable_x64"):
             remedy = 'Call jax.config.update("jax_enable_x64", True) first.'
             raise SpecificationError("jax_enable_x64", "64-bit floats", "32-bit floats", remedy)
         return fixed_point_terms(self.problem(parameters))
 
+    def many(self, parameters: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The same for arrays of parameters with a common leading axis (N, ...).
+
+        Blocks of parameter sets go through one compiled program, on a CPU one block on each core. It is compiled once
+        for each shape of the quantizer and the teacher law, and found again for every other model of that shape.
+        """
+        arrays = {name: np.asarray(value, dtype=float) for name, value in parameters.items()}
+        count = min(array.shape[0] for array in arrays.values())
+
+        def block(start: int) -> dict[str, np.ndarray]:
+            chosen = np.minimum(np.arange(start, start + BLOCK), count - 1)  # the last block is filled up
+            with jax.enable_x64(True):
+                parameters = {name: jnp.asarray(array[chosen]) for name, array in arrays.items()}
+                scales = parameters.get("teacher_scale", jnp.ones(BLOCK))
+                problems = jax.vmap(self._without_teacher)(parameters)
+                moment = jnp.asarray(self.model.teacher.second_moment)
+                return jax.device_get(_many(problems, self._teacher(parameters), moment, scales))
+
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            blocks = list(pool.map(block, range(0, count, BLOCK)))
+        return {name: np.concatenate([part[name] for part in blocks])[:count] for name in blocks[0]}
+
     def problem(self, parameters: dict) -> Problem:
         """The equations with these numbers in them, and the teacher law cut at their kinks."""
         scale = parameters.get("teacher_scale", 1.0)
-        problem = make_problem(self.model, _NoRows(), parameters)
-        return place_teacher(problem, self.teacher, self.model.teacher.second_moment, scale)
+        problem = self._without_teacher(parameters)
+        return place_teacher(problem, self._teacher(parameters), self.model.teacher.second_moment, scale)
+
+    def _without_teacher(self, parameters: dict) -> Problem:
+        unknown = sorted(set(parameters) - set(self.parameters))
+        if unknown:
+            raise SpecificationError("parameters", "names among " + ", ".join(self.parameters), unknown[0], "")
+        return make_problem(self.model, _NoRows(), parameters)
+
+    def _teacher(self, parameters: dict) -> Teacher:
+        if isinstance(self.teacher, ContinuousTeacher) and not {"levels", "thresholds"}.isdisjoint(parameters):
+            return dataclasses.replace(self.teacher, even=False)  # a single level breaks the symmetry
+        return self.teacher
+
+
+@eqx.filter_jit
+def _many(problems: Problem, teacher: Teacher, second_moment, scales) -> dict[str, Array]:
+    def one(arguments):
+        problem, scale = arguments
+        return fixed_point_terms(place_teacher(problem, teacher, second_moment, scale))
+
+    return jax.lax.map(one, (problems, scales), batch_size=BATCH)
 
 
 class _NoRows(NamedTuple):
@@ -72,7 +120,7 @@ def fixed_point_function(model: LinearModel, *, teacher_nodes: int = 16) -> Fixe
 
     Derivatives follow from the implicit function theorem at the root. Unlike `fixed_points` this finds one fixed point,
     the stable one of smallest V (V = 0 where exact recovery is stable), without a proof that it is the only one: the
-    equation's sign is taken at 25 values of V.
+    equation's sign is taken at nine values of V.
 
     Parameters
     ----------
@@ -103,7 +151,12 @@ def fixed_point_function(model: LinearModel, *, teacher_nodes: int = 16) -> Fixe
     with jax.enable_x64(True):
         problem = make_problem(model, _NoRows())
         levels = problem.weight_map.levels if isinstance(model.weight_quantizer, StepFunction) else jnp.zeros(0)
-        teacher = make_teacher(model.teacher, teacher_nodes, np.asarray(levels * problem.alpha_2 / problem.alpha_1))
+        teacher = make_teacher(
+            model.teacher,
+            teacher_nodes,
+            np.asarray(levels * problem.alpha_2 / problem.alpha_1),
+            model.weight_quantizer.is_odd,
+        )
     return FixedPointFunction(model, parameters, teacher)
 
 

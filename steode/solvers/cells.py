@@ -8,6 +8,8 @@ every mass is an integral of exp(s u - c u^2/2) over an interval or a half-line.
 an integral over [0, h] that falls from its left end is R(b, c) - exp(-b h - c h^2/2) R(b + c h, c).
 """
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import erf, erfc
@@ -17,19 +19,38 @@ from steode.solvers.equations import Problem
 
 FAR = 20.0
 """Argument beyond which erfcx is evaluated by its asymptotic series, whose eighth term is below 1e-17 there."""
+UNROLLED = 15
+FLAT = 0.01
+"""Exponent of a cell below which a series is used; its next term is below 1e-15 there."""
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(10)
 
 
-def log_masses(problem: Problem, variance, a: Float[Array, " K"]) -> tuple[Array, Array, Array]:
-    """Log mass of each cell (K, n), log-density at each threshold (K, n-1), and slope at w = 0 of each cell's branch.
+class CellLaw(eqx.Module):
+    """Stationary law of one weight for each teacher value, cell by cell.
 
-    `a` holds the targets; each needs a stationary law.
+    Attributes
+    ----------
+    probabilities : of the cells, shape (K, n).
+    log_heights : log-density at the thresholds, shape (K, n-1).
+    slopes : slope of the log-density that each cell's branch has, or would have, at w = 0, shape (K, n).
     """
+
+    probabilities: Float[Array, "K n"]
+    log_heights: Float[Array, "K n-1"]
+    slopes: Float[Array, "K n"]
+
+
+def cell_law(problem: Problem, variance, a: Float[Array, " K"]) -> CellLaw:
+    """The law at residual variance V for targets `a`, each of which needs a stationary law."""
     levels, thresholds = problem.weight_map.levels, problem.weight_map.thresholds
     slopes = problem.equations.log_slope(*problem.training, problem.alpha_2, variance, a[:, None], levels[None, :], 0.0)
     if problem.decay is None:
-        return (*_exponential(slopes, jnp.diff(thresholds)), slopes)
-    return (*_gaussian(slopes, curvature(problem, variance), thresholds), slopes)
+        masses, heights = _exponential(slopes, jnp.diff(thresholds))
+        total = jnp.sum(masses, axis=1, keepdims=True)
+        return CellLaw(masses / total, heights - jnp.log(total), slopes)
+    logs, heights = _gaussian(slopes, curvature(problem, variance), thresholds)
+    total = jax.scipy.special.logsumexp(logs, axis=1, keepdims=True)
+    return CellLaw(jnp.exp(logs - total), heights - total, slopes)
 
 
 def curvature(problem: Problem, variance) -> Float[Array, ""]:
@@ -39,16 +60,20 @@ def curvature(problem: Problem, variance) -> Float[Array, ""]:
 
 
 def _exponential(slopes, widths):
+    """Masses of the cells and log-density at the thresholds, relative to the highest threshold."""
     rises = slopes[:, 1:-1] * widths[None, :]
     heights = _heights(rises)
-    exponents = jnp.abs(rises)
-    # (1 - e^-x)/x, the mass of an exponential cell relative to its higher end
-    flat = exponents < 1e-12
-    fill = jnp.where(flat, 1.0, -jnp.expm1(-exponents) / jnp.where(flat, 1.0, exponents))
-    inner = jnp.maximum(heights[:, :-1], heights[:, 1:]) + jnp.log(widths[None, :] * fill)
-    lowest = heights[:, :1] - jnp.log(slopes[:, :1])
-    highest = heights[:, -1:] - jnp.log(-slopes[:, -1:])
-    return jnp.concatenate([lowest, inner, highest], axis=1), heights
+    values = jnp.exp(heights)
+    lower, upper, x = (
+        jnp.minimum(values[:, :-1], values[:, 1:]),
+        jnp.maximum(values[:, :-1], values[:, 1:]),
+        jnp.abs(rises),
+    )
+    # (1 - e^-x)/x by its series where the difference would cancel
+    flat = x < FLAT
+    series = upper * (1 - x / 2 * (1 - x / 3 * (1 - x / 4 * (1 - x / 5 * (1 - x / 6)))))
+    inner = widths[None, :] * jnp.where(flat, series, (upper - lower) / jnp.where(flat, 1.0, x))
+    return jnp.concatenate([values[:, :1] / slopes[:, :1], inner, -values[:, -1:] / slopes[:, -1:]], axis=1), heights
 
 
 def _gaussian(slopes, c, thresholds):
@@ -68,10 +93,21 @@ def _heights(rises):
     The rises are positive up to the peak and negative beyond it; summed away from it, small ones are not lost in the
     rounding of large ones.
     """
-    edge = jnp.zeros((rises.shape[0], 1))
-    below = jnp.cumsum(jnp.maximum(rises, 0)[:, ::-1], axis=1)[:, ::-1]
-    above = jnp.cumsum(jnp.minimum(rises, 0), axis=1)
-    return jnp.concatenate([edge, above], axis=1) - jnp.concatenate([below, edge], axis=1)
+    count = rises.shape[1]
+    if count > UNROLLED:
+        edge = jnp.zeros((rises.shape[0], 1))
+        below = jnp.cumsum(jnp.maximum(rises, 0)[:, ::-1], axis=1)[:, ::-1]
+        above = jnp.cumsum(jnp.minimum(rises, 0), axis=1)
+        return jnp.concatenate([edge, above], axis=1) - jnp.concatenate([below, edge], axis=1)
+    # few columns: plain sums, which the compiler fuses with what surrounds them
+    columns = [jnp.zeros(rises.shape[0])] * (count + 1)
+    for j in range(count):
+        columns[j + 1] = columns[j] + jnp.minimum(rises[:, j], 0)
+    below = jnp.zeros(rises.shape[0])
+    for j in reversed(range(count)):
+        below = below + jnp.maximum(rises[:, j], 0)
+        columns[j] = columns[j] - below
+    return jnp.stack(columns, axis=1)
 
 
 def _log_half_line(slope, c):

@@ -1,8 +1,8 @@
 """The smallest stable root of the fixed-point equation, as a differentiable function of a problem.
 
-The sign of log F(V) - log V, F the implied variance, is taken on a grid of log V between the bounds of every root; the
-first change from positive to negative is refined by Newton's method. Derivatives follow from the implicit function
-theorem.
+The sign of log F(V) - log V, F the implied variance, is taken on a coarse grid of log V between the bounds of every
+root. From the lower end of the first interval where it changes from positive to negative, V is replaced by F(V) until
+the root is near, and Newton's method refines it. Derivatives follow from the implicit function theorem.
 """
 
 import equinox as eqx
@@ -16,7 +16,10 @@ from steode.solvers.entrywise import IdentityMap, SmoothMap, StepMap
 from steode.solvers.equations import Problem
 from steode.solvers.teacher import Teacher
 
-SCAN_POINTS = 25
+SCAN_POINTS = 9
+NEAR = 0.02
+"""Relative difference of V and F(V) from which Newton's method takes over."""
+CLIMBS = 200
 STEPS = 40
 TOLERANCE = 1e-13
 """Of Newton's method, in log V."""
@@ -54,21 +57,16 @@ def find_root(problem: Problem) -> tuple[Float[Array, ""], Bool[Array, ""]]:
         return affine_root(problem)
     lowest, highest = scan_bounds(problem)
     grid = jnp.linspace(jnp.log(lowest), jnp.log(highest), SCAN_POINTS)
-
-    def gap(x):
-        return jnp.log(stationary.implied_variance(problem, jnp.exp(x))) - x
-
-    gaps = jax.lax.stop_gradient(jax.lax.map(gap, grid))
+    frozen = jax.lax.stop_gradient(problem)
+    gaps = jax.lax.map(lambda x: _gap(frozen, x), grid)
     falls = (gaps[:-1] > 0) & (gaps[1:] <= 0)
     index = jnp.argmax(falls)
-    low, high = jax.lax.stop_gradient((grid[index], grid[index + 1]))
-    # where the line between the two signs crosses zero
-    share = gaps[index] / jnp.where(falls[index], gaps[index] - gaps[index + 1], 1.0)
-    start = jnp.where(falls[index], low + jnp.clip(share, 0.0, 1.0) * (high - low), low)
+    low, high = grid[index], grid[index + 1]
+    start = _climb(frozen, low, high, gaps[index])
     solution = optimistix.root_find(
-        lambda x, _: jnp.where(falls[index], gap(jnp.where(falls[index], x, low)), x - low),
+        lambda x, _: jnp.where(falls[index], _gap(problem, jnp.where(falls[index], x, low)), x - low),
         optimistix.Newton(rtol=TOLERANCE, atol=TOLERANCE),
-        start,
+        jnp.where(falls[index], start, low),
         options={"lower": low, "upper": high},
         max_steps=STEPS,
         throw=False,
@@ -82,6 +80,29 @@ def find_root(problem: Problem) -> tuple[Float[Array, ""], Bool[Array, ""]]:
     recovered = recovers(problem) & (gaps[0] <= 0)
     variance = jnp.where(still, rigid[0], jnp.where(recovered, 0.0, jnp.where(falls[index], variance, jnp.inf)))
     return variance, found | still | recovered
+
+
+def _gap(problem: Problem, x):
+    """log F(V) - log V at x = log V."""
+    return jnp.log(stationary.implied_variance(problem, jnp.exp(x))) - x
+
+
+def _climb(problem: Problem, low, high, gap_at_low):
+    """A point near the first root above `low`: V is replaced by F(V), which no root lies below, until it hardly moves.
+
+    Where F is nondecreasing, V < F(V) means that there is no root in [V, F(V)].
+    """
+
+    def moves(state):
+        x, gap, count = state
+        return (gap > NEAR) & (x < high) & (count < CLIMBS)
+
+    def replace(state):
+        x, gap, count = state
+        return x + gap, _gap(problem, x + gap), count + 1
+
+    x, gap, _ = jax.lax.while_loop(moves, replace, (low, gap_at_low, 0))
+    return jnp.clip(x + gap, low, high)
 
 
 def scan_bounds(problem: Problem) -> tuple[Float[Array, ""], Float[Array, ""]]:

@@ -10,7 +10,6 @@ in their rounding.
 """
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -77,8 +76,7 @@ def cell_probabilities(problem: Problem, variance: Float[Array, ""]) -> Float[Ar
     Targets outside the range, or on its last level, put all probability on that level: the weight escapes, or wanders
     beyond the last threshold without bound.
     """
-    log_masses, _, _ = cells.log_masses(problem, variance, _inner_targets(problem))
-    probabilities = jax.nn.softmax(log_masses, axis=1)
+    probabilities = cells.cell_law(problem, variance, _inner_targets(problem)).probabilities
     levels = problem.weight_map.levels
     index = jnp.arange(levels.size)[None, :]
     a = targets(problem)[:, None]
@@ -166,12 +164,11 @@ def error_terms(problem: Problem, variance: Float[Array, ""]) -> dict[str, Float
 def density(problem: Problem, variance: Float[Array, ""], w: Float[Array, " N"]) -> Float[Array, "K N"]:
     """Stationary density mu(w | w*) under a step function, for each teacher value; NaN where there is none."""
     thresholds = problem.weight_map.thresholds
-    log_masses, heights, slopes = cells.log_masses(problem, variance, _inner_targets(problem))
+    law = cells.cell_law(problem, variance, _inner_targets(problem))
     cell = jnp.searchsorted(thresholds, w, side="right")
     # the threshold at the lower end of the cell, or the first one for the lowest cell
     anchor = jnp.maximum(cell - 1, 0)
-    logs = heights[:, anchor] + slopes[:, cell] * (w - thresholds[anchor])[None, :]
+    logs = law.log_heights[:, anchor] + law.slopes[:, cell] * (w - thresholds[anchor])[None, :]
     if problem.decay is not None:
         logs = logs - cells.curvature(problem, variance) * ((w**2 - thresholds[anchor] ** 2) / 2)[None, :]
-    values = jnp.exp(logs - jax.scipy.special.logsumexp(log_masses, axis=1, keepdims=True))
-    return jnp.where(is_confined(problem)[:, None], values, jnp.nan)
+    return jnp.where(is_confined(problem)[:, None], jnp.exp(logs), jnp.nan)

@@ -44,9 +44,14 @@ class ContinuousTeacher(Teacher):
 
     law: ContinuousLaw = eqx.field(static=True)
     nodes: int = eqx.field(static=True)
+    even: bool = eqx.field(static=True)  # law and integrands are even: positive values stand for both signs
 
     def rows(self, kinks, scale):
-        own = jnp.asarray(self.law.panels)
+        own = self.law.panels
+        if self.even:
+            own = np.concatenate([[0.0], own[own > 1e-9 * own[-1]]])
+            kinks = kinks[kinks.size // 2 :]
+        own = jnp.asarray(own)
         if kinks.size > MOST_KINKS:
             own, kinks = _refined(own, REFINEMENT), kinks[jnp.array([0, -1])]
         inner = jnp.clip(kinks / scale, own[0], own[-1])
@@ -66,12 +71,13 @@ def _refined(edges, parts: int):
     return jnp.concatenate([inner.reshape(-1), edges[-1:]])
 
 
-def make_teacher(law: Law, nodes: int, kinks: np.ndarray) -> Teacher:
+def make_teacher(law: Law, nodes: int, kinks: np.ndarray, odd_map: bool) -> Teacher:
     """The law as a quadrature with about `nodes` points a panel.
 
-    `kinks` serve only large empirical laws, which are condensed once, around the kinks given here.
+    `kinks` serve only large empirical laws, which are condensed once, around the kinks given here. If the map of the
+    weights is odd and the law symmetric, its positive half is used.
     """
     if isinstance(law, ContinuousLaw):
-        return ContinuousTeacher(law, nodes)
+        return ContinuousTeacher(law, nodes, odd_map and law.mean == 0)
     values, weights = law.quadrature(kinks, MOST_ATOMS)
     return AtomicTeacher(jnp.asarray(values), jnp.asarray(weights))
