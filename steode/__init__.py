@@ -2,6 +2,8 @@
 
 model -> derive -> Limit          the equations, step by step
 model -> solve -> Trajectory      the limit in numbers
+model -> fixed_points              where it ends up, and why
+sweep(model, axes) -> Dataset      measures over a grid of parameters
 model -> simulate -> Trajectory   online SGD in finite dimension
 compare(theory, runs)             the two against each other
 """
@@ -13,14 +15,17 @@ from steode.derive import derive
 from steode.elementwise import Elementwise
 from steode.errors import ConvergenceError, DivergenceError, SpecificationError, SteodeError, UnsupportedError
 from steode.fixed_point import FixedPoint, FixedPoints
+from steode.fixed_point_function import FixedPointFunction, fixed_point_function
 from steode.fixed_points import fixed_points
 from steode.laws import Constant, Discrete, Empirical, Laplace, Normal, TwoPoint, UniformLaw
 from steode.limit_function import LimitFunction, limit_function
+from steode.optimal_range import OptimalRange, optimal_range
 from steode.plateau import Plateau, Plateaus, plateau
 from steode.plateau_estimate import PlateauEstimate, plateau_estimate
 from steode.quantizers import Identity, Levels, Sign, SignedInteger, Ternary, Uniform
 from steode.simulate import simulate
 from steode.solve import solve
+from steode.sweep import sweep
 from steode.symbolic.derivation import Derivation, Step
 from steode.symbolic.limit import Limit
 from steode.systems.linear.spec import ClippedSurrogate, IdentitySurrogate, LinearModel
@@ -39,6 +44,7 @@ __all__ = [
     "Elementwise",
     "Empirical",
     "FixedPoint",
+    "FixedPointFunction",
     "FixedPoints",
     "Identity",
     "IdentitySurrogate",
@@ -48,6 +54,7 @@ __all__ = [
     "LimitFunction",
     "LinearModel",
     "Normal",
+    "OptimalRange",
     "Plateau",
     "PlateauEstimate",
     "Plateaus",
@@ -67,10 +74,13 @@ __all__ = [
     "compare",
     "convergence_in_dim",
     "derive",
+    "fixed_point_function",
     "fixed_points",
     "limit_function",
+    "optimal_range",
     "plateau",
     "plateau_estimate",
     "simulate",
     "solve",
+    "sweep",
 ]

@@ -48,7 +48,7 @@ _FUNCTIONS = {name: getattr(sympy, name) for name in (*_FUNCTION_NAMES, "Max", "
 
 def to_dict(model: linear.LinearModel) -> dict:
     """The specification as nested dictionaries of plain numbers, strings and lists; `from_dict` inverts it."""
-    return {field.name: _plain(getattr(model, field.name)) for field in dataclasses.fields(model)}
+    return {field.name: plain(getattr(model, field.name)) for field in dataclasses.fields(model)}
 
 
 def from_dict(table: dict) -> linear.LinearModel:
@@ -75,18 +75,35 @@ def model_from_table(table: dict, folder: pathlib.Path) -> linear.LinearModel:
     return _build("model", linear.LinearModel, table, folder)
 
 
-def _plain(value):
+def set_entry(table: dict, key: str, value: object) -> None:
+    """Set the entry that a dotted key such as "weight_quantizer.range" names in nested tables, which must exist."""
+    *path, last = key.split(".")
+    for depth, part in enumerate(path, start=1):
+        table = table.get(part)
+        if not isinstance(table, dict):
+            where = ".".join(path[:depth])
+            raise SpecificationError(key, f"a table {where} in the specification", table, f"Give {where} as a whole.")
+    table[last] = value
+
+
+def plain(value: object):
+    """A part of a specification, such as a law, as dictionaries, lists, numbers and strings; see `from_plain`."""
     if isinstance(value, sympy.Basic):
         return str(value)
     if isinstance(value, np.ndarray | tuple):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     if isinstance(value, np.floating):
         return float(value)
     if dataclasses.is_dataclass(value):
         fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-        given = {name: _plain(entry) for name, entry in fields.items() if entry is not None}
+        given = {name: plain(entry) for name, entry in fields.items() if entry is not None}
         return {"type": type(value).__name__} | given
     return value
+
+
+def from_plain(where: str, value: object):
+    """The part of a specification that `plain` gave; `where` names it in errors, which are those of `from_dict`."""
+    return _value(where, value, folder=pathlib.Path())
 
 
 def _build(where: str, kind: type, table: object, folder: pathlib.Path):

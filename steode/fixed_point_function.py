@@ -17,16 +17,16 @@ from steode.errors import SpecificationError, UnsupportedError, check_integer
 from steode.quantizers import StepFunction
 from steode.solve import check_model, make_problem
 from steode.solvers.equations import Problem
-from steode.solvers.fixed_point import fixed_point_terms, place_teacher
+from steode.solvers.fixed_point import fixed_point_terms, kinks, place_teacher
 from steode.solvers.teacher import ContinuousTeacher, Teacher, make_teacher
 from steode.symbolic import symbols as sym
 from steode.systems.linear.spec import ClippedSurrogate, LinearModel
 
-
 BLOCK = 512
 """Parameter sets in one call of the compiled program."""
-BATCH = 32
-"""Parameter sets advanced together: what stays in the cache of a core."""
+MOST_TOGETHER = 32
+ENTRIES = 2**18
+"""Teacher values times levels times parameter sets advanced together, at most: what stays in the cache of a core."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -67,26 +67,36 @@ class FixedPointFunction:
         arrays = {name: np.asarray(value, dtype=float) for name, value in parameters.items()}
         count = min(array.shape[0] for array in arrays.values())
 
+        size = min(BLOCK, 2 ** (count - 1).bit_length())
+        batch = self._batch()
+
         def block(start: int) -> dict[str, np.ndarray]:
-            chosen = np.minimum(np.arange(start, start + BLOCK), count - 1)  # the last block is filled up
+            chosen = np.minimum(np.arange(start, start + size), count - 1)  # the last block is filled up
             with jax.enable_x64(True):
                 parameters = {name: jnp.asarray(array[chosen]) for name, array in arrays.items()}
-                scales = parameters.get("teacher_scale", jnp.ones(BLOCK))
-                problems = jax.vmap(self._without_teacher)(parameters)
+                scales = parameters.get("teacher_scale", jnp.ones(size))
+                problems = jax.vmap(self.without_teacher)(parameters)
                 moment = jnp.asarray(self.model.teacher.second_moment)
-                return jax.device_get(_many(problems, self._teacher(parameters), moment, scales))
+                return jax.device_get(_many(problems, self._teacher(parameters), moment, scales, batch))
 
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            blocks = list(pool.map(block, range(0, count, BLOCK)))
+            blocks = list(pool.map(block, range(0, count, size)))
         return {name: np.concatenate([part[name] for part in blocks])[:count] for name in blocks[0]}
+
+    def _batch(self) -> int:
+        with jax.enable_x64(True):
+            problem = jax.eval_shape(self.problem, {})
+        levels = max((leaf.size for leaf in jax.tree.leaves(problem.weight_map)), default=1)
+        return max(1, min(MOST_TOGETHER, ENTRIES // (problem.teacher.size * levels)))
 
     def problem(self, parameters: dict) -> Problem:
         """The equations with these numbers in them, and the teacher law cut at their kinks."""
         scale = parameters.get("teacher_scale", 1.0)
-        problem = self._without_teacher(parameters)
+        problem = self.without_teacher(parameters)
         return place_teacher(problem, self._teacher(parameters), self.model.teacher.second_moment, scale)
 
-    def _without_teacher(self, parameters: dict) -> Problem:
+    def without_teacher(self, parameters: dict) -> Problem:
+        """The equations with these numbers in them, and no teacher law yet."""
         unknown = sorted(set(parameters) - set(self.parameters))
         if unknown:
             raise SpecificationError("parameters", "names among " + ", ".join(self.parameters), unknown[0], "")
@@ -99,12 +109,12 @@ class FixedPointFunction:
 
 
 @eqx.filter_jit
-def _many(problems: Problem, teacher: Teacher, second_moment, scales) -> dict[str, Array]:
+def _many(problems: Problem, teacher: Teacher, second_moment, scales, batch: int) -> dict[str, Array]:
     def one(arguments):
         problem, scale = arguments
         return fixed_point_terms(place_teacher(problem, teacher, second_moment, scale))
 
-    return jax.lax.map(one, (problems, scales), batch_size=BATCH)
+    return jax.lax.map(one, (problems, scales), batch_size=batch)
 
 
 class _NoRows(NamedTuple):
@@ -115,7 +125,7 @@ class _NoRows(NamedTuple):
     rho: float = 1.0
 
 
-def fixed_point_function(model: LinearModel, *, teacher_nodes: int = 16) -> FixedPointFunction:
+def fixed_point_function(model: LinearModel, *, teacher_nodes: int | None = None) -> FixedPointFunction:
     """The smallest stable fixed point of `model` as a differentiable JAX function of its continuous parameters.
 
     Derivatives follow from the implicit function theorem at the root. Unlike `fixed_points` this finds one fixed point,
@@ -126,7 +136,8 @@ def fixed_point_function(model: LinearModel, *, teacher_nodes: int = 16) -> Fixe
     ----------
     model : the specification.
     teacher_nodes : Gauss points in each panel of a continuous teacher law, of which there are about as many as
-        quantization levels plus twelve. 16 give V to about 1e-6, relative (compare two numbers).
+        quantization levels plus twelve. None: 16 up to 16 levels, 12 up to 64, 8 beyond, which gives V to about 1e-6,
+        relative (compare two numbers).
 
     Examples
     --------
@@ -141,22 +152,19 @@ def fixed_point_function(model: LinearModel, *, teacher_nodes: int = 16) -> Fixe
         For the clipped surrogate and for decreasing maps of the weights, as `fixed_points`.
     """
     check_model(model)
+    levels = len(model.weight_quantizer.unit_levels) if isinstance(model.weight_quantizer, StepFunction) else 0
+    if teacher_nodes is None:
+        teacher_nodes = 16 if levels <= 16 else 12 if levels <= 64 else 8
     check_integer("teacher_nodes", teacher_nodes, 2)
     check_stationary(model)
     values = derive(model).parameters
     parameters = {name: values[symbol] for name, symbol in sym.PARAMETERS.items() if symbol in values}
     parameters |= {"batch_size": float(model.batch_size), "teacher_scale": 1.0}
-    if isinstance(model.weight_quantizer, StepFunction):
+    if levels:
         parameters |= {"levels": model.weight_quantizer.levels, "thresholds": model.weight_quantizer.thresholds}
     with jax.enable_x64(True):
-        problem = make_problem(model, _NoRows())
-        levels = problem.weight_map.levels if isinstance(model.weight_quantizer, StepFunction) else jnp.zeros(0)
-        teacher = make_teacher(
-            model.teacher,
-            teacher_nodes,
-            np.asarray(levels * problem.alpha_2 / problem.alpha_1),
-            model.weight_quantizer.is_odd,
-        )
+        own_kinks = np.asarray(kinks(make_problem(model, _NoRows())))
+        teacher = make_teacher(model.teacher, teacher_nodes, own_kinks, model.weight_quantizer.is_odd)
     return FixedPointFunction(model, parameters, teacher)
 
 

@@ -29,9 +29,10 @@ class PlateauEstimate:
     ----------
     length : time at which half of the change of error by the first crossings has happened: the median of the crossing
         times over the teacher law, weighted by the change each crossing makes (a fall, or a rise where the next level
-        is farther from the target). For one |w*| and w_0 = 0 it is Delta/(2 eta alpha_1 |w*|).
-    spread : standard deviation of a weight at that time divided by its speed: the cloud needs from about length - 2
-        spread to length + 2 spread to cross.
+        is farther from the target). For one |w*|, w_0 = 0 and no weight decay it is
+        Delta/(2 eta alpha_1 |w*|).
+    spread : standard deviation of a weight at that time divided by its speed there: the cloud needs from about length
+        - 2 spread to length + 2 spread to cross.
     height : the error while no weight has crossed.
     """
 
@@ -50,7 +51,7 @@ def plateau_estimate(model: LinearModel) -> PlateauEstimate:
     ------
     UnsupportedError
         If the weights are not quantized by a step function, start on a threshold on average, or no target pulls them
-        out of their cell.
+        out of their cell (with weight decay they may come to rest inside it).
     """
     check_model(model)
     if not isinstance(model.weight_quantizer, StepFunction):
@@ -72,8 +73,10 @@ def plateau_estimate(model: LinearModel) -> PlateauEstimate:
         image = jnp.full(problem.teacher.shape, level)
         m, q, variance = problem.overlaps(image, image**2)
         height = float(problem.observables(m, q, variance)["eps_g"])
-        width = np.sqrt(model.init.variance + float(problem.diffusion(variance)) * times[median])
-        return PlateauEstimate(float(times[median]), float(width / abs(speed[median])), height)
+        width = np.sqrt(_variance(problem, model.init.variance, float(problem.diffusion(variance)), times[median]))
+        # with weight decay a weight is slower at the threshold than at its start
+        arrival = float(np.asarray(problem.drift(problem.teacher, level, threshold))[median])
+        return PlateauEstimate(float(times[median]), float(width / abs(arrival)), height)
 
 
 def _motion(model: LinearModel, problem: Problem) -> tuple[float, np.ndarray, np.ndarray]:
@@ -111,7 +114,17 @@ def _crossing_times(model: LinearModel, problem: Problem, level: float, threshol
     arguments = (sym.eta, sym.kappa, sym.batch, sym.alpha_1, sym.alpha_2, sym.wstar, sym.level, sym.w, sym.threshold)
     function = bridge.compile_expression(derive(model).plateau_time, arguments)
     hyperparameters = (*problem.training, problem.alpha_1, problem.alpha_2, problem.teacher)
-    return np.asarray(function(*hyperparameters, level, model.init.mean, threshold))
+    times = np.asarray(function(*hyperparameters, level, model.init.mean, threshold))
+    # with weight decay a weight may come to rest before its threshold: the logarithm in its time is then not real
+    return np.where(np.isnan(times), np.inf, times)
+
+
+def _variance(problem: Problem, start: float, diffusion: float, time: float) -> float:
+    """Variance of a weight after a time in one cell: its drift is linear with slope -eta kappa."""
+    rate = 2 * float(problem.eta) * (0.0 if problem.decay is None else float(problem.decay))
+    if rate == 0:
+        return start + diffusion * time
+    return start * np.exp(-rate * time) - diffusion * np.expm1(-rate * time) / rate
 
 
 def _weighted_median(values: np.ndarray, weights: np.ndarray) -> int:

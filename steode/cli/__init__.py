@@ -8,6 +8,7 @@ import typer
 from steode._version import __version__
 from steode.cli import verbs
 from steode.cli.run import run
+from steode.cli.sweep import sweep
 from steode.errors import SteodeError
 
 __all__ = ["app", "main"]
@@ -22,6 +23,7 @@ Start with
     steode run               reference model and plateau example, in about a minute; then open results/report.html
     steode derive            the equations of the reference model, step by step
     steode fixed-points --set learning_rate=0.5
+    steode sweep --figure phase_diagram.png
     steode COMMAND --help    what a command takes, with examples
 
 \b
@@ -39,6 +41,10 @@ A specification is a TOML file:
     t_end = 100.0
     dim = 1000
     seeds = 8
+    [sweep]                           # optional, for steode sweep
+    measure = "fixed_point"
+    [sweep.axes]
+    learning_rate = [0.05, 0.1, 0.2]
 Without a file a command uses the reference model, which is the one above without [vary].
 """
 
@@ -52,6 +58,7 @@ app.command()(verbs.solve)
 app.command()(verbs.simulate)
 app.command("fixed-points")(verbs.fixed_points)
 app.command()(verbs.plateau)
+app.command()(sweep)
 
 
 @app.callback(invoke_without_command=True)

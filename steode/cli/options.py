@@ -47,7 +47,7 @@ def all_changes(entries: list[str], settings: dict) -> dict:
         if not sign or not key.strip():
             raise SpecificationError("--set", "KEY=VALUE", entry, "For example --set learning_rate=0.2.")
         key = key.strip()
-        place = key if key.startswith(("run.", "vary.")) else f"model.{key.removeprefix('model.')}"
+        place = key if key.startswith(("run.", "vary.", "sweep.")) else f"model.{key.removeprefix('model.')}"
         changes[place] = _value(text.strip())
     return changes
 
@@ -60,16 +60,16 @@ def _value(text: str):
         return text
 
 
-def check_out(path: pathlib.Path | None, suffixes: tuple[str, ...]) -> None:
+def check_out(path: pathlib.Path | None, suffixes: tuple[str, ...], option: str = "--out") -> None:
     """Refuse a file that could not be written, before anything is computed."""
     if path is None:
         return
     if path.suffix not in suffixes:
         raise SpecificationError(
-            "--out", "a file name ending in " + " or ".join(suffixes), str(path), "Choose one of them."
+            option, "a file name ending in " + " or ".join(suffixes), str(path), "Choose one of them."
         )
     if not path.absolute().parent.is_dir():
-        raise SpecificationError("--out", "a file in a folder that exists", str(path), f"Make {path.parent} first.")
+        raise SpecificationError(option, "a file in a folder that exists", str(path), f"Make {path.parent} first.")
 
 
 def save(trajectory: Trajectory, out: pathlib.Path | None, study: Study, case: Case) -> None:

@@ -6,5 +6,15 @@ Not imported by `import steode`: write `from steode import plot`.
 from steode.plot.curves import gaps, plateaus, trajectory
 from steode.plot.deviation import decomposition, plateau_against_range
 from steode.plot.law import density
+from steode.plot.phase import phase_diagram, profile
 
-__all__ = ["decomposition", "density", "gaps", "plateau_against_range", "plateaus", "trajectory"]
+__all__ = [
+    "decomposition",
+    "density",
+    "gaps",
+    "phase_diagram",
+    "plateau_against_range",
+    "plateaus",
+    "profile",
+    "trajectory",
+]

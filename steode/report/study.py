@@ -19,13 +19,16 @@ import tomllib
 
 import numpy as np
 
-from steode.configuration import load_toml, model_from_table, suggestion
+from steode.configuration import load_toml, model_from_table, set_entry, suggestion
 from steode.errors import SpecificationError, check_integer, check_nonnegative, check_positive
 from steode.solve import METHODS
 from steode.systems.linear.spec import LinearModel
 
 BUILT_IN = ("reference", "plateau")
 """Names of the studies that come with steode and are run when no file is given."""
+
+TABLES = ["title", "description", "model", "vary", "run", "sweep"]
+"""What a specification file may hold; one file serves every command, and each reads what it needs."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -137,8 +140,10 @@ def nearest(held: np.ndarray, times: tuple[float, ...]) -> np.ndarray:
 def _study(name: str, document: dict, folder: pathlib.Path, changes: dict | None) -> Study:
     document = copy.deepcopy(document)
     for key, value in (changes or {}).items():
-        replace(document, key, value)
-    _check_keys("file", document, ["title", "description", "model", "vary", "run"])
+        if key.startswith("run."):
+            document.setdefault("run", {})
+        set_entry(document, key, value)
+    check_keys("file", document, TABLES)
     if "model" not in document:
         raise SpecificationError(
             "file", "a table [model]", list(document), 'For example teacher = {type = "Constant", ...}.'
@@ -146,15 +151,15 @@ def _study(name: str, document: dict, folder: pathlib.Path, changes: dict | None
     parameter, values = _vary(document.get("vary"))
     cases = []
     for value in values:
-        table = copy.deepcopy(_table("model", document["model"]))
+        table = copy.deepcopy(as_table("model", document["model"]))
         if parameter is not None:
-            replace(table, parameter, value)
+            set_entry(table, parameter, value)
         label, slug = "", ""
         if parameter is not None:
             label, slug = f"{parameter} = {value:g}", f"{parameter.rpartition('.')[2]}-{value:g}"
         cases.append(Case(label, slug, value, model_from_table(table, folder)))
-    settings = _table("run", document.get("run", {}))
-    _check_keys("run", settings, [field.name for field in dataclasses.fields(RunSettings)])
+    settings = as_table("run", document.get("run", {}))
+    check_keys("run", settings, [field.name for field in dataclasses.fields(RunSettings)])
     title, description = (str(document.get(key, "")).strip() for key in ("title", "description"))
     return Study(name, title or name, description, parameter, tuple(cases), RunSettings(**settings))
 
@@ -162,7 +167,7 @@ def _study(name: str, document: dict, folder: pathlib.Path, changes: dict | None
 def _vary(table) -> tuple[str | None, list]:
     if table is None:
         return None, [None]
-    _check_keys("vary", _table("vary", table), ["parameter", "values"])
+    check_keys("vary", as_table("vary", table), ["parameter", "values"])
     parameter, values = table.get("parameter"), table.get("values")
     if not isinstance(parameter, str) or not parameter:
         raise SpecificationError(
@@ -182,26 +187,15 @@ def _number(argument: str, value):
     return value
 
 
-def replace(table: dict, key: str, value) -> None:
-    """Set the entry that a dotted key names in nested tables, which must exist (an optional [run] is made)."""
-    *path, last = key.split(".")
-    for depth, part in enumerate(path, start=1):
-        if part == "run" and depth == 1:
-            table.setdefault("run", {})
-        table = table.get(part)
-        if not isinstance(table, dict):
-            where = ".".join(path[:depth])
-            raise SpecificationError(key, f"a table {where} in the specification", table, f"Give {where} as a whole.")
-    table[last] = value
-
-
-def _table(where: str, value) -> dict:
+def as_table(where: str, value) -> dict:
+    """A copy of an entry of a file that has to be a table."""
     if not isinstance(value, dict):
         raise SpecificationError(where, "a table", value, f"Write [{where}] on a line of its own.")
     return dict(value)
 
 
-def _check_keys(where: str, table: dict, known: list[str]) -> None:
+def check_keys(where: str, table: dict, known: list[str]) -> None:
+    """Refuse a key that a table of a file does not have, naming the nearest one that it has."""
     for key in table:
         if key not in known:
             raise SpecificationError(f"{where}.{key}", "one of " + ", ".join(known), key, suggestion(key, known))

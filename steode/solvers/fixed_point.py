@@ -42,10 +42,16 @@ def place_teacher(problem: Problem, teacher: Teacher, second_moment, scale=1.0) 
 
 
 def kinks(problem: Problem) -> Float[Array, " n"]:
-    """Teacher values at which the stationary error has kinks."""
+    """Teacher values at which the stationary error has kinks at small theta, increasing.
+
+    There the potential's minimum leaves a threshold: the target is a level, shifted by weight decay.
+    """
     values = jnp.zeros(0)
     if isinstance(problem.weight_map, StepMap):
-        values = problem.weight_map.levels
+        values = levels = problem.weight_map.levels
+        if problem.decay is not None:
+            pull = problem.decay / problem.alpha_2 * problem.weight_map.thresholds
+            values = jnp.sort(jnp.concatenate([levels[:-1] + pull, levels[1:] + pull]))
     elif isinstance(problem.weight_map, SmoothMap):
         values = jnp.asarray([limit for limit in problem.weight_map.limits if abs(limit) < jnp.inf])
     return values * problem.alpha_2 / problem.alpha_1

@@ -128,7 +128,7 @@ def linearize(problem: Problem, variance: float, nodes: np.ndarray) -> Lineariza
 
 
 def _variance_between(masses, nodes, values) -> np.ndarray:
-    """Variance of a function known between the nodes: its average over a control volume, squared, would be too small."""
+    """Variance of a function known between the nodes; the square of its average over a control volume is too small."""
     widths = np.diff(nodes, axis=1)
     volumes = (np.pad(widths, ((0, 0), (1, 0))) + np.pad(widths, ((0, 0), (0, 1)))) / 2
     heights = masses / volumes
@@ -215,7 +215,7 @@ def integrated_relaxation(linearization: Linearization) -> float:
 
     The tilt p (1 + epsilon c) is the smallest change of the law, in relative entropy, that changes V by a given amount.
     At constant V, <c, (-A)^{-1} p c> = sum over intervals of (cumulative sum of p c)^2/w, since the chains are
-    reversible; the feedback by V divides it by 1 - F'.
+    reversible; the feedback by V divides it by 1 - F'. NaN where no change of the law moves V.
     """
     tilted = linearization.masses * linearization.gradient
     # whichever of the two sums, from the left or from the right, does not cancel
@@ -224,4 +224,4 @@ def integrated_relaxation(linearization: Linearization) -> float:
     passed = np.where(left, from_left, from_right)
     integral = linearization.weights @ np.sum(passed**2 / linearization.flux, axis=1)
     initial = linearization.weights @ linearization.square
-    return float(integral / initial / (1 - linearization.response))
+    return float(integral / initial / (1 - linearization.response)) if initial > 0 else np.nan

@@ -1,10 +1,9 @@
 """Meshes that resolve the stationary law of a latent weight, one for each teacher value.
 
-A stationary density falls by a factor e over the length D/|f|, which differs from cell to cell and from teacher value to
-teacher value by orders of magnitude, so that rows that share nothing but V get meshes of their own. Every mesh reaches
-as far as the density is above e^-60 of its maximum; eigenfunctions of the linearized equation fall at least about as
-fast as its square root. Nodes lie on every threshold inside, and every second node makes the same mesh with half the
-intervals.
+A stationary density falls by a factor e over the length D/|f|, which differs from cell to cell and from teacher value
+to teacher value by orders of magnitude; rows that share nothing but V get meshes of their own. Every mesh reaches as
+far as the density is above e^-60 of its maximum; eigenfunctions of the linearized equation fall at least about as fast
+as its square root. Nodes lie on every threshold inside; every second node makes the same mesh with half the intervals.
 """
 
 import dataclasses
@@ -67,10 +66,10 @@ def _scale(problem: Problem) -> float:
 def ends(problem: Problem, variance: float) -> Ends:
     """Where weights are confined, and the continuous spectrum.
 
-    In an outermost cell with constant drift f the linearized equation has solutions exp(-k w), D k^2 + f k = lambda. One
-    of the two k is on either side of -f/(2 D), the border of square integrability against the inverse stationary
-    density, unless lambda lies on (-oo, -f^2/(4 D)]. The probability that a weight that escapes with drift f is found
-    in any bounded interval falls at the same rate. Derived here.
+    In an outermost cell with constant drift f the linearized equation has solutions exp(-k w), D k^2 + f k = lambda.
+    The two k lie on either side of -f/(2 D), the border of square integrability against the inverse stationary density,
+    unless lambda is on (-oo, -f^2/(4 D)]. The probability to find a weight that escapes with drift f in any bounded
+    interval falls at the same rate. Derived here.
     """
     far = FAR * _scale(problem) * np.array([-1.0, -0.1, 0.1, 1.0])
     drift = np.asarray(_drift(problem, jnp.asarray(np.tile(far, (problem.teacher.size, 1)))))

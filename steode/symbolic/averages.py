@@ -11,6 +11,7 @@ import sympy
 from steode.elementwise import Elementwise
 from steode.quantizers import EntrywiseMap, Identity, StepFunction
 from steode.symbolic import symbols as sym
+from steode.symbolic.stationary_law import stationary_spread
 
 
 class _Average(sympy.Function):
@@ -44,11 +45,19 @@ class GaussianSlope(_Average):
     template = r"\mathrm{{E}}_{{{1},{2}}}\left[{0}'\right]"
 
 
-class StationarySquare(_Average):
-    """StationarySquare(Q, a, theta) = E[Q(w)^2] under the stationary density exp(-2 U(w)/theta), U' = Q - a."""
+class StationarySpread(_Average):
+    """StationarySpread(Q, a, theta) = E[(Q(w) - a)^2] under the stationary density exp(-2 U(w)/theta), U' = Q - a.
 
-    nargs = 3
-    template = r"\left\langle {0}^2 \right\rangle_{{{1},{2}}}"
+    A fourth argument k = kappa/alpha_2, the pull of weight decay, gives U' = Q - a + k w. Without it, a target on or
+    beyond the last level of a step function has its weight there.
+    """
+
+    nargs = (3, 4)
+
+    def _latex(self, printer, exp=None):
+        image, target, *others = (printer.doprint(argument) for argument in self.args)
+        text = rf"\left\langle \left({image} - {target}\right)^2 \right\rangle_{{{','.join([target, *others])}}}"
+        return rf"\left({text}\right)^{{{exp}}}" if exp is not None else text
 
 
 @functools.lru_cache(maxsize=1)
@@ -92,26 +101,25 @@ def explicit(expression: sympy.Expr, maps: dict[sympy.Symbol, tuple[EntrywiseMap
 
     def replacement(average):
         symbol, *arguments = average.args
-        return _closed_form(type(average), *maps[symbol], *arguments)
+        if isinstance(average, StationarySpread):
+            return _stationary_form(*maps[symbol], *arguments)
+        return _gaussian_form(type(average), *maps[symbol], *arguments)
 
     averages = expression.atoms(_Average)
     return expression.xreplace({average: replacement(average) for average in averages})
 
 
-def _closed_form(kind: type, entrywise_map: EntrywiseMap, scale: sympy.Expr, first, second) -> sympy.Expr:
+def _gaussian_form(kind: type, entrywise_map: EntrywiseMap, scale: sympy.Expr, mean, variance) -> sympy.Expr:
     if isinstance(entrywise_map, StepFunction):
-        levels, thresholds = exact_steps(entrywise_map, scale)
-        if kind is StationarySquare:
-            return _stationary_square(levels, thresholds, first, second)
-        return _gaussian_step_average(kind, levels, thresholds, first, second)
-    function = sym.w if isinstance(entrywise_map, Identity) else _expression(entrywise_map)
-    if kind is StationarySquare:
-        return _stationary_integral(function, first, second)
+        return _gaussian_step_average(kind, *exact_steps(entrywise_map, scale), mean, variance)
+    function = _expression(entrywise_map)
     integrand = {GaussianMean: function, GaussianSquare: function**2, GaussianSlope: sympy.diff(function, sym.w)}[kind]
-    return _gaussian_integral(integrand, first, second)
+    return _gaussian_integral(integrand, mean, variance)
 
 
-def _expression(entrywise_map: Elementwise) -> sympy.Expr:
+def _expression(entrywise_map: Identity | Elementwise) -> sympy.Expr:
+    if isinstance(entrywise_map, Identity):
+        return sym.w
     return entrywise_map.expression.subs(entrywise_map.variable, sym.w)
 
 
@@ -134,31 +142,18 @@ def _gaussian_integral(integrand, mean, variance):
     return sympy.Integral(integrand * sym.normal_density(u), (u, -sympy.oo, sympy.oo))
 
 
-def _stationary_square(levels, thresholds, a, theta):
-    masses = stationary_masses(levels, thresholds, a, theta)
-    return sum(mass * level**2 for mass, level in zip(masses, levels, strict=True)) / sum(masses)
+def _stationary_form(entrywise_map: EntrywiseMap, scale: sympy.Expr, a, theta, pull=sympy.S.Zero) -> sympy.Expr:
+    if isinstance(entrywise_map, StepFunction):
+        return stationary_spread(*exact_steps(entrywise_map, scale), a, theta, pull)
+    return _stationary_integral(_expression(entrywise_map), a, theta, pull)
 
 
-def stationary_masses(levels, thresholds, a, theta) -> list[sympy.Expr]:
-    """Unnormalized cell masses of exp(-2 U/theta), U' = L_j - a in cell j, the density being 1 at the first threshold.
-
-    For levels[0] < a < levels[-1]; inside a cell whose level equals a the density is flat.
-    """
-    rates = [-2 * (level - a) / theta for level in levels]
-    masses, height = [1 / rates[0]], sympy.S.One
-    for rate, low, high in zip(rates[1:-1], thresholds[:-1], thresholds[1:], strict=True):
-        growth = sympy.exp(rate * (high - low))
-        masses.append(sympy.Piecewise((height * (high - low), sympy.Eq(rate, 0)), (height * (growth - 1) / rate, True)))
-        height *= growth
-    return [*masses, -height / rates[-1]]
-
-
-def _stationary_integral(function, a, theta):
+def _stationary_integral(function, a, theta, pull):
     v = sympy.Symbol("v", real=True)
-    potential = sympy.Integral(function.subs(sym.w, v) - a, (v, 0, sym.w))
+    potential = sympy.Integral(function.subs(sym.w, v) - a + pull * v, (v, 0, sym.w))
     weight = sympy.exp(-2 * potential / theta)
     line = (sym.w, -sympy.oo, sympy.oo)
-    return sympy.Integral(function**2 * weight, line) / sympy.Integral(weight, line)
+    return sympy.Integral((function - a) ** 2 * weight, line) / sympy.Integral(weight, line)
 
 
 def level_sum(average: sympy.Expr, count: int) -> sympy.Expr:

@@ -40,9 +40,13 @@ class Limit:
     input_moments : alpha_1 and alpha_2 as named Gaussian averages of the input map.
     gaussian_closure : rates of (M, S) for one teacher value; None where the surrogate rules it out.
     exact_moments : the closed moment equations where the maps are affine, else None.
-    stationary_log_slope : d log p/dw of the stationary density where the surrogate is 1, in a = alpha_1 w*/alpha_2 and
-        Q.
+    stationary_log_slope : d log p/dw of the stationary density where the surrogate is 1, in a = alpha_1 w*/alpha_2, Q
+        and, with weight decay, w.
     plateau_time : time for a weight at w, level L_j, to reach the threshold T_j; None unless weights are quantized.
+    fixed_point_value : V at the fixed point in closed form, where the derivation finds one, else None: in eta, sigma,
+        rho, alpha_1, alpha_2, kappa and B for weights that are not quantized (below the learning rate in the step
+        "fixed point"); in sigma, omega, w*, alpha_1 and alpha_2 for two levels without weight decay and a teacher
+        `Constant(w*)` or `TwoPoint(w*)`.
     parameters : value of every hyperparameter symbol of this model.
     maps : symbol of each entrywise map -> (the map, its scale symbol).
     """
@@ -59,6 +63,7 @@ class Limit:
     exact_moments: MomentEquations | None
     stationary_log_slope: sympy.Expr
     plateau_time: sympy.Expr | None
+    fixed_point_value: sympy.Expr | None
     parameters: dict[sympy.Symbol, float]
     maps: dict[sympy.Symbol, tuple[EntrywiseMap, sympy.Expr]]
 

@@ -53,6 +53,19 @@ C = Symbol("C", nonnegative=True)
 # stationary state
 a = Symbol("a", real=True)
 theta = Symbol("theta", positive=True)
+p = Function("p")
+balance = Symbol(r"\bar{w}_{j}", real=True)
+
+# averages over the teacher law, its density, and distances around a target in the expansions of the fixed point
+gap_low = Symbol("g_1", positive=True)
+gap_high = Symbol("g_2", positive=True)
+width = Symbol("W", positive=True)
+width_low = Symbol("W_1", positive=True)
+width_high = Symbol("W_2", positive=True)
+jump_low = Symbol("Delta_1", positive=True)
+jump_high = Symbol("Delta_2", positive=True)
+teacher_density = Function("p_{*}")
+teacher_average = Function(r"\mathrm{E}_{w^{*}}")
 
 # levels and thresholds of a step function
 j = Symbol("j", integer=True, nonnegative=True)

@@ -15,13 +15,16 @@ from steode import (
     Levels,
     LinearModel,
     Normal,
+    Sign,
     SpecificationError,
+    TwoPoint,
     Uniform,
     derive,
     fixed_points,
 )
 from steode.symbolic import symbols as sym
-from steode.symbolic.averages import StationarySquare, exact_steps, explicit, stationary_masses
+from steode.symbolic.averages import exact_steps
+from steode.symbolic.stationary_law import stationary_masses
 from tests.models import REFERENCE, STEP_QUANTIZERS
 
 LIMIT = derive(REFERENCE)
@@ -91,9 +94,11 @@ def test_unquantized_moment_equations():
 
 def test_fixed_point_of_inputs_only():
     limit = derive(LinearModel(teacher=Normal(), input_quantizer=Uniform(bits=2, range=2.0)))
-    _, variance, _, second_eigenvalue = equations(limit, "fixed point")
+    _, variance, error, _, second_eigenvalue, existence = equations(limit, "fixed point")
     expected = (sym.rho * (1 - sym.alpha_1**2 / sym.alpha_2) + sym.sigma**2) / (1 - sym.eta * sym.alpha_2 / 2)
     assert sympy.simplify(variance.rhs - expected) == 0
+    assert sympy.simplify(2 * error.rhs + sym.sigma**2 - expected) == 0
+    assert existence == (sym.eta < 2 / sym.alpha_2)
     assert second_eigenvalue.rhs.subs(sym.eta, 2 / sym.alpha_2) == 0
 
 
@@ -113,19 +118,6 @@ def test_cell_masses_agree_with_the_numerical_stationary_law():
     numbers = {sym.omega: 2, sym.a: target, sym.theta: 0.1 * point.V}
     masses = np.array([float(mass.subs(numbers)) for mass in stationary_masses(levels, thresholds, sym.a, sym.theta)])
     assert np.abs(masses / masses.sum() - point.level_probabilities(1.0)).max() < 1e-12
-
-
-def test_fixed_point_equation_holds_at_the_numerical_root():
-    point = fixed_points(REFERENCE)[0]
-    target = LIMIT.numeric(sym.alpha_1 / sym.alpha_2)
-    square = explicit(StationarySquare(sym.Q_w, sym.a, sym.theta), LIMIT.maps)
-    square = float(square.subs({sym.omega: 2, sym.a: target, sym.theta: 0.1 * point.V}))
-    equation = equations(LIMIT, "fixed-point equation")[0]
-    average = next(
-        f for f in equation.rhs.atoms(sympy.Function) if "E" in f.func.__name__ and not isinstance(f, StationarySquare)
-    )
-    right = LIMIT.numeric(equation.rhs.subs(average, square).subs(sym.rho, 1))
-    assert abs(float(right) - point.V) < 1e-12
 
 
 def test_small_learning_rate_floor_is_the_limit_of_the_root():
@@ -192,10 +184,25 @@ def test_clipped_surrogate_absorbs_and_has_no_closure():
         ),
         LinearModel(teacher=Normal(), input_quantizer=Uniform(bits=3, range=2.0)),
         LinearModel(teacher=Normal(), weight_quantizer=Elementwise("tanh(x)"), input_quantizer=Elementwise("x**3")),
-        REFERENCE.replace(surrogate=ClippedSurrogate(1.0)),
+        REFERENCE.replace(surrogate=ClippedSurrogate(1.0), batch_size=4),
         LinearModel(teacher=Normal(), weight_quantizer=Identity()),
+        LinearModel(teacher=Normal(), weight_decay=0.1, batch_size=4),
+        LinearModel(teacher=Normal(), weight_quantizer=Uniform(bits=3, range=2.0), weight_decay=0.1, batch_size=4),
+        LinearModel(teacher=TwoPoint(0.5), weight_quantizer=Sign(), batch_size=4),
+        LinearModel(teacher=Normal(), weight_quantizer=Elementwise("tanh(x)"), weight_decay=0.1),
     ],
-    ids=["both", "many bits", "inputs only", "smooth", "clipped", "unquantized"],
+    ids=[
+        "both",
+        "many bits",
+        "inputs only",
+        "smooth",
+        "clipped",
+        "unquantized",
+        "unquantized with decay",
+        "quantized with decay",
+        "two levels",
+        "smooth with decay",
+    ],
 )
 def test_every_step_renders_with_title_reason_and_reference(model):
     limit = derive(model)

@@ -6,6 +6,7 @@ import matplotlib.figure
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import xarray
 from matplotlib.colors import to_hex
 
 from steode import plot
@@ -59,6 +60,11 @@ def lines(ax) -> dict:
     return {line.get_label(): line for line in ax.lines}
 
 
+SWEPT = xarray.Dataset(
+    {"eps_g": (("noise", "learning_rate"), np.arange(6.0).reshape(3, 2))},
+    {"noise": [0.1, 0.2, 0.3], "learning_rate": [0.1, 0.2]},
+)
+
 CALLS = {
     "trajectory": lambda ax: plot.trajectory(limit(), simulation(), ax=ax),
     "density": lambda ax: plot.density(limit(), 2.0, simulation(), ax=ax),
@@ -66,6 +72,8 @@ CALLS = {
     "gaps": lambda ax: plot.gaps(comparison(np.array([0.1, -1.0])), ax=ax),
     "decomposition": lambda ax: plot.decomposition(fixed_points(MODEL), ax=ax),
     "plateau_against_range": lambda ax: plot.plateau_against_range([1, 2], [3, 6], [3.1, 6.2], ax=ax),
+    "phase_diagram": lambda ax: plot.phase_diagram(SWEPT, "noise", "learning_rate", ax=ax),
+    "profile": lambda ax: plot.profile(SWEPT.isel(learning_rate=0), "noise", ax=ax),
 }
 
 

@@ -16,6 +16,7 @@ from steode.symbolic.limit import Limit
 from steode.symbolic.printing import latex
 from steode.systems.linear import closures, stationary
 from steode.systems.linear.spec import ClippedSurrogate, LinearModel
+from steode.systems.linear.stationary_density import log_slope
 
 ICHIKAWA = "setting as in Ichikawa, Kashiwamura, Sakata (arXiv 2510.10693); formula derived here"
 STEIN = "Stein's lemma: E[x g(x)] = E[g'(x)] for x ~ N(0, 1)"
@@ -34,10 +35,8 @@ def derive_linear(model: LinearModel) -> Limit:
     closure_steps, gaussian_closure, exact_moments = closures.derive_closures(
         model, drift, diffusion, residual_variance, maps
     )
-    stationary_steps, plateau_time = stationary.derive_stationary(
-        model, drift, diffusion, residual_variance, exact_moments, maps
-    )
-    steps = [*setting, *moments, *one_step, *order, *evolution, *closure_steps, *stationary_steps]
+    long_times = stationary.derive_stationary(model, drift, diffusion, residual_variance, exact_moments, maps)
+    steps = [*setting, *moments, *one_step, *order, *evolution, *closure_steps, *long_times.steps]
     return Limit(
         model=model,
         derivation=Derivation(tuple(steps)),
@@ -49,8 +48,9 @@ def derive_linear(model: LinearModel) -> Limit:
         input_moments=input_moments,
         gaussian_closure=gaussian_closure,
         exact_moments=exact_moments,
-        stationary_log_slope=stationary.log_slope(drift.subs(sym.s, 1), diffusion.subs(sym.s, 1)),
-        plateau_time=plateau_time,
+        stationary_log_slope=log_slope(drift.subs(sym.s, 1), diffusion.subs(sym.s, 1)),
+        plateau_time=long_times.plateau_time,
+        fixed_point_value=long_times.fixed_point_value,
         parameters=_parameters(model),
         maps=maps,
     )
@@ -92,10 +92,7 @@ def _setting(model: LinearModel) -> list[Step]:
     update = -sym.eta / sympy.sqrt(sym.d) * gradient * sym.s + _decay(model)
     clipped = isinstance(model.surrogate, ClippedSurrogate)
     surrogate = sympy.Piecewise((1, sympy.Abs(sym.w) < sym.bound), (0, True)) if clipped else sympy.S.One
-    if model.batch_size > 1:
-        samples = "a batch of B fresh samples, whose gradients are averaged,"
-    else:
-        samples = "a fresh sample"
+    samples = "a batch of B fresh samples, whose gradients are averaged," if model.batch_size > 1 else "a fresh sample"
     return [
         Step(
             "update",

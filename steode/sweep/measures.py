@@ -1,0 +1,46 @@
+"""The table of what a sweep can compute; a line here adds a measure."""
+
+import dataclasses
+
+from steode.fixed_point_function import check_stationary
+from steode.optimal_range import check_parameter, optimal_range
+from steode.sweep.curves import CURVES
+from steode.sweep.source import Source, single
+from steode.sweep.stationary import FIXED_POINT
+from steode.systems.linear.spec import LinearModel
+
+
+@dataclasses.dataclass(frozen=True)
+class Measure:
+    """What may be asked of a sweep.
+
+    variables : names in the dataset, the most important one first; `steode.sweep.labels` describes them.
+    source : where they come from; measures of one source are computed together.
+    settings : names of the arguments of `sweep` that it takes; those in `required` have no default.
+    """
+
+    variables: tuple[str, ...]
+    source: Source
+    settings: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+
+
+TERMS = ("input_term", "dithering_term", "clipping_term", "decay_term")
+OF_CURVES = ("t_end", "times", "method", "tolerance")
+
+
+def _best_range(model: LinearModel, settings: dict) -> dict[str, float]:
+    return {"best_range": optimal_range(model).range}
+
+
+def _check_range(model: LinearModel, settings: dict) -> None:
+    check_stationary(model)
+    check_parameter(model, "weight_range")
+
+
+MEASURES = {
+    "fixed_point": Measure(("eps_g", "V", *TERMS, "deviation"), FIXED_POINT),
+    "optimal_range": Measure(("best_range",), single(_best_range, _check_range)),
+    "plateau": Measure(("plateau_length",), CURVES, (*OF_CURVES, "plateau_tolerance"), ("t_end",)),
+    "time_to_error": Measure(("time_to_error",), CURVES, (*OF_CURVES, "error"), ("t_end", "error")),
+}

@@ -1,0 +1,33 @@
+"""Measures of the fixed point."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from steode.fixed_point_function import check_stationary, fixed_point_function
+from steode.quantizers import Identity
+from steode.sweep.source import FLAG, Source, Values
+from steode.systems.linear.spec import LinearModel
+
+CONTINUOUS = frozenset(
+    {"learning_rate", "noise", "weight_range", "input_range", "weight_decay", "batch_size", "teacher_scale"}
+)
+"""Parameters that one fixed-point function serves."""
+
+
+def _prepare(model: LinearModel, settings: dict) -> Callable[[Values], Values]:
+    function = fixed_point_function(model)
+    unquantized = fixed_point_function(model.replace(weight_quantizer=Identity(), input_quantizer=Identity()))
+
+    def evaluate(parameters: Values) -> Values:
+        # a lone point has no parameters that vary
+        parameters = parameters or {"learning_rate": np.array([model.learning_rate])}
+        found = function.many(parameters)
+        bare = unquantized.many({name: value for name, value in parameters.items() if name in unquantized.parameters})
+        # a model that diverges without quantizers is infinitely worse there
+        return found | {"deviation": found["eps_g"] - np.where(bare[FLAG], bare["eps_g"], np.inf)}
+
+    return evaluate
+
+
+FIXED_POINT = Source(_prepare, lambda settings: CONTINUOUS, lambda model, settings: check_stationary(model))
