@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from steode.fixed_point_function import check_stationary, fixed_point_function
+from steode.fixed_point_function import FixedPointFunction, check_stationary, fixed_point_function
 from steode.quantizers import Identity
 from steode.sweep.source import FLAG, Source, Values
 from steode.systems.linear.spec import LinearModel
@@ -20,14 +20,17 @@ def _prepare(model: LinearModel, settings: dict) -> Callable[[Values], Values]:
     unquantized = fixed_point_function(model.replace(weight_quantizer=Identity(), input_quantizer=Identity()))
 
     def evaluate(parameters: Values) -> Values:
-        # a lone point has no parameters that vary
-        parameters = parameters or {"learning_rate": np.array([model.learning_rate])}
-        found = function.many(parameters)
-        bare = unquantized.many({name: value for name, value in parameters.items() if name in unquantized.parameters})
+        found, bare = (_known(each, parameters) for each in (function, unquantized))
         # a model that diverges without quantizers is infinitely worse there
         return found | {"deviation": found["eps_g"] - np.where(bare[FLAG], bare["eps_g"], np.inf)}
 
     return evaluate
+
+
+def _known(function: FixedPointFunction, parameters: Values) -> Values:
+    """The function at those parameters that it has; one value, to broadcast, if it has none of them."""
+    known = {name: values for name, values in parameters.items() if name in function.parameters}
+    return function.many(known or {"learning_rate": np.array([function.parameters["learning_rate"]])})
 
 
 FIXED_POINT = Source(_prepare, lambda settings: CONTINUOUS, lambda model, settings: check_stationary(model))
