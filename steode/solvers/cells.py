@@ -26,30 +26,30 @@ NODES, WEIGHTS = np.polynomial.legendre.leggauss(10)
 
 
 class CellLaw(eqx.Module):
-    """Stationary law of one weight for each teacher value, cell by cell.
+    """Stationary law of one weight for each teacher value, cell by cell; the teacher values are the last axis.
 
     Attributes
     ----------
-    probabilities : of the cells, shape (K, n).
-    log_heights : log-density at the thresholds, shape (K, n-1).
-    slopes : slope of the log-density that each cell's branch has, or would have, at w = 0, shape (K, n).
+    probabilities : of the cells, shape (n, K).
+    log_heights : log-density at the thresholds, shape (n-1, K).
+    slopes : slope of the log-density that each cell's branch has, or would have, at w = 0, shape (n, K).
     """
 
-    probabilities: Float[Array, "K n"]
-    log_heights: Float[Array, "K n-1"]
-    slopes: Float[Array, "K n"]
+    probabilities: Float[Array, "n K"]
+    log_heights: Float[Array, "n-1 K"]
+    slopes: Float[Array, "n K"]
 
 
 def cell_law(problem: Problem, variance, a: Float[Array, " K"]) -> CellLaw:
     """The law at residual variance V for targets `a`, each of which needs a stationary law."""
     levels, thresholds = problem.weight_map.levels, problem.weight_map.thresholds
-    slopes = problem.equations.log_slope(*problem.training, problem.alpha_2, variance, a[:, None], levels[None, :], 0.0)
+    slopes = problem.equations.log_slope(*problem.training, problem.alpha_2, variance, a[None, :], levels[:, None], 0.0)
     if problem.decay is None:
-        masses, heights = _exponential(slopes, jnp.diff(thresholds))
-        total = jnp.sum(masses, axis=1, keepdims=True)
+        masses, heights = _exponential(slopes, jnp.diff(thresholds)[:, None])
+        total = jnp.sum(masses, axis=0, keepdims=True)
         return CellLaw(masses / total, heights - jnp.log(total), slopes)
-    logs, heights = _gaussian(slopes, curvature(problem, variance), thresholds)
-    total = jax.scipy.special.logsumexp(logs, axis=1, keepdims=True)
+    logs, heights = _gaussian(slopes, curvature(problem, variance), thresholds[:, None])
+    total = jax.scipy.special.logsumexp(logs, axis=0, keepdims=True)
     return CellLaw(jnp.exp(logs - total), heights - total, slopes)
 
 
@@ -61,30 +61,26 @@ def curvature(problem: Problem, variance) -> Float[Array, ""]:
 
 def _exponential(slopes, widths):
     """Masses of the cells and log-density at the thresholds, relative to the highest threshold."""
-    rises = slopes[:, 1:-1] * widths[None, :]
+    rises = slopes[1:-1] * widths
     heights = _heights(rises)
     values = jnp.exp(heights)
-    lower, upper, x = (
-        jnp.minimum(values[:, :-1], values[:, 1:]),
-        jnp.maximum(values[:, :-1], values[:, 1:]),
-        jnp.abs(rises),
-    )
+    lower, upper, x = jnp.minimum(values[:-1], values[1:]), jnp.maximum(values[:-1], values[1:]), jnp.abs(rises)
     # (1 - e^-x)/x by its series where the difference would cancel
     flat = x < FLAT
     series = upper * (1 - x / 2 * (1 - x / 3 * (1 - x / 4 * (1 - x / 5 * (1 - x / 6)))))
-    inner = widths[None, :] * jnp.where(flat, series, (upper - lower) / jnp.where(flat, 1.0, x))
-    return jnp.concatenate([values[:, :1] / slopes[:, :1], inner, -values[:, -1:] / slopes[:, -1:]], axis=1), heights
+    inner = widths * jnp.where(flat, series, (upper - lower) / jnp.where(flat, 1.0, x))
+    return jnp.concatenate([values[:1] / slopes[:1], inner, -values[-1:] / slopes[-1:]]), heights
 
 
 def _gaussian(slopes, c, thresholds):
-    widths = jnp.diff(thresholds)[None, :]
-    starts = slopes[:, 1:-1] - c * thresholds[None, :-1]
+    widths = jnp.diff(thresholds, axis=0)
+    starts = slopes[1:-1] - c * thresholds[:-1]
     rises = starts * widths - c * widths**2 / 2
     heights = _heights(rises)
-    inner = heights[:, :-1] + _log_interval(starts, c, widths)
-    lowest = heights[:, :1] + _log_half_line(-(slopes[:, :1] - c * thresholds[0]), c)
-    highest = heights[:, -1:] + _log_half_line(slopes[:, -1:] - c * thresholds[-1], c)
-    return jnp.concatenate([lowest, inner, highest], axis=1), heights
+    inner = heights[:-1] + _log_interval(starts, c, widths)
+    lowest = heights[:1] + _log_half_line(-(slopes[:1] - c * thresholds[:1]), c)
+    highest = heights[-1:] + _log_half_line(slopes[-1:] - c * thresholds[-1:], c)
+    return jnp.concatenate([lowest, inner, highest]), heights
 
 
 def _heights(rises):
@@ -93,21 +89,21 @@ def _heights(rises):
     The rises are positive up to the peak and negative beyond it; summed away from it, small ones are not lost in the
     rounding of large ones.
     """
-    count = rises.shape[1]
+    count = rises.shape[0]
     if count > UNROLLED:
-        edge = jnp.zeros((rises.shape[0], 1))
-        below = jnp.cumsum(jnp.maximum(rises, 0)[:, ::-1], axis=1)[:, ::-1]
-        above = jnp.cumsum(jnp.minimum(rises, 0), axis=1)
-        return jnp.concatenate([edge, above], axis=1) - jnp.concatenate([below, edge], axis=1)
-    # few columns: plain sums, which the compiler fuses with what surrounds them
-    columns = [jnp.zeros(rises.shape[0])] * (count + 1)
+        edge = jnp.zeros((1, rises.shape[1]))
+        below = jnp.cumsum(jnp.maximum(rises, 0)[::-1], axis=0)[::-1]
+        above = jnp.cumsum(jnp.minimum(rises, 0), axis=0)
+        return jnp.concatenate([edge, above]) - jnp.concatenate([below, edge])
+    # few rows: plain sums, which the compiler fuses with what surrounds them
+    rows = [jnp.zeros(rises.shape[1])]
     for j in range(count):
-        columns[j + 1] = columns[j] + jnp.minimum(rises[:, j], 0)
-    below = jnp.zeros(rises.shape[0])
+        rows.append(rows[j] + jnp.minimum(rises[j], 0))
+    below = jnp.zeros(rises.shape[1])
     for j in reversed(range(count)):
-        below = below + jnp.maximum(rises[:, j], 0)
-        columns[j] = columns[j] - below
-    return jnp.stack(columns, axis=1)
+        below = below + jnp.maximum(rises[j], 0)
+        rows[j] = rows[j] - below
+    return jnp.stack(rows)
 
 
 def _log_half_line(slope, c):

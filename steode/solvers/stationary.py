@@ -76,7 +76,7 @@ def cell_probabilities(problem: Problem, variance: Float[Array, ""]) -> Float[Ar
     Targets outside the range, or on its last level, put all probability on that level: the weight escapes, or wanders
     beyond the last threshold without bound.
     """
-    probabilities = cells.cell_law(problem, variance, _inner_targets(problem)).probabilities
+    probabilities = cells.cell_law(problem, variance, _inner_targets(problem)).probabilities.T
     levels = problem.weight_map.levels
     index = jnp.arange(levels.size)[None, :]
     a = targets(problem)[:, None]
@@ -88,20 +88,19 @@ def image_moments(problem: Problem, variance: Float[Array, ""]) -> ImageMoments:
     """Mean and variance of the quantized weights at residual variance V > 0."""
     if isinstance(problem.weight_map, IdentityMap):
         return _affine_moments(problem, variance)
-    confined = is_confined(problem)
     a = _inner_targets(problem)
     if isinstance(problem.weight_map, StepMap):
-        probabilities = cell_probabilities(problem, variance)
-        distances = problem.weight_map.levels[None, :] - a[:, None]
+        probabilities = cells.cell_law(problem, variance, a).probabilities
+        distances = problem.weight_map.levels[:, None] - a[None, :]
     else:
-        points, probabilities = smooth_law.law(problem, variance, a)
-        distances = problem.weight_map(points) - a[:, None]
+        points, weights = smooth_law.law(problem, variance, a)
+        probabilities, distances = weights.T, (problem.weight_map(points) - a[:, None]).T
     if problem.decay is None:
         # the mean drift vanishes, so the offset is known exactly
-        spread = jnp.sum(probabilities * distances**2, axis=1)
-        return ImageMoments(-excess(problem), jnp.where(confined, spread, 0.0))
-    offset = jnp.sum(probabilities * distances, axis=1)
-    return ImageMoments(offset, jnp.sum(probabilities * (distances - offset[:, None]) ** 2, axis=1))
+        spread = jnp.sum(probabilities * distances**2, axis=0)
+        return ImageMoments(-excess(problem), jnp.where(is_confined(problem), spread, 0.0))
+    offset = jnp.sum(probabilities * distances, axis=0)
+    return ImageMoments(offset, jnp.sum(probabilities * (distances - offset[None, :]) ** 2, axis=0))
 
 
 def _affine_moments(problem: Problem, variance) -> ImageMoments:
@@ -168,7 +167,7 @@ def density(problem: Problem, variance: Float[Array, ""], w: Float[Array, " N"])
     cell = jnp.searchsorted(thresholds, w, side="right")
     # the threshold at the lower end of the cell, or the first one for the lowest cell
     anchor = jnp.maximum(cell - 1, 0)
-    logs = law.log_heights[:, anchor] + law.slopes[:, cell] * (w - thresholds[anchor])[None, :]
+    logs = law.log_heights[anchor] + law.slopes[cell] * (w - thresholds[anchor])[:, None]
     if problem.decay is not None:
-        logs = logs - cells.curvature(problem, variance) * ((w**2 - thresholds[anchor] ** 2) / 2)[None, :]
-    return jnp.where(is_confined(problem)[:, None], jnp.exp(logs), jnp.nan)
+        logs = logs - cells.curvature(problem, variance) * ((w**2 - thresholds[anchor] ** 2) / 2)[:, None]
+    return jnp.where(is_confined(problem)[:, None], jnp.exp(logs).T, jnp.nan)
