@@ -11,6 +11,7 @@ compare(theory, runs)             the two against each other
 from steode._version import __version__
 from steode.compare import Comparison, compare
 from steode.convergence import DimensionScaling, convergence_in_dim
+from steode.deployments import Deployments, deployments
 from steode.derive import derive
 from steode.elementwise import Elementwise
 from steode.errors import ConvergenceError, DivergenceError, SpecificationError, SteodeError, UnsupportedError
@@ -25,6 +26,7 @@ from steode.plateau_estimate import PlateauEstimate, plateau_estimate
 from steode.quantizers import Identity, Levels, Sign, SignedInteger, Ternary, Uniform
 from steode.simulate import simulate
 from steode.solve import solve
+from steode.stability import Stability, stability
 from steode.sweep import sweep
 from steode.symbolic.derivation import Derivation, Step
 from steode.symbolic.limit import Limit
@@ -37,6 +39,7 @@ __all__ = [
     "Constant",
     "ConvergenceError",
     "Density",
+    "Deployments",
     "Derivation",
     "DimensionScaling",
     "Discrete",
@@ -62,6 +65,7 @@ __all__ = [
     "SignedInteger",
     "Snapshots",
     "SpecificationError",
+    "Stability",
     "SteodeError",
     "Step",
     "Ternary",
@@ -73,6 +77,7 @@ __all__ = [
     "__version__",
     "compare",
     "convergence_in_dim",
+    "deployments",
     "derive",
     "fixed_point_function",
     "fixed_points",
@@ -82,5 +87,6 @@ __all__ = [
     "plateau_estimate",
     "simulate",
     "solve",
+    "stability",
     "sweep",
 ]

@@ -1,9 +1,7 @@
 """What `fixed_points` returns: stationary states of the limit."""
 
 import dataclasses
-import functools
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -15,9 +13,6 @@ from steode.quantizers import StepFunction
 from steode.solvers import stationary
 from steode.solvers.equations import Problem
 from steode.systems.linear.spec import LinearModel
-
-if TYPE_CHECKING:
-    from steode.stability import Stability
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -56,13 +51,6 @@ class FixedPoint:
     kind: str
     escaping: float
     deviation: float
-
-    @functools.cached_property
-    def stability(self) -> "Stability":
-        """Eigenvalues of the linearized dynamics, relaxation time and more; see `steode.stability`."""
-        from steode.stability import stability
-
-        return stability(self)
 
     def density(self, w, wstar: float) -> np.ndarray:
         """Stationary density mu(w | w*) at an array of points, in closed form.

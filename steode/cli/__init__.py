@@ -7,6 +7,7 @@ import typer
 
 from steode._version import __version__
 from steode.cli import verbs
+from steode.cli.fixed_points import fixed_points
 from steode.cli.run import run
 from steode.cli.sweep import sweep
 from steode.errors import SteodeError
@@ -56,7 +57,7 @@ app.command()(run)
 app.command()(verbs.derive)
 app.command()(verbs.solve)
 app.command()(verbs.simulate)
-app.command("fixed-points")(verbs.fixed_points)
+app.command("fixed-points")(fixed_points)
 app.command()(verbs.plateau)
 app.command()(sweep)
 

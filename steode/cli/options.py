@@ -13,6 +13,9 @@ from steode.trajectory import Trajectory
 Spec = Annotated[
     pathlib.Path | None, typer.Argument(metavar="SPEC.toml", show_default=False, help="Specification file.")
 ]
+FIGURES = (".png", ".svg", ".pdf")
+"""Suffixes of figures."""
+
 Set = Annotated[
     list[str],
     typer.Option(

@@ -8,13 +8,11 @@ import numpy as np
 import typer
 import xarray
 
-from steode.cli.options import Set, Spec, all_changes, check_out
+from steode.cli.options import FIGURES, Set, Spec, all_changes, check_out
 from steode.errors import SpecificationError
 from steode.report.sweep_study import read_sweep
 from steode.sweep import sweep as compute
 from steode.sweep.measures import MEASURES
-
-FIGURES = (".png", ".svg", ".pdf")
 
 
 def sweep(

@@ -24,7 +24,6 @@ from steode.cli.options import (
 )
 from steode.derive import derive as derive_limit
 from steode.errors import UnsupportedError
-from steode.fixed_points import fixed_points as find_fixed_points
 from steode.plateau import plateau as find_plateaus
 from steode.plateau_estimate import plateau_estimate
 from steode.report import documents
@@ -138,19 +137,6 @@ def simulate(
         save(runs, out, study, case)
         if runs.provenance.settings["interrupted"]:
             raise typer.Exit(130)
-
-
-def fixed_points(spec: Spec = None, entries: Set = ()):
-    """Print where the error ends up, and what it is made of.
-
-    \b
-    Examples
-        steode fixed-points
-        steode fixed-points --set learning_rate=1.0 --set weight_quantizer.range=3.0
-    """
-    for case in the_study(spec, entries).cases:
-        show_label(case)
-        typer.echo(str(find_fixed_points(case.model)))
 
 
 def plateau(

@@ -12,8 +12,9 @@ TERMS = (
     ("input_term", "input quantization"),
     ("dithering_term", "dithering between levels"),
     ("clipping_term", "clipping at the range"),
+    ("decay_term", "pull of weight decay"),
 )
-HATCHES = ("", "///", "...")
+HATCHES = ("", "///", "...", "xx")
 
 
 def decomposition(points: FixedPoints | Mapping[str, FixedPoints], *, ax: Axes | None = None) -> Axes:
@@ -32,6 +33,8 @@ def decomposition(points: FixedPoints | Mapping[str, FixedPoints], *, ax: Axes |
     positions, base = np.arange(len(bars)), np.zeros(len(bars))
     for (name, meaning), hatch, color in zip(TERMS, HATCHES, style.COLORS, strict=False):
         heights = np.array([getattr(point, name) for _, point, _ in bars])
+        if name == "decay_term" and not heights.any():
+            continue
         ax.bar(
             positions, heights, 0.55, base, color=color, hatch=hatch, edgecolor="white", linewidth=0.6, label=meaning
         )

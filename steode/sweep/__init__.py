@@ -56,6 +56,8 @@ def sweep(
         from the unquantized model;
         "optimal_range": the weight range with the smallest asymptotic error (see `steode.optimal_range`), as
         best_range;
+        "stability": relaxation_time and settling_time of the stable fixed point of smallest V (see
+        `steode.stability`);
         "plateau": length of the longest plateau of eps_g (see `steode.plateau`), NaN if there is none;
         "time_to_error": first time at which eps_g is at most `error`, interpolated linearly between `times`, infinite
         if that is not by the last.

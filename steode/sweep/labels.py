@@ -36,6 +36,7 @@ VARIABLES = {
     "plateau_length": ("plateau length", r"\tau", "tau"),
     "time_to_error": ("time to reach the error", r"\tau", "tau"),
     "relaxation_time": ("relaxation time", r"\tau", "tau"),
+    "settling_time": ("settling time", r"\tau", "tau"),
     "best_range": ("best quantization range of the weights", r"\omega", "1"),
 }
 """Variable -> meaning, letter and unit; tau is rescaled time, step divided by d."""

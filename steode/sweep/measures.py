@@ -2,8 +2,11 @@
 
 import dataclasses
 
+from steode.errors import ConvergenceError
 from steode.fixed_point_function import check_stationary
+from steode.fixed_points import fixed_points
 from steode.optimal_range import check_parameter, optimal_range
+from steode.stability import stability
 from steode.sweep.curves import CURVES
 from steode.sweep.source import Source, single
 from steode.sweep.stationary import FIXED_POINT
@@ -33,6 +36,14 @@ def _best_range(model: LinearModel, settings: dict) -> dict[str, float]:
     return {"best_range": optimal_range(model).range}
 
 
+def _times(model: LinearModel, settings: dict) -> dict[str, float]:
+    stabilities = map(stability, fixed_points(model))
+    stable = next((found for found in stabilities if found.stable), None)
+    if stable is None:
+        raise ConvergenceError("sweep: no stable fixed point")
+    return {"relaxation_time": stable.relaxation_time, "settling_time": stable.settling_time}
+
+
 def _check_range(model: LinearModel, settings: dict) -> None:
     check_stationary(model)
     check_parameter(model, "weight_range")
@@ -41,6 +52,9 @@ def _check_range(model: LinearModel, settings: dict) -> None:
 MEASURES = {
     "fixed_point": Measure(("eps_g", "V", *TERMS, "deviation"), FIXED_POINT),
     "optimal_range": Measure(("best_range",), single(_best_range, _check_range)),
+    "stability": Measure(
+        ("relaxation_time", "settling_time"), single(_times, lambda model, settings: check_stationary(model))
+    ),
     "plateau": Measure(("plateau_length",), CURVES, (*OF_CURVES, "plateau_tolerance"), ("t_end",)),
     "time_to_error": Measure(("time_to_error",), CURVES, (*OF_CURVES, "error"), ("t_end", "error")),
 }

@@ -26,6 +26,11 @@ class _NotationPrinter(LatexPrinter):
         terms = sorted(expr.args, key=lambda term: term.could_extract_minus_sign())
         return super()._print_Add(sympy.Add(*terms, evaluate=False), order="none")
 
+    def _print_Indexed(self, expr):
+        # indices as they are written, j + 1 rather than 1 + j
+        indices = ",".join(LatexPrinter().doprint(index) for index in expr.indices)
+        return rf"{{{self._print(expr.base)}}}_{{{indices}}}"
+
 
 def _rank(factor: sympy.Expr) -> tuple[int, str]:
     """Numbers, roots of numbers, the leading symbols in their order, other factors, differentials."""

@@ -1,10 +1,10 @@
 """The fixed point at small learning rates, and near exact recovery: expansions against the numeric roots."""
 
 import numpy as np
-import scipy.stats
+import scipy.integrate
 import sympy
 
-from steode import Constant, Discrete, Levels, LinearModel, derive, fixed_points
+from steode import Constant, Levels, LinearModel, Normal, derive, fixed_points
 from steode.symbolic import symbols as sym
 from tests.models import REFERENCE
 
@@ -22,19 +22,6 @@ def floor_of(model, spread):
     """V for a given average spread around the targets."""
     alpha_1, alpha_2 = inputs_of(model).values()
     return model.teacher.second_moment * (1 - alpha_1**2 / alpha_2) + model.noise**2 + alpha_2 * spread
-
-
-def resolved_normal(kinks, finest):
-    """Nodes and weights of N(0, 1) on panels that shrink toward the kinks."""
-    steps = np.concatenate([[0.0], np.geomspace(finest, 0.5, 7)])
-    ends = [-8.0, *kinks, 8.0]
-    gaps = zip(ends[:-1], ends[1:], strict=True)
-    edges = np.unique([(low + (high - low) * steps, high - (high - low) * steps) for low, high in gaps])
-    x, weights = np.polynomial.legendre.leggauss(6)
-    middles, halves = (edges[1:] + edges[:-1]) / 2, np.diff(edges) / 2
-    nodes = (middles[:, None] + halves[:, None] * x).ravel()
-    masses = (halves[:, None] * weights).ravel() * scipy.stats.norm.pdf(nodes)
-    return nodes, masses / masses.sum()
 
 
 def test_correction_of_a_generic_target_is_transcendentally_small():
@@ -74,27 +61,35 @@ def test_target_on_a_level_is_corrected_at_first_order():
 
 
 def test_density_of_targets_is_corrected_at_second_order():
-    """A Gaussian teacher, resolved inside the layers around the inner levels."""
+    """A Gaussian teacher: layers of width theta/W in the target around the two inner levels."""
     levels, thresholds = np.array([-1.5, -0.6, 0.4, 1.3]), np.array([-1.1, -0.2, 0.9])
-    model = REFERENCE.replace(weight_quantizer=Levels(tuple(levels), tuple(thresholds)), noise=0.1)
-    limit, numbers = derive(model), inputs_of(model)
+    model = REFERENCE.replace(
+        weight_quantizer=Levels(tuple(levels), tuple(thresholds)), teacher=Normal(0.2, 0.9), noise=0.1
+    )
+    numbers, law = inputs_of(model), model.teacher.distribution
     scale = numbers[sym.alpha_2] / numbers[sym.alpha_1]
+
+    def average(spread, low, high):
+        return scipy.integrate.quad(lambda w: spread(w / scale) * law.pdf(w), scale * low, scale * high, epsabs=1e-14)[
+            0
+        ]
+
+    spread = average(lambda a: (a - levels[0]) ** 2, -8, levels[0]) + average(
+        lambda a: (a - levels[-1]) ** 2, levels[-1], 8
+    )
+    for low, high in zip(levels[:-1], levels[1:], strict=True):
+        spread += average(lambda a, low=low, high=high: (a - low) * (high - a), low, high)
+    floor = floor_of(model, spread)
     numbers |= {sym.L[j]: level for j, level in enumerate(levels)}
     numbers |= {sym.T[j]: threshold for j, threshold in enumerate(thresholds, start=1)}
-    last = limit.step("small-learning-rate correction").equation[-1].rhs.doit().subs(numbers)
+    last = derive(model).step("small-learning-rate correction").equation[-1].rhs.doit().subs(numbers)
     errors = []
-    for eta in (0.05, 0.025):
-        nodes, weights = resolved_normal(scale * levels, 0.01 * eta)
-        a = nodes / scale
-        inside = np.clip(a, levels[0], levels[-1])
-        cell = np.clip(np.searchsorted(levels, inside) - 1, 0, levels.size - 2)
-        spread = (inside - levels[cell]) * (levels[cell + 1] - inside) + (a - inside) ** 2
-        resolved = model.replace(teacher=Discrete(tuple(nodes), tuple(weights)), learning_rate=eta)
-        floor = floor_of(resolved, weights @ spread)
-        predicted = last.subs(sym.theta, eta * floor).replace(sym.teacher_density, sym.normal_density)
-        errors.append(gap_to_floor(resolved, floor) / float(predicted) - 1)
-    assert abs(errors[1]) < 0.02
-    assert abs(errors[1] / errors[0] - 0.5) < 0.05  # what is left falls with theta
+    for eta in (0.02, 0.01):
+        predicted = last.subs(sym.theta, eta * floor)
+        predicted = predicted.replace(sym.teacher_density, lambda w: sym.normal_density(w, 0.2, 0.9**2))
+        errors.append(gap_to_floor(model.replace(learning_rate=eta), floor) / float(predicted) - 1)
+    assert abs(errors[1]) < 0.01
+    assert abs(errors[1] / errors[0] - 0.5) < 0.02  # what is left falls with theta
 
 
 def test_recovery_threshold_grows_with_the_batch():

@@ -10,7 +10,7 @@ import sympy
 from steode import Elementwise, bridge
 from steode.quantizers import StepFunction
 from steode.symbolic import symbols as sym
-from steode.symbolic.averages import GaussianMean, GaussianSlope, GaussianSquare, explicit
+from steode.symbolic.averages import GaussianMean, GaussianSlope, GaussianSquare, StationarySpread, explicit
 from tests.models import ODD_SMOOTH_MAPS, STEP_QUANTIZERS
 
 QUADRATURE = 1e-10
@@ -75,3 +75,30 @@ def test_mean_slope_holds_at_kinks(bound):
     with jax.enable_x64(True):
         slope = bridge.numeric_map(clipped).gaussian_slope(np.array(MEAN), np.array(VARIANCE))
     assert abs(float(slope) - expected / VARIANCE) < 1e-5
+
+
+def test_stationary_spread_of_a_step_function_is_elementary():
+    for pull in ((), (sym.kappa / sym.alpha_2,)):
+        for quantizer in STEP_QUANTIZERS:
+            named = StationarySpread(sym.Q_w, sym.a, sym.theta, *pull)
+            closed = explicit(named, {sym.Q_w: (quantizer, sym.omega)})
+            assert not closed.has(sympy.Integral)
+            assert closed.has(sympy.erfc) == bool(pull)
+            assert closed.free_symbols <= {sym.a, sym.theta, sym.omega, sym.kappa, sym.alpha_2}
+
+
+def test_stationary_spread_of_a_smooth_map_averages_over_its_stationary_density():
+    named = StationarySpread(sym.Q_w, sym.a, sym.theta, sym.kappa / sym.alpha_2)
+    closed = explicit(named, {sym.Q_w: (Elementwise("tanh(x)"), sym.omega)})
+    numerator, denominator = (integral.function for integral in sympy.fraction(closed))
+    force = sympy.tanh(sym.w) - sym.a
+    assert sympy.simplify(numerator / denominator - force**2) == 0
+    slope = sympy.diff(sympy.log(denominator), sym.w)
+    assert sympy.simplify(slope + 2 * (force + sym.kappa * sym.w / sym.alpha_2) / sym.theta) == 0
+
+
+def test_stationary_spread_beyond_the_range_is_the_squared_distance():
+    closed = explicit(StationarySpread(sym.Q_w, sym.a, sym.theta), {sym.Q_w: (STEP_QUANTIZERS[-2], sym.omega)})
+    assert closed.subs(sym.a, 5) == 4
+    assert closed.subs(sym.a, -1) == 0
+    assert sympy.limit(closed.subs(sym.theta, 1), sym.a, 3, "-") == 0

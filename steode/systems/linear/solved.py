@@ -36,7 +36,7 @@ def affine_fixed_point(
             ),
             "The moment equations are linear, so the fixed point and the eigenvalues of the relaxation are explicit. "
             "It exists and is stable while both eigenvalues are negative, which is the condition of the last line; "
-            "for larger learning rates the error grows without bound.",
+            "from there on the error grows without bound.",
         )
     ]
     if unquantized:

@@ -1,0 +1,180 @@
+"""The verb `deployments`: the error of what one may take from training with the straight-through estimator."""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from steode.errors import UnsupportedError
+from steode.fixed_point import FixedPoint, FixedPoints, problem_at
+from steode.fixed_points import fixed_points
+from steode.quantizers import StepFunction
+from steode.solve import check_model
+from steode.solvers import latent
+from steode.stability import stability
+from steode.systems.linear.spec import LinearModel
+
+NODES = 64
+"""Points of the teacher law's quadrature, besides two for every panel between the points where rounding changes."""
+
+KINDS = {
+    "last_iterate": "quantized weights at the end of training",
+    "rounded_average": "latent weights averaged over time, then rounded",
+    "averaged_iterates": "quantized weights averaged over time, full precision",
+    "rounded_teacher": "teacher weights rounded, no training",
+    "rounded_target": "targets rounded to the nearest level: the best on the grid",
+    "unquantized": "training without any quantizer",
+}
+"""What is deployed, by name; the order of tables and figures."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Deployments:
+    """Generalization error of what may be deployed once training has settled.
+
+    All but `unquantized` read quantized inputs. The target of a teacher weight is a = alpha_1 w*/alpha_2, the best
+    weight for these inputs.
+
+    Attributes
+    ----------
+    model : the specification.
+    point : the fixed point training has settled at.
+    last_iterate : the quantized weights Q at one late time: `point.eps_g`.
+    rounded_average : Q_w(E[w | w*]), the latent weights averaged over time and quantized once.
+    averaged_iterates : E[Q | w*], the quantized weights averaged over time; no longer on the grid, without dithering.
+    rounded_teacher : Q_w(w*), rounding after training: the weights of unquantized training, quantized once.
+    rounded_target : the level nearest to a: no weights on the grid have a smaller error.
+    unquantized : last iterate of the model without quantizers, eta sigma^2/(2 (2 B - eta)) without weight decay;
+        infinite where it diverges.
+    floor : the error of the targets themselves, clipped at the range: the least of any weights in the range.
+    averaging_excess : averaged over a time T long against the relaxation time, quantized weights have the error
+        averaged_iterates + averaging_excess/T; V/(2 B) times the fraction of targets inside the range. NaN with weight
+        decay.
+    note : what there is to say about the fixed point.
+    """
+
+    model: LinearModel
+    point: FixedPoint
+    last_iterate: float
+    rounded_average: float
+    averaged_iterates: float
+    rounded_teacher: float
+    rounded_target: float
+    unquantized: float
+    floor: float
+    averaging_excess: float
+    note: str
+
+    @property
+    def errors(self) -> dict[str, float]:
+        """Errors by name, in the order of tables and figures."""
+        return {name: getattr(self, name) for name in KINDS}
+
+    def __repr__(self) -> str:
+        width = max(map(len, KINDS.values()))
+        rows = [f"{'deployed':<{width}} {'eps_g':>10} {'over floor':>11}"]
+        rows += [
+            f"{meaning:<{width}} {self.errors[name]:10.6f} {self.errors[name] - self.floor:11.6f}"
+            for name, meaning in KINDS.items()
+        ]
+        rows.append(f"{'floor: targets clipped at the range':<{width}} {self.floor:10.6f}")
+        return "\n".join([*rows, *([self.note] if self.note else [])])
+
+
+def deployments(model: LinearModel) -> Deployments:
+    r"""Errors of the last iterate, of averages over time, and of rounding once, at the stationary state of training.
+
+    With a = alpha_1 w*/alpha_2 any weights u that depend on the teacher weight alone have the error
+
+        eps_g = rho (1 - alpha_1^2/alpha_2)/2 + alpha_2 E (u - a)^2/2
+
+    on quantized inputs. Three of the deployed u are step functions of w*: Q_w(w*), the level nearest to a, and
+    Q_w(E[w | w*]), as the mean latent weight increases with w*. They are integrated over the teacher law between their
+    jumps, without discretization error. The mean drift vanishes at stationarity, so that E[Q | w*] is the target itself
+    wherever that lies in the range (without weight decay): averaging the quantized weights removes exactly the
+    dithering term.
+
+    Averaged over a finite time T the quantized weights keep an error. The update of a latent weight, summed over T,
+    says that their mean is a + sqrt(V/(alpha_2 B)) B_T/T - (w_T - w_0)/(eta alpha_2 T) with a Brownian motion B_T, and
+    so the excess is V/(2 B T) to leading order, for every quantizer and learning rate: that of averaging unquantized
+    SGD at residual variance V. Derived here.
+
+    On a grid of step Delta that is fine against the teacher law, and at small learning rate and noise, the last iterate
+    exceeds the error of the clipped targets by alpha_2 Delta^2/12 and rounding them once by alpha_2 Delta^2/24.
+
+    Parameters
+    ----------
+    model : the specification; of several fixed points the stable one of smallest V is taken, and `note` says so.
+
+    Raises
+    ------
+    SpecificationError
+        If `model` is not a LinearModel.
+    UnsupportedError
+        For weights that are not quantized by a step function, for the clipped surrogate, or if no fixed point is
+        stable.
+    ConvergenceError
+        As `fixed_points`.
+    """
+    check_model(model)
+    if not isinstance(model.weight_quantizer, StepFunction):
+        raise UnsupportedError(
+            f"deployments: {model.weight_quantizer} is no step function, so that there is no grid to round to; "
+            "fixed_points gives the error of the last iterate."
+        )
+    found = fixed_points(model)
+    point, note = _settled(found)
+    with jax.enable_x64(True):
+        problem = problem_at(model, np.zeros(1))
+        alpha_2, ratio = float(problem.alpha_2), float(problem.alpha_1 / problem.alpha_2)
+        changes = latent.crossings(problem, point.V) if point.V > 0 else None
+    levels = model.weight_quantizer.levels
+
+    def error(image: Callable, jumps: np.ndarray) -> float:
+        nodes, weights = model.teacher.quadrature(jumps, NODES + 2 * jumps.size)
+        return point.input_term + alpha_2 * float(weights @ (image(nodes) - ratio * nodes) ** 2) / 2
+
+    def rounded(changes: np.ndarray) -> float:
+        """Error of the step function of the target that changes there."""
+        jumps = np.sort(changes / ratio) if ratio else np.zeros(0)
+        return error(lambda w: levels[np.searchsorted(changes, ratio * w, side="right")], jumps)
+
+    quantizer = model.weight_quantizer
+    return Deployments(
+        model=model,
+        point=point,
+        last_iterate=point.eps_g,
+        # at V = 0 latent weights rest, each in the cell of its target
+        rounded_average=point.eps_g if changes is None else rounded(changes),
+        averaged_iterates=point.input_term + point.clipping_term + point.decay_term,
+        rounded_teacher=error(quantizer, quantizer.thresholds),
+        rounded_target=rounded((levels[1:] + levels[:-1]) / 2),
+        unquantized=found.unquantized_eps_g,
+        floor=point.input_term + point.clipping_term,
+        averaging_excess=_averaging_excess(point, ratio),
+        note=note,
+    )
+
+
+def _settled(found: FixedPoints) -> tuple[FixedPoint, str]:
+    if len(found) == 1:
+        return found[0], ""
+    stable = [point for point in found if stability(point).stable]
+    if not stable:
+        raise UnsupportedError("deployments: no fixed point is stable, so that training does not settle; simulate it.")
+    note = f"the stable fixed point of smallest V, of {len(found)} fixed points"
+    if len(stable) > 1:
+        note += f" of which {len(stable)} are stable: which one is reached depends on the initial weights"
+    return stable[0], note
+
+
+def _averaging_excess(point: FixedPoint, ratio: float) -> float:
+    model = point.model
+    if model.weight_decay:
+        return np.nan
+    levels = model.weight_quantizer.levels
+    ends = levels[[0, -1]] / ratio if ratio else np.zeros(0)
+    nodes, weights = model.teacher.quadrature(np.sort(ends), NODES)
+    inside = (ratio * nodes > levels[0]) & (ratio * nodes < levels[-1])
+    return point.V * float(weights @ inside) / (2 * model.batch_size)

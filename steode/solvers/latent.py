@@ -1,0 +1,85 @@
+r"""Mean latent weights at stationarity, E[w | w*], under a step function.
+
+In a cell of width W on which the log-density has slope s the mean lies W/2 L(s W/2) above the middle, with the Langevin
+function L(y) = coth(y) - 1/y; in an outermost cell it lies 1/|s| beyond the last threshold. With weight decay the mean
+drift, alpha_1 w* - alpha_2 E[Q | w*] - kappa E[w | w*], vanishes and gives the mean at once.
+
+The stationary law is exp(2 a w/theta) times a factor without a, so that d E[w]/da = 2 Var(w)/theta > 0: each threshold
+is the mean latent weight of exactly one target. Derived here.
+"""
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.optimize.elementwise
+from jaxtyping import Array, Float
+
+from steode.solvers import stationary
+from steode.solvers.equations import Problem
+
+TERMS = 500_000
+"""Targets times levels evaluated at once; bounds the memory of a call."""
+INSET = 1e-12
+"""Distance from the ends of the range, relative to it, within which no target is looked for."""
+
+
+def mean_weight(problem: Problem, variance: Float[Array, ""]) -> Float[Array, " K"]:
+    """E[w | w*] for each teacher value at residual variance V > 0, for a step function.
+
+    Infinite for targets on or beyond the last level without weight decay: those weights never settle.
+    """
+    if problem.decay is not None:
+        return -problem.alpha_2 * stationary.image_moments(problem, variance).offset / problem.decay
+    levels, thresholds = problem.weight_map.levels, problem.weight_map.thresholds
+    confined, a = stationary.is_confined(problem), stationary.targets(problem)
+    inner = jnp.where(confined, a, (levels[0] + levels[-1]) / 2)[:, None]
+    slopes = problem.equations.log_slope(*problem.training, problem.alpha_2, variance, inner, levels[None, :], 0.0)
+    middles, halves = (thresholds[1:] + thresholds[:-1]) / 2, jnp.diff(thresholds)[None, :] / 2
+    means = [
+        thresholds[0] - 1 / slopes[:, :1],
+        middles[None, :] + halves * _langevin(slopes[:, 1:-1] * halves),
+        thresholds[-1] - 1 / slopes[:, -1:],
+    ]
+    probabilities = stationary.cell_probabilities(problem, variance)
+    mean = jnp.sum(probabilities * jnp.concatenate(means, axis=1), axis=1)
+    return jnp.where(confined, mean, jnp.where(a >= levels[-1], jnp.inf, -jnp.inf))
+
+
+def crossings(problem: Problem, variance: float) -> Float[np.ndarray, " n-1"]:
+    """Targets a at which the mean latent weight passes each threshold, increasing.
+
+    The quantizer applied to the mean latent weight is the step function of a with these thresholds.
+    """
+    levels, thresholds = (np.asarray(values) for values in (problem.weight_map.levels, problem.weight_map.thresholds))
+    # a = E[Q] + kappa E[w]/alpha_2, and E[Q] lies between the outermost levels
+    shift = 0.0 if problem.decay is None else float(problem.decay / problem.alpha_2) * thresholds
+    inset = INSET * (levels[-1] - levels[0])
+    bracket = (shift + levels[0] + inset, shift + levels[-1] - inset)
+
+    def gap(a, threshold):
+        # one size, so that one program serves every step of the search
+        padded = np.resize(a, thresholds.size)
+        return np.asarray(_mean_weights(problem, variance, jnp.asarray(padded)))[: a.size].reshape(a.shape) - threshold
+
+    return scipy.optimize.elementwise.find_root(gap, bracket, args=(thresholds,)).x
+
+
+@eqx.filter_jit
+def _mean_weights(problem: Problem, variance, a: Float[Array, " K"]) -> Float[Array, " K"]:
+    def at(target):
+        teacher = target[None] * problem.alpha_2 / problem.alpha_1
+        return mean_weight(dataclasses.replace(problem, teacher=teacher, teacher_weights=jnp.ones(1)), variance)[0]
+
+    return jax.lax.map(at, a, batch_size=max(1, TERMS // problem.weight_map.levels.size))
+
+
+def _langevin(y):
+    """coth(y) - 1/y, by its series where the difference would cancel."""
+    small = jnp.abs(y) < 0.2
+    safe = jnp.where(small, 1.0, y)
+    square = jnp.where(small, y, 0.0) ** 2
+    series = y * (1 / 3 - square * (1 / 45 - square * (2 / 945 - square * (1 / 4725 - square * (2 / 93555)))))
+    return jnp.where(small, series, 1 / jnp.tanh(safe) - 1 / safe)

@@ -1,0 +1,255 @@
+"""The verb `stability`: how a fixed point of the limit reacts to small changes, and how fast it settles."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from steode.errors import ConvergenceError, SpecificationError
+from steode.fixed_point import FixedPoint
+from steode.quantizers import Identity, StepFunction
+from steode.solve import make_problem
+from steode.solvers import exact_spectra, linearized, stationary
+from steode.solvers.equations import Problem
+from steode.solvers.fixed_point import kinks
+from steode.solvers.linearized import Linearization
+from steode.solvers.start import NominalStart
+from steode.solvers.stationary_mesh import ends, stationary_nodes
+from steode.systems.linear.spec import LinearModel
+
+TEACHER_VALUES = 192
+UNKNOWNS = 100_000
+"""Teacher values times nodes of the finer mesh, which has between 512 and 4096 intervals a row."""
+REPORTED = 6
+ISOLATED = 1e-3
+"""Distance from the edge of the continuous spectrum, relative to it, from which an eigenvalue counts as isolated."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Stability:
+    """Linear stability of a fixed point.
+
+    Attributes
+    ----------
+    eigenvalues : the leading isolated eigenvalues of the linearized dynamics, per unit of tau, complex, by decreasing
+        real part, at most six; for unquantized weights the two of the moment equations. May be empty.
+    eigenvalue_error : their estimated errors, from two meshes; 0 where they are exact.
+    continuum_edge : upper edge of the rest of the spectrum: -f^2/(4 D) in an outermost cell with drift f, and for
+        continuous teacher laws the relaxation at constant V of the slowest teacher value. Minus infinity for none.
+    unstable : number of eigenvalues with positive real part, counted by a winding number (Nyquist).
+    stable : True if there are none.
+    relaxation_time : 1/(distance of the spectrum from zero): deviations fall like exp(-tau/relaxation_time). Infinite
+        where they fall as a power of tau or the point is not stable; NaN at V = 0 under a step function, which is
+        reached in a finite time.
+    settling_time : integral over tau of V's deviation divided by its initial value, after the least change of the law
+        of the weights (in relative entropy) that changes V; see `stability`. Infinite where it diverges, NaN where V
+        cannot be changed or the point is not stable.
+    settling_error : estimated relative error of it, from two meshes and two quadratures of the teacher law.
+    largest_learning_rate : below it training stays bounded; at V = 0, below it V = 0 is stable. NaN where not known.
+    note : what is special.
+    """
+
+    eigenvalues: np.ndarray
+    eigenvalue_error: np.ndarray
+    continuum_edge: float
+    unstable: int
+    stable: bool
+    relaxation_time: float
+    settling_time: float
+    settling_error: float
+    largest_learning_rate: float
+    note: str
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{z.real:.5g}{z.imag:+.3g}i" if z.imag else f"{z.real:.5g}" for z in self.eigenvalues)
+        rows = [
+            ("stable", f"{self.stable} ({self.unstable} unstable eigenvalues)"),
+            ("eigenvalues", values or "none isolated"),
+            ("continuum edge", f"{self.continuum_edge:.6g}"),
+            ("relaxation time", f"{self.relaxation_time:.6g}"),
+            ("settling time", f"{self.settling_time:.6g}"),
+            ("largest learning rate", f"{self.largest_learning_rate:.6g}"),
+        ]
+        return "\n".join([*(f"{name:<22} {value}" for name, value in rows), *([self.note] if self.note else [])])
+
+
+def stability(point: FixedPoint) -> Stability:
+    r"""Eigenvalues, relaxation and settling time of the limit linearized at a fixed point.
+
+    V alone couples the weights, so that perturbations nu of their law obey nu' = A nu + b <c, nu>, with A the
+    Fokker-Planck operator at V* for each teacher value, c = alpha_2 (Q - a)^2 up to a constant, mu the stationary law
+    and b = -A dmu/dV. Eigenvalues solve h(lambda) = 1 - <c, (lambda - A)^{-1} b> = 0; h(0) = 1 - F'(V*), F the implied
+    variance. On a mesh that resolves the law, unstable ones are counted by the winding of h along the imaginary axis,
+    and the leading ones computed by Arnoldi iteration.
+
+    The settling time needs no eigenvalues. Tilting the law to mu (1 + epsilon c) is the change of least relative
+    entropy that changes V by a given amount; from there
+
+        int_0^oo (V - V*) dtau/(V(0) - V*) = <c, (-A)^{-1} mu c>/(<c, mu c> (1 - F'(V*))),
+
+    with c centered for each teacher value: the integrated autocorrelation time of c at constant V, stretched by the
+    feedback. It is finite also for continuous teacher laws whose targets reach the last level, where V settles as a
+    power of tau. (After a small change of the learning rate the same integral would not do: V can move away first, and
+    near the last level the tails change their length, which makes it diverge logarithmically.) Derived here.
+
+    Parameters
+    ----------
+    point : one of `fixed_points(model)`.
+
+    Raises
+    ------
+    SpecificationError
+        If `point` is not a fixed point.
+    ConvergenceError
+        So near a bifurcation that the unstable eigenvalues cannot be counted.
+    """
+    if not isinstance(point, FixedPoint):
+        remedy = "For example fixed_points(model)[0]."
+        raise SpecificationError("point", "a FixedPoint", point, remedy)
+    model = point.model
+    with jax.enable_x64(True):
+        exact = isinstance(model.weight_quantizer, Identity) or point.V == 0
+        return _exact(model, point.V) if exact else _regular(model, point.V)
+
+
+def _problem(model: LinearModel, count: int) -> tuple[Problem, bool]:
+    """The equations with about `count` teacher values, and whether they stand for a continuous law.
+
+    For a continuous law, the ends of its support and the kinks inside are added with probability zero: the edge of the
+    continuous spectrum is found there.
+    """
+    start = NominalStart(model.teacher, model.init)
+    points = np.asarray(kinks(make_problem(model, start.rows(np.zeros(0), 2))))
+    rows = start.rows(points, count)
+    problem = make_problem(model, rows)
+    if start.rows(points, 2 * count).teacher.size == rows.teacher.size:
+        return problem, False
+    low, high = model.teacher.support(1e-13)
+    extra = np.concatenate([[low, high], points[(points > low) & (points < high)]])
+    return _with_teacher(problem, np.append(rows.teacher, extra), np.append(rows.weights, 0 * extra)), True
+
+
+def _with_teacher(problem: Problem, values, weights) -> Problem:
+    return dataclasses.replace(problem, teacher=jnp.asarray(values), teacher_weights=jnp.asarray(weights))
+
+
+def _regular(model: LinearModel, variance: float) -> Stability:
+    problem, continuous = _problem(model, TEACHER_VALUES)
+    at_ends, weights, notes = ends(problem, variance), np.asarray(problem.teacher_weights), []
+    edge, free = float(at_ends.edge.max()), float(weights @ ~at_ends.confined)
+    if free > 0:
+        notes.append(f"targets outside the range (fraction {free:.3g}): their weights do not react to V")
+    if edge == 0:
+        notes.append("targets reach the end of the range: deviations fall as a power of tau, at no rate")
+    bounded = bool(jnp.all(jnp.isfinite(jnp.stack(stationary.image_range(problem)))))
+    largest = np.inf if bounded else np.nan
+    if free > 1 - 1e-12:
+        none = np.zeros(0, complex)
+        return Stability(none, np.zeros(0), edge, 0, True, _inverse(-edge), np.nan, 0.0, largest, "; ".join(notes))
+    # continuous laws: one number of rows, so that one program serves every learning rate and range
+    rows = weights.size if continuous else 0
+    padded, nodes = _mesh(problem, at_ends.confined, variance, rows)
+    coarse, fine = (linearized.linearize(padded, variance, nodes[:, ::step]) for step in (2, 1))
+    if continuous:
+        edge = max(edge, -float(fine.gaps.min()))
+    unstable = linearized.count_right_of(fine)
+    eigenvalues, error = _isolated(coarse, fine, edge, unstable, continuous)
+    settling, settling_error = np.nan, 0.0
+    if not unstable:
+        settling = linearized.integrated_relaxation(fine)
+        settling_error = abs(linearized.integrated_relaxation(coarse) / settling - 1) / 3
+        if continuous:
+            fewer, _ = _problem(model, TEACHER_VALUES // 2)
+            padded, nodes = _mesh(fewer, ends(fewer, variance).confined, variance, rows)
+            half = linearized.linearize(padded, variance, nodes[:, ::2])
+            settling_error += abs(linearized.integrated_relaxation(half) / settling - 1)
+        if np.any((weights > 0) & (at_ends.edge == 0)):
+            settling, settling_error = np.inf, 0.0
+    rate = 0.0 if unstable else -max([edge, *eigenvalues.real])
+    return Stability(
+        eigenvalues=eigenvalues[:REPORTED],
+        eigenvalue_error=error[:REPORTED],
+        continuum_edge=edge,
+        unstable=unstable,
+        stable=unstable == 0,
+        relaxation_time=_inverse(rate),
+        settling_time=settling,
+        settling_error=settling_error,
+        largest_learning_rate=largest,
+        note="; ".join(notes),
+    )
+
+
+def _inverse(rate: float) -> float:
+    return 1 / rate if rate > 0 else np.inf
+
+
+def _mesh(problem: Problem, confined: np.ndarray, variance: float, rows: int) -> tuple[Problem, np.ndarray]:
+    """The rows that have a stationary law, repeated with weight zero up to the number asked for, and their nodes."""
+    kept = np.flatnonzero(confined)
+    index = np.concatenate([kept, np.full(max(rows - kept.size, 0), kept[0])])
+    weights = np.asarray(problem.teacher_weights)[index] * (np.arange(index.size) < kept.size)
+    padded = _with_teacher(problem, np.asarray(problem.teacher)[index], weights)
+    intervals = int(np.clip(UNKNOWNS // index.size, 512, 4096))
+    return padded, stationary_nodes(padded, variance, intervals)
+
+
+def _isolated(coarse: Linearization, fine: Linearization, edge: float, unstable: int, continuous: bool):
+    """Eigenvalues to the right of the continuous spectrum on the finer mesh, and their estimated errors."""
+    if continuous:
+        # the rows' own eigenvalues fill a band up to the edge
+        limit = (1 - 10 * ISOLATED) * edge
+        wanted = linearized.count_right_of(fine, limit) if edge < 0 else unstable
+    else:
+        limit, wanted = edge + ISOLATED * abs(edge) if np.isfinite(edge) else edge, REPORTED + 2
+    values, errors = np.zeros(0, complex), np.zeros(0)
+    # unstable eigenvalues can be far from zero: the shift moves out until all of them are there
+    for shift in (0.0, *np.geomspace(fine.gaps.min(), -fine.diagonal.min(), 12)):
+        if wanted == 0 or (values.size and np.sum(values.real > 0) == unstable):
+            break
+        near = linearized.nearest_eigenvalues(fine, wanted, shift)
+        near = near[_distances(near, values) > 1e-6 * np.abs(near)]
+        others = linearized.nearest_eigenvalues(coarse, wanted + 2, shift)
+        values, errors = np.append(values, near), np.append(errors, _distances(near, others) / 3)
+    if np.sum(values.real > 0) != unstable:
+        raise ConvergenceError(f"stability: {unstable} eigenvalues are unstable, but not all of them were found.")
+    order = np.argsort(-values.real, kind="stable")
+    order = order[values.real[order] > limit]
+    return values[order], errors[order]
+
+
+def _distances(values: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Distance of each value to the nearest of the others."""
+    return np.abs(values[:, None] - others[None, :]).min(axis=1, initial=np.inf)
+
+
+def _exact(model: LinearModel, variance: float) -> Stability:
+    """Unquantized weights, or V = 0."""
+    problem, continuous = _problem(model, TEACHER_VALUES)
+    notes, algebraic = [], False
+    if isinstance(model.weight_quantizer, Identity):
+        spectrum = exact_spectra.affine(problem, variance)
+    elif isinstance(model.weight_quantizer, StepFunction):
+        spectrum = exact_spectra.step_recovery(problem)
+        algebraic = not ends(problem, 1.0).confined.all()
+        notes.append(f"V = 0 is multiplied by {spectrum.gain:.4g} for every relaxation of the weights")
+        if algebraic:
+            notes.append("targets sit on the last level: V falls as a power of tau")
+    else:
+        spectrum = exact_spectra.smooth_recovery(problem, continuous)
+    stable = spectrum.gain < 1
+    leading = max([spectrum.edge, *spectrum.eigenvalues.real])
+    relaxation = np.inf if algebraic or not stable else np.nan if leading == -np.inf else _inverse(-leading)
+    return Stability(
+        eigenvalues=spectrum.eigenvalues[:REPORTED],
+        eigenvalue_error=np.zeros(spectrum.eigenvalues[:REPORTED].size),
+        continuum_edge=spectrum.edge,
+        unstable=0 if stable else 1,
+        stable=stable,
+        relaxation_time=relaxation,
+        settling_time=spectrum.settling_time if stable else np.nan,
+        settling_error=0.0,
+        largest_learning_rate=model.learning_rate / spectrum.gain if spectrum.gain > 0 else np.inf,
+        note="; ".join(notes),
+    )
