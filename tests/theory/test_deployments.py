@@ -6,7 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
+from matplotlib.figure import Figure
 
+from steode import plot
 from steode.deployments import deployments
 from steode.elementwise import Elementwise
 from steode.errors import SpecificationError, UnsupportedError
@@ -165,6 +167,26 @@ def test_representable_teacher(eta, last):
     assert abs(found.last_iterate - last) < 6e-6
     assert found.rounded_average == found.rounded_teacher == found.averaged_iterates == 0
     assert ("of 2 fixed points" in found.note) == (eta > 1)
+
+
+def test_figure_shows_every_error_where_it_is():
+    found = [deployments(LinearModel(teacher=Constant(0.3), weight_quantizer=Sign(), noise=0.1))] * 2
+    runs = {"last_iterate": ([0.4, 0.5], [0.01, 0.02])}
+    ax = plot.deployments([1, 2], found, runs, averaged=50.0, xlabel="bits", ax=Figure().subplots())
+    lines = {line.get_label(): line.get_ydata() for line in ax.lines}
+    assert list(lines["last iterate"]) == [found[0].last_iterate] * 2
+    # over a time of 50 the averages keep a fiftieth of their excess
+    assert (
+        list(lines["the same, over a time $T = 50$"])
+        == [found[0].averaged_iterates + found[0].averaging_excess / 50] * 2
+    )
+    # exact recovery by averaging has no place on a logarithmic axis
+    assert np.isnan(lines["iterates averaged, full precision"]).all()
+    assert any(list(line.get_ydata()) == [0.4, 0.5] for line in ax.lines)
+    with pytest.raises(SpecificationError, match="one for each x"):
+        plot.deployments([1], found)
+    with pytest.raises(SpecificationError, match="names among last_iterate"):
+        plot.deployments([1, 2], found, kinds=["average"])
 
 
 def test_what_has_no_grid_or_no_fixed_point_is_refused():

@@ -12,6 +12,7 @@ from matplotlib.colors import to_hex
 from steode import plot
 from steode.compare import Comparison
 from steode.configuration import to_dict
+from steode.deployments import deployments
 from steode.errors import SpecificationError
 from steode.fixed_points import fixed_points
 from steode.laws import Constant
@@ -70,6 +71,7 @@ CALLS = {
     "density": lambda ax: plot.density(limit(), 2.0, simulation(), ax=ax),
     "plateaus": lambda ax: plot.plateaus(plateau(limit()), 4.4, ax=ax),
     "gaps": lambda ax: plot.gaps(comparison(np.array([0.1, -1.0])), ax=ax),
+    "deployments": lambda ax: plot.deployments([2], [deployments(MODEL)], averaged=10.0, ax=ax),
     "decomposition": lambda ax: plot.decomposition(fixed_points(MODEL), ax=ax),
     "plateau_against_range": lambda ax: plot.plateau_against_range([1, 2], [3, 6], [3.1, 6.2], ax=ax),
     "phase_diagram": lambda ax: plot.phase_diagram(SWEPT, "noise", "learning_rate", ax=ax),
