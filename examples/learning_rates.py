@@ -87,11 +87,11 @@ def compute(variants=tuple(VARIANTS), **settings) -> dict:
             {"learning_rate": rate} | measured(model.replace(learning_rate=rate), number, **settings)
             for number, rate in enumerate(SIMULATED[name])
         ]
-        point = fixed_points(model)[0]
+        limit = stability(fixed_points(model)[0]).largest_learning_rate
         data[name] = {
             "eps_g": [None if np.isnan(value) else value for value in curve(model)],
             "points": rows,
-            "largest_learning_rate": stability(point).largest_learning_rate,
+            "largest_learning_rate": limit if np.isfinite(limit) else None,
         }
         if not isinstance(model.weight_quantizer, Identity):
             data[name]["bound"] = fixed_points(model.replace(learning_rate=HUGE))[0].eps_g
@@ -111,7 +111,7 @@ def table(data: dict) -> str:
                     f"{row['theory']:10.6f} {row['simulation']:11.6f} {row['standard_error']:9.6f} {row['z']:6.2f}"
                 )
                 lines.append(f"{start} {numbers}")
-    limits = [f"{name} {data[name]['largest_learning_rate']:.4g}" for name in data if name in VARIANTS]
+    limits = [f"{name} {data[name]['largest_learning_rate'] or np.inf:.4g}" for name in data if name in VARIANTS]
     bounds = [f"{name} {data[name]['bound']:.4g}" for name in data if "bound" in data[name]]
     lines.append("largest stable learning rate: " + ", ".join(limits))
     lines.append("error at any learning rate below: " + ", ".join(bounds))
@@ -138,7 +138,7 @@ def draw(data: dict) -> Figure:
         if name == "no quantizers":
             ax.annotate("diverged", (lost.mean(), TOP), ha="center", va="center", color=style.GRAY)
         limit = found["largest_learning_rate"]
-        if np.isfinite(limit):
+        if limit:
             ax.axvline(limit, color=color, linewidth=1.0, linestyle=(0, (4, 3)))
             side = {"ha": "left", "xytext": (3, 2)} if name == "no quantizers" else {"ha": "right", "xytext": (-3, 2)}
             ax.annotate(f"{limit:.3g}", (limit, BOTTOM), textcoords="offset points", color=color, **side)

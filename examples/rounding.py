@@ -10,7 +10,7 @@ An average over a finite time T keeps an error of order 1/T. That of the quantiz
 it is. From the errors of rounded averages it is removed by comparing T with T/2: twice the error over the whole time
 minus that over its halves.
 
-Written: OUT.png, and OUT.json with every number in it. About a minute.
+Written: OUT.png, and OUT.json with every number in it. One to two minutes.
 """
 
 import argparse
@@ -23,10 +23,8 @@ import scipy.optimize
 import scipy.stats
 from matplotlib.figure import Figure
 
-from steode import Empirical, Identity, LinearModel, Normal, Uniform, plot, simulate
+from steode import Empirical, Identity, LinearModel, Normal, Uniform, deployments, fixed_point_function, plot, simulate
 from steode.compare import normal_score
-from steode.deployments import deployments
-from steode.fixed_point_function import fixed_point_function
 from steode.plot import style
 
 DIM = 500

@@ -63,10 +63,16 @@ class FixedPointFunction:
 
         Blocks of parameter sets go through one compiled program, on a CPU one block on each core. It is compiled once
         for each shape of the quantizer and the teacher law, and found again for every other model of that shape.
+
+        Raises `SpecificationError` for an unknown name, or unless at least one array is given and all are equally long.
         """
         arrays = {name: np.asarray(value, dtype=float) for name, value in parameters.items()}
-        count = min(array.shape[0] for array in arrays.values())
-
+        counts = {array.shape[:1] for array in arrays.values()}
+        if len(counts) != 1 or counts & {(), (0,)}:
+            shapes = {name: array.shape for name, array in arrays.items()}
+            remedy = 'For example {"learning_rate": [0.1, 0.2], "noise": [0.0, 0.0]}.'
+            raise SpecificationError("parameters", "arrays with the same leading axis", shapes, remedy)
+        (count,) = counts.pop()
         size = min(BLOCK, 2 ** (count - 1).bit_length())
         batch = self._batch()
 

@@ -1,10 +1,19 @@
 """Late times of the limit, solved from the nominal start, against the spectrum at its fixed point."""
 
-import numpy as np
+import dataclasses
 
-from steode import fixed_points, solve
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from steode import LinearModel, Uniform, UniformLaw, fixed_points, solve
+from steode.solvers import linearized, stationary_mesh
+from steode.solvers.density import DensityOperator
 from steode.stability import stability
 from tests.models import REFERENCE
+from tests.theory.test_stability import problem_of, variance_on_mesh
 
 
 def test_late_decay_is_the_leading_eigenvalue():
@@ -18,3 +27,52 @@ def test_late_decay_is_the_leading_eigenvalue():
     first_mode = differences[1:] - np.exp(second * step) * differences[:-1]
     measured = np.log(first_mode[1] / first_mode[0]) / step
     assert abs(measured / leading - 1) < 0.005
+
+
+@pytest.mark.representative
+@jax.enable_x64(True)
+def test_density_solution_decays_at_the_leading_eigenvalue_and_integrates_to_the_settling_time():
+    model = REFERENCE.replace(learning_rate=0.3)
+    result, variance = stability(fixed_points(model)[0]), fixed_points(model)[0].V
+    problem = problem_of(model)
+    nodes = stationary_mesh.stationary_nodes(problem, variance, 512)
+    operator = DensityOperator(problem, jnp.asarray(nodes[0]))
+
+    def at(v):
+        return linearized.linearize(problem, v, nodes)
+
+    state = at(variance_on_mesh(operator, lambda v: at(v).masses, 0.9 * variance, 1.1 * variance))
+    times = np.concatenate([[0.0], np.geomspace(1e-3, 40.0, 400)])
+
+    @eqx.filter_jit
+    def solution(masses):
+        def advance(p, dt):
+            p, _ = operator.step(p, dt)
+            return p, operator.residual_variance(p)
+
+        return operator.residual_variance(masses), jax.lax.scan(advance, masses, jnp.diff(times))[1]
+
+    starts = [jnp.asarray(state.masses * (1 + epsilon * state.gradient)) for epsilon in (0.05, -0.05)]
+    curves = [np.append(*solution(masses)) for masses in starts]
+    # the difference of the two signs has no second order
+    curve = (curves[0] - curves[1]) / 0.1
+    late = np.flatnonzero(times > 20)[:15]
+    measured = np.polyfit(times[late], np.log(np.abs(curve[late])), 1)[0]
+    assert abs(measured / result.eigenvalues[0] - 1) < 0.01
+    # the mesh's own mean square of c is smaller by a first-order error
+    integral = np.trapezoid(curve, times) / state.square[0]
+    assert abs(integral / linearized.integrated_relaxation(state) - 1) < 2e-3
+    assert abs(integral / result.settling_time - 1) < 5e-3
+
+
+def test_continuous_law_inside_the_range_relaxes_at_the_rate_of_its_slowest_target():
+    model = LinearModel(teacher=UniformLaw(-0.9, 0.5), weight_quantizer=Uniform(2, 1.0), learning_rate=0.5, noise=0.2)
+    result = stability(fixed_points(model)[0])
+    assert result.stable
+    assert result.settling_error < 0.01
+    assert result.eigenvalues.size == 0
+    with jax.enable_x64(True):
+        values, variance = jnp.linspace(-0.9, 0.5, 29), fixed_points(model)[0].V
+        problem = dataclasses.replace(problem_of(model), teacher=values, teacher_weights=jnp.ones(29) / 29)
+        state = linearized.linearize(problem, variance, stationary_mesh.stationary_nodes(problem, variance, 512))
+    assert abs(result.relaxation_time * state.gaps.min() - 1) < 0.01

@@ -1,6 +1,5 @@
 """Stability: the rank-one spectrum against the solver's own Jacobian, closed forms, density solves and theorems."""
 
-import dataclasses
 import functools
 
 import equinox as eqx
@@ -158,41 +157,6 @@ def test_mesh_reproduces_the_affine_dynamics_to_second_order():
     assert 3.8 < gaps[1] / gaps[0] < 4.2
 
 
-@jax.enable_x64(True)
-def test_density_solution_decays_at_the_leading_eigenvalue_and_integrates_to_the_settling_time():
-    model = REFERENCE.replace(learning_rate=0.3)
-    result, variance = analysis(model), fixed_points(model)[0].V
-    problem = problem_of(model)
-    nodes = stationary_mesh.stationary_nodes(problem, variance, 512)
-    operator = DensityOperator(problem, jnp.asarray(nodes[0]))
-
-    def at(v):
-        return linearized.linearize(problem, v, nodes)
-
-    state = at(variance_on_mesh(operator, lambda v: at(v).masses, 0.9 * variance, 1.1 * variance))
-    times = np.concatenate([[0.0], np.geomspace(1e-3, 40.0, 400)])
-
-    @eqx.filter_jit
-    def solution(masses):
-        def advance(p, dt):
-            p, _ = operator.step(p, dt)
-            return p, operator.residual_variance(p)
-
-        return operator.residual_variance(masses), jax.lax.scan(advance, masses, jnp.diff(times))[1]
-
-    starts = [jnp.asarray(state.masses * (1 + epsilon * state.gradient)) for epsilon in (0.05, -0.05)]
-    curves = [np.append(*solution(masses)) for masses in starts]
-    # the difference of the two signs has no second order
-    curve = (curves[0] - curves[1]) / 0.1
-    late = np.flatnonzero(times > 20)[:15]
-    measured = np.polyfit(times[late], np.log(np.abs(curve[late])), 1)[0]
-    assert abs(measured / result.eigenvalues[0] - 1) < 0.01
-    # the mesh's own mean square of c is smaller by a first-order error
-    integral = np.trapezoid(curve, times) / state.square[0]
-    assert abs(integral / linearized.integrated_relaxation(state) - 1) < 2e-3
-    assert abs(integral / result.settling_time - 1) < 5e-3
-
-
 def test_middle_root_is_unstable_by_nyquist_and_by_eigenvalues():
     points = fixed_points(BISTABLE)
     assert len(points) == 3
@@ -250,19 +214,6 @@ def test_recovery_under_a_smooth_map_lasts_to_the_threshold_of_its_mean_slope():
     noisy = analysis(model.replace(noise=0.02))
     assert np.abs(noisy.eigenvalues.real[:4] - result.eigenvalues.real).max() < 3e-3
     assert abs(noisy.settling_time / result.settling_time - 1) < 0.01
-
-
-def test_continuous_law_inside_the_range_relaxes_at_the_rate_of_its_slowest_target():
-    model = LinearModel(teacher=UniformLaw(-0.9, 0.5), weight_quantizer=Uniform(2, 1.0), learning_rate=0.5, noise=0.2)
-    result = analysis(model)
-    assert result.stable
-    assert result.settling_error < 0.01
-    assert result.eigenvalues.size == 0
-    with jax.enable_x64(True):
-        values, variance = jnp.linspace(-0.9, 0.5, 29), fixed_points(model)[0].V
-        problem = dataclasses.replace(problem_of(model), teacher=values, teacher_weights=jnp.ones(29) / 29)
-        state = linearized.linearize(problem, variance, stationary_mesh.stationary_nodes(problem, variance, 512))
-    assert abs(result.relaxation_time * state.gaps.min() - 1) < 0.01
 
 
 def test_targets_up_to_the_last_level_leave_no_rate_but_a_settling_time():

@@ -93,7 +93,9 @@ def test_without_a_bound_only_changes_of_sign_are_claimed():
     search = isolate_roots(waves(0.1, 1), 0.6, 4.4, None)
     assert not search.complete
     assert len(search.brackets) == 7
-    assert all(left <= root <= right for (left, right), root in zip(search.brackets, np.arange(1, 4.4, 0.5), strict=True))
+    assert all(
+        left <= root <= right for (left, right), root in zip(search.brackets, np.arange(1, 4.4, 0.5), strict=True)
+    )
 
 
 def test_the_search_gives_up_rather_than_run_for_ever():
