@@ -117,7 +117,7 @@ def _roots(problem: Problem) -> tuple[list[float], bool, str]:
         # no target has two levels around it to flip between: V is what remains without dithering
         return [lowest] if lowest > 0 else [], True, "no weight can flip between levels: there is no other"
     low, high = (float(bound) for bound in scan_bounds(problem))
-    search = isolate_roots(lambda values: _evaluate(problem, values), low, high, _slope(problem))
+    search = isolate_roots(lambda values: _evaluate(problem, values), low, high, *_slope(problem))
 
     def gap(variance: float) -> float:
         return float(_implied(problem, jnp.full(BLOCK, variance))[0]) - variance
@@ -135,10 +135,10 @@ def _roots(problem: Problem) -> tuple[list[float], bool, str]:
     return sorted(roots), search.complete and np.isfinite(highest), proof
 
 
-def _slope(problem: Problem) -> float | None:
+def _slope(problem: Problem) -> tuple[float | None, float]:
     """What is known of the implied variance; see `steode.solvers.root_search.isolate_roots`."""
     if problem.decay is None:
-        return 0.0
+        return 0.0, 0.0
     low, high = stationary.image_range(problem)
     a = stationary.targets(problem)
     largest = jnp.maximum((a - low) ** 2, (a - high) ** 2)
@@ -147,13 +147,19 @@ def _slope(problem: Problem) -> float | None:
     else:
         smallest = stationary.excess(problem) ** 2
     slope = float(problem.alpha_2 * (problem.teacher_weights @ (largest - smallest)) / 2)
-    return slope if np.isfinite(slope) else None
+    floor = float(stationary.unreachable(problem) + problem.alpha_2 * (problem.teacher_weights @ smallest))
+    return (slope, floor) if np.isfinite(slope) else (None, 0.0)
 
 
 def _recovery(problem: Problem) -> tuple[str, list[str]]:
     """The kind of the fixed point V = 0 ("" if there is none), and notes."""
-    if not isinstance(problem.weight_map, StepMap) or problem.decay is not None:
-        smooth = problem.decay is None and bool(recovers(problem))
+    if problem.decay is not None:
+        # every weight decays to zero, where its image is the target
+        at_zero = np.asarray(problem.weight_map(jnp.zeros(1)))
+        rests = bool(recovers(problem)) and np.allclose(stationary.targets(problem), at_zero, rtol=0, atol=1e-14)
+        return ("exact recovery", ["V = 0 recovers the teacher exactly"]) if rests else ("", [])
+    if not isinstance(problem.weight_map, StepMap):
+        smooth = bool(recovers(problem))
         return ("exact recovery", ["V = 0 recovers the teacher exactly"]) if smooth else ("", [])
     levels, thresholds = (np.asarray(values) for values in (problem.weight_map.levels, problem.weight_map.thresholds))
     a, weights = np.asarray(stationary.targets(problem)), np.asarray(problem.teacher_weights)
@@ -174,11 +180,14 @@ def _recovery(problem: Problem) -> tuple[str, list[str]]:
 
 def _recovery_note(problem: Problem, levels, thresholds, nearest, last, weights) -> str:
     """Stability of V = 0, from the step "exact recovery": V is multiplied by eta alpha_2 E[(g_1 + g_2)/(2 W)]/B."""
+    forever = "V = 0 recovers the teacher exactly; it is stable at every learning rate"
+    if levels.size == 2:
+        return forever
     inner = np.clip(nearest, 1, levels.size - 2)
     per_target = (levels[inner + 1] - levels[inner - 1]) / (2 * (thresholds[inner] - thresholds[inner - 1]))
     gain = float(problem.alpha_2 / problem.batch) * float(weights @ np.where(last, 0.0, per_target))
-    if levels.size == 2 or gain == 0:
-        return "V = 0 recovers the teacher exactly; it is stable at every learning rate"
+    if gain == 0:
+        return forever
     stable = "stable" if float(problem.eta) * gain < 1 else "unstable"
     return f"V = 0 recovers the teacher exactly; it is {stable} (threshold learning rate {1 / gain:.6g})"
 

@@ -77,7 +77,7 @@ def _gaussian(slopes, c, thresholds):
     starts = slopes[1:-1] - c * thresholds[:-1]
     rises = starts * widths - c * widths**2 / 2
     heights = _heights(rises)
-    inner = heights[:-1] + _log_interval(starts, c, widths)
+    inner = _log_interval(starts, c, widths, heights[:-1], heights[1:])
     lowest = heights[:1] + _log_half_line(-(slopes[:1] - c * thresholds[:1]), c)
     highest = heights[-1:] + _log_half_line(slopes[-1:] - c * thresholds[-1:], c)
     return jnp.concatenate([lowest, inner, highest]), heights
@@ -115,20 +115,22 @@ def _log_half_line(slope, c):
     return jnp.where(rising, peak, falling)
 
 
-def _log_interval(slope, c, width):
-    """log int_0^width exp(slope u - c u^2/2) du, c > 0."""
+def _log_interval(slope, c, width, left, right):
+    """log int_0^width exp(slope u - c u^2/2) du, c > 0, where the log-density is `left` at 0 and `right` at width.
+
+    Only the larger of the two is used: the other one differs from it by a number that may be huge.
+    """
     end = slope - c * width
     peaked = (slope > 0) & (end < 0)
     # from the higher end downwards, where the density has no peak inside
     from_right = slope + end > 0
-    height = jnp.where(from_right, (slope + end) * width / 2, 0.0)
     fall = jnp.where(peaked, 0.0, jnp.where(from_right, end, -slope))
-    one_sided = height + jnp.log(_falling(fall, c, width))
-    rise = jnp.where(peaked, slope, 0.0)
-    root = jnp.sqrt(c / 2)
-    halves = erf(root * rise / c) + erf(root * (width - rise / c))
-    two_sided = rise**2 / (2 * c) + jnp.log(jnp.where(peaked, halves, 1.0) * jnp.sqrt(np.pi / (2 * c)))
-    return jnp.where(peaked, two_sided, one_sided)
+    one_sided = jnp.log(_falling(fall, c, width))
+    rise, drop = jnp.where(peaked, slope, 0.0), jnp.where(peaked, -end, 0.0)
+    root = jnp.sqrt(2 * c)
+    halves = jnp.where(peaked, erf(rise / root) + erf(drop / root), 1.0)
+    two_sided = jnp.where(from_right, drop, rise) ** 2 / (2 * c) + jnp.log(halves * jnp.sqrt(np.pi / (2 * c)))
+    return jnp.where(from_right, right, left) + jnp.where(peaked, two_sided, one_sided)
 
 
 def _falling(b, c, width):

@@ -117,7 +117,8 @@ def scan_bounds(problem: Problem) -> tuple[Float[Array, ""], Float[Array, ""]]:
     label = problem.rho + problem.sigma**2
     bounded = jnp.isfinite(highest)
     smallest = SMALLEST * jnp.where(bounded, highest, label)
-    return jnp.maximum(lowest * (1 - 1e-12), smallest), jnp.where(bounded, highest * (1 + 1e-9), LARGEST * label)
+    low = jnp.where(recovers(problem), smallest, lowest * (1 - 1e-12))
+    return low, jnp.where(bounded, highest * (1 + 1e-9), LARGEST * label)
 
 
 def recovers(problem: Problem) -> Bool[Array, ""]:

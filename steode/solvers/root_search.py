@@ -9,8 +9,10 @@ u; and U has density proportional to exp(-2u/theta) (1/s_- + 1/s_+), which is st
 E (Q - a)^2 is nondecreasing in theta = eta V/B. No root lies in [l, r] if F(l) > r or F(r) < l.
 
 Lipschitz. For every convex U, d E f/d log theta = Cov(f, 2U/theta), and 2U/theta has a variance of at most 1, the
-varentropy bound of log-concave laws in one dimension (Fradelizi, Madiman and Wang 2016). So F changes by at most
-C log(r/l), C = alpha_2 E[max (Q - a)^2 - min (Q - a)^2]/2, and stays between (F(l) + F(r) -+ C log(r/l))/2.
+varentropy bound of log-concave laws in one dimension (Fradelizi, Madiman and Wang 2016). With f = (Q - a)^2 between
+f_0 and f_0 + D, Var f <= D E(f - f_0); so, by Cauchy and Schwarz over the targets, |dF/d log V| is at most
+sqrt(2 C (F - F_0)), C = alpha_2 E D/2 and F_0 = F with f_0 for f. Then H = sqrt(F - F_0) changes by at most
+sqrt(C/2) log(r/l) and stays between (H(l) + H(r) -+ sqrt(C/2) log(r/l))/2.
 
 Both derived here, but for the varentropy bound.
 """
@@ -46,20 +48,23 @@ class Search:
     touching: list[tuple[float, float]]
 
 
-def isolate_roots(function: Callable[[np.ndarray], np.ndarray], low: float, high: float, slope: float | None) -> Search:
+def isolate_roots(
+    function: Callable[[np.ndarray], np.ndarray], low: float, high: float, slope: float | None, floor: float = 0.0
+) -> Search:
     """Brackets of all roots of function(V) = V for 0 < low <= V <= high.
 
     Parameters
     ----------
-    slope : 0 if the function is nondecreasing; C > 0 if it changes by at most C log(r/l); None if nothing is known,
-        when the search only looks for changes of sign.
+    slope : 0 if the function is nondecreasing; C > 0 if the square root of function - floor changes by at most
+        sqrt(C/2) log(r/l); None if nothing is known, when the search only looks for changes of sign.
+    floor : lower bound of the function.
     """
     points = np.geomspace(low, high, FIRST_POINTS if slope is not None else 2000)
     values = function(points)
     known = dict(zip(points.tolist(), values.tolist(), strict=True))
     leaves, intervals = [], list(itertools.pairwise(points.tolist()))
     while intervals and slope is not None and len(known) < MOST_POINTS:
-        undecided = [(a, b) for a, b in intervals if not _excluded(a, b, known[a], known[b], slope)]
+        undecided = [(a, b) for a, b in intervals if not _excluded(a, b, known[a], known[b], slope, floor)]
         leaves += [(a, b) for a, b in undecided if b - a <= RESOLUTION * b]
         cuts = [np.linspace(a, b, PARTS + 1).tolist() for a, b in undecided if b - a > RESOLUTION * b]
         new = np.array([point for cut in cuts for point in cut[1:-1]])
@@ -76,12 +81,13 @@ def isolate_roots(function: Callable[[np.ndarray], np.ndarray], low: float, high
     return Search(brackets, not touching, touching)
 
 
-def _excluded(low: float, high: float, at_low: float, at_high: float, slope: float) -> bool:
+def _excluded(low: float, high: float, at_low: float, at_high: float, slope: float, floor: float) -> bool:
     if slope == 0:
         least, most = at_low, at_high
     else:
-        middle, half = (at_low + at_high) / 2, slope * np.log(high / low) / 2
-        least, most = middle - half, middle + half
+        middle = (np.sqrt(max(at_low - floor, 0.0)) + np.sqrt(max(at_high - floor, 0.0))) / 2
+        half = np.sqrt(slope / 2) * np.log(high / low) / 2
+        least, most = floor + max(middle - half, 0.0) ** 2, floor + (middle + half) ** 2
     return least > high * (1 + ROUNDING) or most < low * (1 - ROUNDING)
 
 
