@@ -101,7 +101,8 @@ def deployments(model: LinearModel) -> Deployments:
     SGD at residual variance V. Derived here.
 
     On a grid of step Delta that is fine against the teacher law, and at small learning rate and noise, the last iterate
-    exceeds the error of the clipped targets by alpha_2 Delta^2/12 and rounding them once by alpha_2 Delta^2/24.
+    exceeds the error of the clipped targets by alpha_2 Delta^2/12 and rounding them once by alpha_2 Delta^2/24. Targets
+    near a level raise the former by the factor 1 + pi^2 theta^2/Delta^4 + ..., theta = eta V/B. Derived here.
 
     Parameters
     ----------
