@@ -13,10 +13,11 @@ from steode.derive import derive
 from steode.errors import SpecificationError, UnsupportedError, check_integer, check_positive
 from steode.solve import check_model, checked_times, make_problem
 from steode.solvers import moments
-from steode.solvers.adaptive import MAX_STEPS, TIME_FRACTION, teacher_kinks
+from steode.solvers.adaptive import MAX_STEPS, TIME_FRACTION
 from steode.solvers.density import DensityOperator, adaptive_controller, evolve
 from steode.solvers.domain import reach, resolution, thresholds_of
 from steode.solvers.entrywise import StepMap
+from steode.solvers.fixed_point import kinks
 from steode.solvers.mesh import Mesh, make_mesh
 from steode.solvers.start import NominalStart, Rows
 from steode.symbolic import symbols as sym
@@ -124,8 +125,8 @@ def limit_function(
     times = checked_times("times", times, np.inf)
     start = NominalStart(model.teacher, model.init)
     with jax.enable_x64(True):
-        kinks = teacher_kinks(make_problem(model, start.rows(np.zeros(0), 2)))
-        rows = start.rows(kinks, teacher_values)
+        edges = np.asarray(kinks(make_problem(model, start.rows(np.zeros(0), 2))))
+        rows = start.rows(edges, teacher_values)
         mesh = None
         if method == "density":
             problem = make_problem(model, rows)

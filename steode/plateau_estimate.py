@@ -12,8 +12,8 @@ from steode.errors import UnsupportedError
 from steode.quantizers import StepFunction
 from steode.solve import check_model, make_problem
 from steode.solvers import stationary
-from steode.solvers.adaptive import teacher_kinks
 from steode.solvers.equations import Problem
+from steode.solvers.fixed_point import kinks
 from steode.solvers.start import NominalStart
 from steode.symbolic import symbols as sym
 from steode.systems.linear.spec import ClippedSurrogate, LinearModel
@@ -60,8 +60,8 @@ def plateau_estimate(model: LinearModel) -> PlateauEstimate:
         )
     with jax.enable_x64(True):
         start = NominalStart(model.teacher, model.init)
-        kinks = teacher_kinks(make_problem(model, start.rows(np.zeros(0), 2)))
-        problem = make_problem(model, start.rows(kinks, TEACHER_VALUES))
+        edges = np.asarray(kinks(make_problem(model, start.rows(np.zeros(0), 2))))
+        problem = make_problem(model, start.rows(edges, TEACHER_VALUES))
         level, speed, threshold = _motion(model, problem)
         times = np.where(np.isfinite(threshold), _crossing_times(model, problem, level, threshold), np.inf)
         change = _error_changes(model, problem, level, speed, threshold)

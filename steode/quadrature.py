@@ -1,8 +1,8 @@
 """Quadrature of a law cut into panels.
 
 Stationary quantities are piecewise smooth in w* with a kink at every quantization level, where Gauss-Hermite converges
-slowly, so the law is cut at the kinks and at quantiles, and each panel is replaced by the two-point Gauss rule of the
-law on it.
+slowly, so the law is cut at the kinks and into equal shares, and each panel is replaced by the two-point Gauss rule of
+the law on it.
 """
 
 import numpy as np
@@ -12,16 +12,27 @@ TAIL = 1e-16
 
 
 def rule_of_density(distribution, density_kinks, kinks, nodes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights for a SciPy distribution, cut at its quantiles and kinks and at those of the integrand."""
-    quantiles = distribution.ppf(np.linspace(0, 1, nodes // 2 + 1)[1:-1])
+    """Nodes and weights for a SciPy distribution, cut at shares of it, at its kinks and at those of the integrand."""
     low, high = distribution.ppf(TAIL), distribution.isf(TAIL)
-    inner = _panel_edges(np.concatenate([density_kinks, quantiles]), kinks, nodes)
+    inner = _panel_edges(np.concatenate([density_kinks, _shares(distribution, low, high, nodes // 2)]), kinks, nodes)
     edges = np.concatenate([[low], inner[(inner > low) & (inner < high)], [high]])
     unit_points, unit_weights = np.polynomial.legendre.leggauss(64)
     centers, halves = (edges[1:] + edges[:-1]) / 2, np.diff(edges) / 2
     points = centers[:, None] + halves[:, None] * unit_points
     weights = halves[:, None] * unit_weights * distribution.pdf(points)
     return _gauss_rules(list(zip(points, weights / weights.sum(), strict=True)))
+
+
+def _shares(distribution, low: float, high: float, panels: int) -> np.ndarray:
+    """Inner edges of panels with equal shares of probability and second moment together.
+
+    Errors grow like the square of w*; equal shares of probability alone would leave a long tail in one panel.
+    """
+    grid = np.linspace(low, high, 20_001)
+    density = distribution.pdf(grid)
+    measure = density * (1 + ((grid - distribution.mean()) / distribution.std()) ** 2)
+    cumulative = np.concatenate([[0.0], np.cumsum((measure[1:] + measure[:-1]) / 2)])
+    return np.interp(np.linspace(0, cumulative[-1], panels + 1)[1:-1], cumulative, grid)
 
 
 def rule_of_sample(values: np.ndarray, kinks, nodes: int) -> tuple[np.ndarray, np.ndarray]:

@@ -16,6 +16,7 @@ from steode.errors import ConvergenceError
 from steode.solvers.density import DensityOperator, adaptive_controller, evolve
 from steode.solvers.domain import reach, resolution, thresholds_of
 from steode.solvers.equations import Problem
+from steode.solvers.fixed_point import kinks
 from steode.solvers.mesh import make_mesh
 from steode.solvers.start import Rows, Start
 
@@ -69,8 +70,8 @@ def solve_density(
     ConvergenceError
         If the tolerance is not reached at the largest mesh, or the integrator fails.
     """
-    kinks = teacher_kinks(make_problem(start.rows(np.zeros(0), 2)))
-    rows = start.rows(kinks, 24)
+    edges = np.asarray(kinks(make_problem(start.rows(np.zeros(0), 2))))
+    rows = start.rows(edges, 24)
     intervals = (1024 if rows.teacher.size <= 4 else 512) // (1 if tolerance < 5e-4 else 2)
     ends, coarse, estimate = None, None, np.inf
     while True:
@@ -89,7 +90,7 @@ def solve_density(
             if estimate <= tolerance:
                 return dataclasses.replace(fine, error=error)
         coarse, intervals = fine, 2 * intervals
-        rows = start.rows(kinks, 2 * rows.teacher.size)
+        rows = start.rows(edges, 2 * rows.teacher.size)
         if intervals * rows.teacher.size > MOST_UNKNOWNS:
             raise ConvergenceError(
                 f"density: estimated relative error {estimate:.1e} of eps_g with {intervals // 2} intervals and "
@@ -113,10 +114,3 @@ def _solve_once(problem, rows, start, ends, intervals, times, density_times, tol
     steps = int(solution.stats["num_steps"])
     largest = max(float(first), float(observables["eps_g"].max()))
     return DensitySolution(observables, {}, densities, np.asarray(nodes), volumes, rows, steps, largest)
-
-
-def teacher_kinks(problem: Problem) -> np.ndarray:
-    """Teacher values whose target alpha_1 w*/alpha_2 is a quantization level: the stationary error has kinks there."""
-    if not thresholds_of(problem).size:
-        return np.zeros(0)
-    return np.asarray(problem.weight_map.levels) * float(problem.alpha_2 / problem.alpha_1)
