@@ -1,12 +1,15 @@
 """The fixed point at small learning rates, and near exact recovery: expansions against the numeric roots."""
 
 import numpy as np
+import pytest
 import scipy.integrate
 import sympy
 
 from steode import Constant, Levels, LinearModel, Normal, derive, fixed_points
 from steode.symbolic import symbols as sym
 from tests.models import REFERENCE
+
+pytestmark = pytest.mark.representative
 
 
 def gap_to_floor(model, floor):

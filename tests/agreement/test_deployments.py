@@ -20,6 +20,8 @@ from steode.systems.linear.simulation import input_moments
 from steode.systems.linear.spec import ClippedSurrogate, LinearModel
 from tests.models import REFERENCE, STEP_QUANTIZERS
 
+pytestmark = pytest.mark.representative
+
 cell_probabilities = eqx.filter_jit(stationary.cell_probabilities)
 mean_weight = eqx.filter_jit(latent.mean_weight)
 density_of = eqx.filter_jit(stationary.density)

@@ -26,6 +26,8 @@ from steode.symbolic.averages import explicit
 from steode.symbolic.stationary_law import stationary_masses
 from tests.models import REFERENCE
 
+pytestmark = pytest.mark.representative
+
 ROOT = 1e-10
 """Agreement of a closed form with a numeric root."""
 
