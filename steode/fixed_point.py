@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from steode.errors import UnsupportedError
+from steode.errors import UnsupportedError, check_array, check_finite
 from steode.fixed_point_function import fixed_point_function
 from steode.quantizers import StepFunction
 from steode.solvers import stationary
@@ -53,14 +53,15 @@ class FixedPoint:
     deviation: float
 
     def density(self, w, wstar: float) -> np.ndarray:
-        """Stationary density mu(w | w*) at an array of points, in closed form.
+        """Stationary density mu(w | w*) at points w of shape (N,), in closed form.
 
-        Raises `UnsupportedError` where there is none: V = 0, a target that is not strictly inside the range (without
-        weight decay), or weights that are not quantized by a step function.
+        Raises `SpecificationError` for arguments that are not finite numbers, and `UnsupportedError` where there is no
+        density: V = 0, a target that is not strictly inside the range (without weight decay), or weights that are not
+        quantized by a step function.
         """
-        problem = self._step_problem("density", wstar)
+        problem, points = self._step_problem("density", wstar), check_array("w", w)
         with jax.enable_x64(True):
-            values = np.asarray(stationary.density(problem, jnp.asarray(self.V), jnp.asarray(w, dtype=float)))[0]
+            values = np.asarray(stationary.density(problem, jnp.asarray(self.V), jnp.asarray(points)))[0]
         if np.isnan(values).any():
             raise UnsupportedError(
                 f"density: the target of w* = {wstar:g} is not inside the range; its weight never settles."
@@ -70,17 +71,19 @@ class FixedPoint:
     def level_probabilities(self, wstar: float) -> np.ndarray:
         """Probability of each level given a teacher weight, shape (n,).
 
-        Without weight decay a target on or beyond the last level puts all probability there. Raises `UnsupportedError`
-        for V = 0 or weights that are not quantized by a step function.
+        Without weight decay a target on or beyond the last level puts all probability there. Raises
+        `SpecificationError` unless `wstar` is a finite number, and `UnsupportedError` for V = 0 or weights that are not
+        quantized by a step function.
         """
         problem = self._step_problem("level_probabilities", wstar)
         with jax.enable_x64(True):
             return np.asarray(stationary.cell_probabilities(problem, jnp.asarray(self.V)))[0]
 
     def _step_problem(self, what: str, wstar: float) -> Problem:
+        wstar = check_finite("wstar", wstar)
         if not isinstance(self.model.weight_quantizer, StepFunction) or self.V == 0:
             raise UnsupportedError(f"{what}: for weights quantized by a step function and V > 0 only.")
-        return problem_at(self.model, np.array([float(wstar)]))
+        return problem_at(self.model, np.array([wstar]))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

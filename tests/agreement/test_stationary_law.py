@@ -20,9 +20,7 @@ from steode import (
     Elementwise,
     Levels,
     LinearModel,
-    SpecificationError,
     Uniform,
-    UnsupportedError,
     fixed_points,
 )
 from steode.fixed_point import problem_at
@@ -290,23 +288,3 @@ def test_law_under_tanh_against_quadrature(decay):
             expected = tanh_moments(a, theta, k)
             assert abs(law.offset[index] - expected[0]) < 1e-8
             assert abs((law.offset[index] ** 2 + law.variance[index]) - expected[1]) < 1e-8
-
-
-def test_bad_arguments_are_refused():
-    (point,) = fixed_points(DECAYING)
-    for wstar in (np.nan, np.inf, "a", None, [1.0, 2.0]):
-        with pytest.raises(SpecificationError, match="wstar"):
-            point.level_probabilities(wstar)
-        with pytest.raises(SpecificationError, match="wstar"):
-            point.density(np.zeros(3), wstar)
-    for w in (np.array([0.0, np.nan]), "a", [[1.0], [2.0, 3.0]]):
-        with pytest.raises(SpecificationError, match="w:"):
-            point.density(w, 0.4)
-
-
-def test_no_density_where_there_is_none():
-    points = fixed_points(
-        LinearModel(teacher=Constant(0.5), weight_quantizer=Levels((-1.0, 0.5, 2.0)), learning_rate=0.5)
-    )
-    with pytest.raises(UnsupportedError, match="V > 0"):
-        points[0].density(np.zeros(1), 0.5)
