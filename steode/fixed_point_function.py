@@ -15,6 +15,7 @@ from steode.derive import derive
 from steode.elementwise import Elementwise
 from steode.errors import SpecificationError, UnsupportedError, check_integer
 from steode.quantizers import StepFunction
+from steode.schedule import check_constant
 from steode.solve import check_model, make_problem
 from steode.solvers.equations import Problem
 from steode.solvers.fixed_point import fixed_point_terms, kinks, place_teacher
@@ -56,6 +57,7 @@ class FixedPointFunction:
         if not jax.config.read("jax_enable_x64"):
             remedy = 'Call jax.config.update("jax_enable_x64", True) first.'
             raise SpecificationError("jax_enable_x64", "64-bit floats", "32-bit floats", remedy)
+        self._check(parameters)
         return fixed_point_terms(self.problem(parameters))
 
     def many(self, parameters: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -66,6 +68,7 @@ class FixedPointFunction:
 
         Raises `SpecificationError` for an unknown name, or unless at least one array is given and all are equally long.
         """
+        self._check(parameters)
         arrays = {name: np.asarray(value, dtype=float) for name, value in parameters.items()}
         counts = {array.shape[:1] for array in arrays.values()}
         if len(counts) != 1 or counts & {(), (0,)}:
@@ -103,10 +106,19 @@ class FixedPointFunction:
 
     def without_teacher(self, parameters: dict) -> Problem:
         """The equations with these numbers in them, and no teacher law yet."""
-        unknown = sorted(set(parameters) - set(self.parameters))
-        if unknown:
-            raise SpecificationError("parameters", "names among " + ", ".join(self.parameters), unknown[0], "")
         return make_problem(self.model, _NoRows(), parameters)
+
+    def _check(self, parameters) -> None:
+        """Raise `SpecificationError` unless names and trailing shapes are those of `self.parameters`."""
+        if not isinstance(parameters, dict):
+            raise SpecificationError("parameters", "a dictionary", parameters, 'For example {"learning_rate": 0.1}.')
+        for name, value in parameters.items():
+            if name not in self.parameters:
+                raise SpecificationError("parameters", "names among " + ", ".join(self.parameters), name, "")
+            shape = np.shape(self.parameters[name])
+            if shape and np.shape(value)[-1:] != shape:
+                expected, received = f"an array of shape {shape}", f"shape {np.shape(value)}"
+                raise SpecificationError(f"parameters[{name!r}]", expected, received, "One number for each of them.")
 
     def _teacher(self, parameters: dict) -> Teacher:
         if isinstance(self.teacher, ContinuousTeacher) and not {"levels", "thresholds"}.isdisjoint(parameters):
@@ -175,7 +187,8 @@ def fixed_point_function(model: LinearModel, *, teacher_nodes: int | None = None
 
 
 def check_stationary(model: LinearModel) -> None:
-    """Raise `UnsupportedError` where the stationary law is not known in closed form or by quadrature."""
+    """Raise `UnsupportedError` where there is no stationary law known in closed form or by quadrature."""
+    check_constant(model.learning_rate, "fixed points")
     if isinstance(model.surrogate, ClippedSurrogate):
         raise UnsupportedError(
             "fixed points: with the clipped surrogate frozen weights are atoms, and the state reached depends on the "

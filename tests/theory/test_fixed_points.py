@@ -19,7 +19,6 @@ from steode import (
     Uniform,
     UnsupportedError,
     fixed_points,
-    solve,
 )
 from tests.models import REFERENCE
 
@@ -187,13 +186,6 @@ def test_divergence_is_a_result():
     assert len(points) == 0
     assert "grows without bound" in points.note
     assert np.isinf(points.unquantized_eps_g)
-
-
-def test_long_time_density_ends_at_the_fixed_point():
-    model = REFERENCE.replace(noise=0.3, learning_rate=0.5)
-    (point,) = fixed_points(model)
-    final = solve(model, 400, times=[400.0])["eps_g"][0]
-    assert abs(final - point.eps_g) < 1e-4
 
 
 def test_what_has_no_fixed_point_equation_is_refused_with_the_reason():

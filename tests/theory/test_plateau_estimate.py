@@ -1,6 +1,5 @@
-"""The measured plateau of the limit against the analytic estimate, over a sweep of ranges."""
+"""The analytic estimate of the plateau length: its formula, and where there is none."""
 
-import numpy as np
 import pytest
 
 from steode import (
@@ -16,7 +15,7 @@ from steode import (
     solve,
 )
 
-RANGES = np.array([2.0, 3.2, 4.4])
+RANGES = (2.0, 3.2, 4.4)
 
 
 def narrow_start(omega, teacher=None):
@@ -28,37 +27,11 @@ def narrow_start(omega, teacher=None):
     )
 
 
-@pytest.fixture(scope="module")
-def sweep():
-    models = [narrow_start(omega) for omega in RANGES]
-    estimates = [plateau_estimate(model) for model in models]
-    found = [plateau(solve(model, 110, tolerance=5e-4)) for model in models]
-    return estimates, found
-
-
 def test_estimate_is_step_over_twice_rate_and_teacher():
     for omega in RANGES:
         step = omega / 3
         assert abs(plateau_estimate(narrow_start(omega)).length - step / (2 * 0.01)) < 1e-10
         assert abs(plateau_estimate(narrow_start(omega, TwoPoint(0.5))).length - step / (2 * 0.01 * 0.5)) < 1e-10
-
-
-def test_measured_plateau_ends_within_a_quarter_of_the_predicted_spread(sweep):
-    for estimate, found in zip(*sweep, strict=True):
-        assert abs(found.length - estimate.length) < 0.25 * estimate.spread
-        assert estimate.spread < 0.25 * estimate.length  # the band says something
-        assert abs(found.longest.height - estimate.height) < 0.05 * estimate.height
-
-
-def test_plateau_grows_linearly_with_the_range(sweep):
-    """The line through the origin with the predicted slope 1/(6 eta), to three percent."""
-    lengths = np.array([found.length for found in sweep[1]])
-    assert np.abs(lengths / RANGES * 6 * 0.01 - 1).max() < 0.03
-
-
-def test_length_hardly_depends_on_the_rule_s_tolerance(sweep):
-    for found in sweep[1]:
-        assert np.abs(np.array(found.longest.sensitivity) / found.length - 1).max() < 0.01
 
 
 def test_wide_initial_weights_have_no_plateau():

@@ -52,6 +52,7 @@ def test_particles_are_reported_at_the_times_asked_for():
     assert trajectory["std_w"][1] > trajectory["std_w"][0]
 
 
+@pytest.mark.representative
 def test_unquantized_density_agrees_with_the_exact_moments():
     model = LinearModel(teacher=TwoPoint(0.7), learning_rate=0.5, noise=0.2)
     times = [0.5, 2.0, 10.0]
@@ -62,6 +63,7 @@ def test_unquantized_density_agrees_with_the_exact_moments():
     assert np.abs(density["eps_g"] - exact["eps_g"]).max() < 1e-3 * exact["eps_g"].max()
 
 
+@pytest.mark.representative
 def test_clipped_weights_freeze_at_the_bound():
     model = REFERENCE.replace(surrogate=ClippedSurrogate(1.5))
     trajectory = solve(model, 20, times=[0.001, 10.0, 20.0], density_times=[0.001, 20.0])
@@ -84,6 +86,7 @@ def test_exact_recovery_is_reached_in_finite_time_below_the_threshold():
     assert abs(above - 0.08336) < 2e-4
 
 
+@pytest.mark.representative
 def test_domain_grows_until_nothing_reaches_its_ends():
     """Escaping weights travel at the predicted speed far beyond the first guess of the domain."""
     model = LinearModel(weight_quantizer=Uniform(2, 0.5), teacher=Constant(2.0), learning_rate=0.5, init=Constant(0.05))
@@ -105,6 +108,7 @@ def test_drawn_start_of_a_large_sample_is_the_nominal_start():
     assert np.abs(drawn["eps_g"] - nominal["eps_g"]).max() < 4 * 1.0 / np.sqrt(size) + 2e-3 * nominal["eps_g"].max()
 
 
+@pytest.mark.representative
 def test_identity_weights_start_and_end_with_the_known_errors():
     model = LinearModel(
         teacher=Constant(1.0), weight_quantizer=Identity(), init=Constant(0.0), learning_rate=0.8, noise=0.3
