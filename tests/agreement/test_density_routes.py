@@ -52,7 +52,6 @@ def test_particles_are_reported_at_the_times_asked_for():
     assert trajectory["std_w"][1] > trajectory["std_w"][0]
 
 
-@pytest.mark.representative
 def test_unquantized_density_agrees_with_the_exact_moments():
     model = LinearModel(teacher=TwoPoint(0.7), learning_rate=0.5, noise=0.2)
     times = [0.5, 2.0, 10.0]
@@ -86,7 +85,6 @@ def test_exact_recovery_is_reached_in_finite_time_below_the_threshold():
     assert abs(above - 0.08336) < 2e-4
 
 
-@pytest.mark.representative
 def test_domain_grows_until_nothing_reaches_its_ends():
     """Escaping weights travel at the predicted speed far beyond the first guess of the domain."""
     model = LinearModel(weight_quantizer=Uniform(2, 0.5), teacher=Constant(2.0), learning_rate=0.5, init=Constant(0.05))

@@ -123,7 +123,6 @@ def test_gradients_agree_with_central_differences(model, left_out):
         assert np.abs(gradient[name] - difference).max() < 1e-6 * scale, name
 
 
-@pytest.mark.representative
 def test_second_derivative_with_respect_to_the_range():
     function = fixed_point_function(EVERYTHING)
 

@@ -53,10 +53,7 @@ def settled_errors(model: LinearModel, key: int) -> np.ndarray:
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=pytest.mark.representative) if name in ("weight decay", "smooth map") else name
-        for name in MODELS
-    ],
+    [pytest.param(name, marks=pytest.mark.representative) if name == "weight decay" else name for name in MODELS],
 )
 def test_sgd_settles_at_the_fixed_point(name):
     model = MODELS[name]
