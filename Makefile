@@ -5,7 +5,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help run test test-agreement test-representative lint clean
+.PHONY: help run test test-agreement test-representative bench lint clean
 
 # the environment is .venv alone, whatever the calling shell has set up
 unexport PYTHONPATH
@@ -47,6 +47,11 @@ test-agreement: $(TEST_READY) ## the slow set: the limit against simulations ove
 
 test-representative: $(TEST_READY) ## the part of the slow set that every change must pass, under ten minutes
 	$(VENV_PYTHON) -m pytest -n $(WORKERS) tests/agreement -m representative $(ARGS)
+
+bench: $(TEST_READY) ## speed beside plain references; results in benchmarks/results and in the docs' tables
+	$(VENV_PYTHON) benchmarks/simulation.py --write
+	$(VENV_PYTHON) benchmarks/solvers.py
+	$(VENV_PYTHON) benchmarks/fixed_points.py
 
 lint: $(TEST_READY) ## ruff, and the import contracts of pyproject.toml
 	$(VENV_PYTHON) -m ruff check .

@@ -24,7 +24,8 @@ from steode.optimal_range import OptimalRange, optimal_range
 from steode.plateau import Plateau, Plateaus, plateau
 from steode.plateau_estimate import PlateauEstimate, plateau_estimate
 from steode.quantizers import Identity, Levels, Sign, SignedInteger, Ternary, Uniform
-from steode.simulate import simulate
+from steode.schedule import Schedule
+from steode.simulate import CheckpointWarning, simulate, simulate_paired
 from steode.solve import solve
 from steode.stability import Stability, stability
 from steode.sweep import sweep
@@ -34,6 +35,7 @@ from steode.systems.linear.spec import ClippedSurrogate, IdentitySurrogate, Line
 from steode.trajectory import Density, Snapshots, Trajectory
 
 __all__ = [
+    "CheckpointWarning",
     "ClippedSurrogate",
     "Comparison",
     "Constant",
@@ -61,6 +63,7 @@ __all__ = [
     "Plateau",
     "PlateauEstimate",
     "Plateaus",
+    "Schedule",
     "Sign",
     "SignedInteger",
     "Snapshots",
@@ -86,6 +89,7 @@ __all__ = [
     "plateau",
     "plateau_estimate",
     "simulate",
+    "simulate_paired",
     "solve",
     "stability",
     "sweep",

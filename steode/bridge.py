@@ -7,13 +7,16 @@ it.
 import functools
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 import jax.scipy.special
+import numpy as np
 import sympy
 
 from steode.elementwise import Elementwise
-from steode.errors import UnsupportedError
+from steode.errors import SpecificationError, UnsupportedError
 from steode.quantizers import EntrywiseMap, Identity, StepFunction
+from steode.schedule import TAU, Schedule
 from steode.solvers.entrywise import IdentityMap, Map, SmoothMap, StepMap
 from steode.solvers.equations import Equations
 from steode.symbolic import averages
@@ -47,6 +50,10 @@ TABLE = {
 """SymPy function -> JAX function."""
 
 
+SCHEDULE_TIMES = 2001
+"""Equally spaced times at which a learning-rate schedule is checked."""
+
+
 @functools.lru_cache(maxsize=256)
 def compile_expression(expression: sympy.Expr, arguments: tuple[sympy.Symbol, ...]) -> Callable:
     """A JAX function of the arguments, in order, that evaluates the expression.
@@ -65,9 +72,33 @@ def compile_expression(expression: sympy.Expr, arguments: tuple[sympy.Symbol, ..
     return sympy.lambdify(arguments, expression, modules=[functions, "jax"], cse=True)
 
 
-def entrywise_function(entrywise_map: Elementwise) -> Callable:
-    """The map's expression as a JAX function of one array."""
-    return compile_expression(entrywise_map.expression, (entrywise_map.variable,))
+def entrywise_function(given: Elementwise | Schedule) -> Callable:
+    """The expression of a map or of a learning-rate schedule as a JAX function of one array."""
+    if isinstance(given, Schedule):
+        return given.expression if given.formula is None else compile_expression(given.formula, (TAU,))
+    return compile_expression(given.expression, (given.variable,))
+
+
+def check_learning_rate(learning_rate: float | Schedule, t_end: float) -> None:
+    """Raise `SpecificationError` unless a schedule is positive and finite at SCHEDULE_TIMES times of [0, t_end]."""
+    if not isinstance(learning_rate, Schedule):
+        return
+    times, remedy = np.linspace(0, t_end, SCHEDULE_TIMES), "It has to be one real number, written with jax.numpy."
+    with jax.enable_x64(True):
+        try:
+            function = entrywise_function(learning_rate)
+            values = np.asarray(jax.vmap(function)(jnp.asarray(times)))
+        except (TypeError, ValueError, AttributeError) as error:
+            expected = "a function of time that JAX can trace"
+            raise SpecificationError("learning_rate", expected, learning_rate, f"{remedy} JAX says: {error}") from None
+    if values.shape != times.shape or np.iscomplexobj(values):
+        received = f"values of shape {values.shape[1:]} and type {values.dtype}"
+        raise SpecificationError("learning_rate", "one real number at each time", received, remedy)
+    wrong = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
+    if wrong.size:
+        received = f"{values[wrong[0]]:g} at tau = {times[wrong[0]]:g}"
+        remedy = f"Change the schedule {learning_rate}, or stop before that time."
+        raise SpecificationError("learning_rate", f"a rate > 0 for tau from 0 to {t_end:g}", received, remedy)
 
 
 def numeric_map(entrywise_map: EntrywiseMap, scale=None) -> Map:

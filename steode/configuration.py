@@ -5,13 +5,12 @@ Every object is a table whose `type` names its class and whose other keys are th
     learning_rate = 0.1
     weight_quantizer = {type = "Uniform", bits = 2, range = 2.0}
     teacher = {type = "Constant", value = 1.0}
+
+A learning rate may be a schedule, {type = "Schedule", expression = "0.5/(1 + tau/10)"} or that text alone.
 """
 
 import dataclasses
-import difflib
 import pathlib
-import re
-import tokenize
 import tomllib
 
 import numpy as np
@@ -19,6 +18,8 @@ import sympy
 
 from steode import elementwise, laws, quantizers
 from steode.errors import SpecificationError
+from steode.expression import parse_expression, suggestion
+from steode.schedule import Schedule
 from steode.systems.linear import spec as linear
 
 _TYPES = {
@@ -40,14 +41,17 @@ _TYPES = {
         laws.Empirical,
         linear.IdentitySurrogate,
         linear.ClippedSurrogate,
+        Schedule,
     )
 }
-_FUNCTION_NAMES = ("tanh", "sinh", "cosh", "sin", "cos", "atan", "asinh", "erf", "exp", "log", "sqrt", "sign")
-_FUNCTIONS = {name: getattr(sympy, name) for name in (*_FUNCTION_NAMES, "Max", "Min", "Abs", "pi")}
 
 
 def to_dict(model: linear.LinearModel) -> dict:
-    """The specification as nested dictionaries of plain numbers, strings and lists; `from_dict` inverts it."""
+    """The specification as nested dictionaries of plain numbers, strings and lists; `from_dict` inverts it.
+
+    A schedule given by a function keeps the function: `steode.schedule.check_writable` refuses it where the dictionary
+    is to be written.
+    """
     return {field.name: plain(getattr(model, field.name)) for field in dataclasses.fields(model)}
 
 
@@ -129,30 +133,13 @@ def _value(where: str, value: object, folder: pathlib.Path):
             known = list(_TYPES)
             raise SpecificationError(f"{where}.type", "one of " + ", ".join(known), name, suggestion(str(name), known))
         if name == "Elementwise" and isinstance(table.get("expression"), str):
-            table["expression"] = _expression(f"{where}.expression", table["expression"])
+            variable = sympy.Symbol("x", real=True)
+            table["expression"] = parse_expression(f"{where}.expression", table["expression"], variable)
         if name == "Empirical" and isinstance(table.get("values"), str):
             table["values"] = str(folder / table["values"])
         return _build(where, _TYPES[name], table, folder)
     if isinstance(value, list):
         return tuple(value)
+    if isinstance(value, str) and where.rpartition(".")[2] == "learning_rate" and "tau" in value:
+        return Schedule(value)
     return value
-
-
-def _expression(where: str, text: str) -> sympy.Expr:
-    """Parse an expression in x from a file: only known function names, so that nothing else can run."""
-    allowed = [*_FUNCTIONS, "x"]
-    for word in re.findall(r"[A-Za-z_]\w*", text):
-        if word not in allowed:
-            raise SpecificationError(where, "functions among " + ", ".join(allowed), word, suggestion(word, allowed))
-    try:
-        if not re.fullmatch(r"[\w\s.,+*/()-]+", text):
-            raise SyntaxError("unexpected character")
-        return sympy.parse_expr(text, local_dict=_FUNCTIONS | {"x": sympy.Symbol("x", real=True)})
-    except (SyntaxError, tokenize.TokenError, TypeError, ValueError, AttributeError) as error:
-        raise SpecificationError(where, "an expression in x", text, f"SymPy says: {error}") from None
-
-
-def suggestion(word: str, known: list[str]) -> str:
-    """The remedy for an unknown word: the nearest known one."""
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"Did you mean {close[0]!r}?" if close else "Check the spelling."

@@ -10,6 +10,7 @@ from steode.errors import UnsupportedError
 from steode.fixed_point import FixedPoint, FixedPoints, problem_at
 from steode.fixed_points import fixed_points
 from steode.quantizers import StepFunction
+from steode.schedule import check_constant
 from steode.solve import check_model
 from steode.solvers import latent
 from steode.stability import stability
@@ -113,12 +114,13 @@ def deployments(model: LinearModel) -> Deployments:
     SpecificationError
         If `model` is not a LinearModel.
     UnsupportedError
-        For weights that are not quantized by a step function, for the clipped surrogate, or if no fixed point is
-        stable.
+        For a learning-rate schedule, for weights that are not quantized by a step function, for the clipped surrogate,
+        or if no fixed point is stable.
     ConvergenceError
         As `fixed_points`.
     """
     check_model(model)
+    check_constant(model.learning_rate, "deployments")
     if not isinstance(model.weight_quantizer, StepFunction):
         raise UnsupportedError(
             f"deployments: {model.weight_quantizer} is no step function, so that there is no grid to round to; "

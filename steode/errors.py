@@ -7,6 +7,8 @@ import contextlib
 import itertools
 import math
 import numbers
+import os
+import pathlib
 from collections.abc import Iterable
 
 import numpy as np
@@ -33,10 +35,16 @@ class ConvergenceError(SteodeError, RuntimeError):
 
 
 class DivergenceError(SteodeError, RuntimeError):
-    """A simulated run whose weights, or what is measured of them, stopped being finite."""
+    """A simulated run whose weights, or what is measured of them, stopped being finite.
 
-    def __init__(self, quantity: str, step: int, tau: float, seed: int):
+    `quantity`, `step`, `tau` = step/dim and `seed` say what, when and where; `last_state` holds the weights of this
+    process's seeds, (seeds, d), after `last_step` steps, when all was well.
+    """
+
+    def __init__(self, quantity: str, step: int, seed: int, dim: int, last_step: int = 0, last_state=None):
+        tau = step / dim
         self.quantity, self.step, self.tau, self.seed = quantity, step, tau, seed
+        self.last_step, self.last_state = last_step, last_state
         super().__init__(
             f"{quantity} is not finite at step {step} (tau = {tau:g}) of seed {seed}: training diverged. "
             'Lower the learning rate or stop earlier; dtype="float64" only moves the overflow.'
@@ -80,6 +88,13 @@ def check_integer(argument: str, value: object, minimum: int, maximum: int | Non
     if not whole or value < minimum or (maximum is not None and value > maximum):
         raise SpecificationError(argument, bounds, value, remedy or f"Give {bounds}.")
     return int(value)
+
+
+def check_path(argument: str, value: object) -> pathlib.Path:
+    """Return `value` as a path, or raise `SpecificationError` unless it is a string or a path."""
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        raise SpecificationError(argument, "a path", value, 'For example "run.npz".')
+    return pathlib.Path(value)
 
 
 def check_array(argument: str, values: object) -> np.ndarray:

@@ -9,8 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from steode import bridge
 from steode.derive import derive
 from steode.errors import SpecificationError, UnsupportedError, check_integer, check_positive
+from steode.schedule import Schedule
 from steode.solve import check_model, checked_times, make_problem
 from steode.solvers import moments
 from steode.solvers.adaptive import MAX_STEPS, TIME_FRACTION
@@ -33,8 +35,8 @@ class LimitFunction:
 
     Attributes
     ----------
-    parameters : the model's own values, name -> float: learning_rate, noise and, where the model has them,
-        weight_range, input_range and bound.
+    parameters : the model's own values, name -> float: noise and, where the model has them, learning_rate (not where it
+        is a schedule), weight_range, input_range, weight_decay and bound.
     times : shape (T,).
     model, method, tolerance : as given to `limit_function`.
     rows, mesh : the discretization of the laws and of the weight axis (no mesh for the closure).
@@ -56,7 +58,10 @@ class LimitFunction:
         """
         unknown = sorted(set(parameters) - set(self.parameters))
         if unknown:
-            raise SpecificationError("parameters", "names among " + ", ".join(self.parameters), unknown[0], "")
+            remedy = ""
+            if unknown[0] == "learning_rate":
+                remedy = "The learning rate is a schedule, which is fixed: make a limit_function of another model."
+            raise SpecificationError("parameters", "names among " + ", ".join(self.parameters), unknown[0], remedy)
         if not jax.config.read("jax_enable_x64"):
             remedy = 'Call jax.config.update("jax_enable_x64", True) first.'
             raise SpecificationError("jax_enable_x64", "64-bit floats", "32-bit floats", remedy)
@@ -93,6 +98,8 @@ def limit_function(
 ) -> LimitFunction:
     """The limit's observables at `times` as a differentiable JAX function of learning rate, noise, ranges and bound.
 
+    A learning rate that is a `Schedule` is followed in time, but is no parameter.
+
     Parameters
     ----------
     model : the specification; its laws and bit widths are fixed, its continuous parameters become arguments.
@@ -123,6 +130,7 @@ def limit_function(
     check_integer("intervals", intervals, 16)
     check_integer("teacher_values", teacher_values, 2)
     times = checked_times("times", times, np.inf)
+    bridge.check_learning_rate(model.learning_rate, float(times[-1]))
     start = NominalStart(model.teacher, model.init)
     with jax.enable_x64(True):
         edges = np.asarray(kinks(make_problem(model, start.rows(np.zeros(0), 2))))
@@ -134,7 +142,10 @@ def limit_function(
             low, high = reach(problem, start.extent, float(times[-1]))
             margin = (high - low) / 4
             ends = (low - margin, high + margin)
-            mesh = make_mesh(thresholds_of(problem), bound, *ends, resolution(problem, start.extent), intervals)
+            fineness = resolution(problem, start.extent, float(times[-1]))
+            mesh = make_mesh(thresholds_of(problem), bound, *ends, fineness, intervals)
     values = derive(model).parameters
     parameters = {name: values[symbol] for name, symbol in sym.PARAMETERS.items() if symbol in values}
+    if isinstance(model.learning_rate, Schedule):
+        parameters.pop("learning_rate", None)
     return LimitFunction(model, method, parameters, times, tolerance, rows, mesh)

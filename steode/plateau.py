@@ -29,7 +29,7 @@ import numpy as np
 import scipy.stats
 
 from steode.errors import SpecificationError, check_finite
-from steode.trajectory import OBSERVABLES, Trajectory
+from steode.trajectory import COLUMNS, OBSERVABLES, Trajectory
 
 ROUNDING = 1e-9
 """A curve whose range is below this fraction of its size is constant: the rest is rounding."""
@@ -145,7 +145,7 @@ def plateau(
         raise SpecificationError("contrast", "a number > 1", contrast, "A straight line has contrast 1; use 3.")
     curves = np.asarray(trajectory[observable], dtype=float)
     if curves.ndim != (2 if trajectory.has_seeds else 1):
-        scalar = [name for name in OBSERVABLES if name in trajectory.observables and name != "level_fraction"]
+        scalar = [name for name in OBSERVABLES if name in trajectory.observables and name not in COLUMNS]
         raise SpecificationError("observable", "one of " + ", ".join(scalar), observable, "It must be scalar.")
     if not np.all(np.isfinite(curves)):
         raise SpecificationError("trajectory", f"finite values of {observable}", "nan or inf", "It diverges.")

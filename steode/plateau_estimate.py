@@ -10,6 +10,7 @@ from steode import bridge
 from steode.derive import derive
 from steode.errors import UnsupportedError
 from steode.quantizers import StepFunction
+from steode.schedule import check_constant
 from steode.solve import check_model, make_problem
 from steode.solvers import stationary
 from steode.solvers.equations import Problem
@@ -50,10 +51,11 @@ def plateau_estimate(model: LinearModel) -> PlateauEstimate:
     Raises
     ------
     UnsupportedError
-        If the weights are not quantized by a step function, start on a threshold on average, or no target pulls them
-        out of their cell (with weight decay they may come to rest inside it).
+        If the learning rate is a schedule, the weights are not quantized by a step function, start on a threshold on
+        average, or no target pulls them out of their cell (with weight decay they may come to rest inside it).
     """
     check_model(model)
+    check_constant(model.learning_rate, "plateau_estimate")
     if not isinstance(model.weight_quantizer, StepFunction):
         raise UnsupportedError(
             "plateau_estimate: weights must be quantized by a step function; other maps have no flat cells."

@@ -14,8 +14,10 @@ from steode.configuration import to_dict
 from steode.derive import derive
 from steode.errors import ConvergenceError, SpecificationError, UnsupportedError, check_positive
 from steode.quantizers import Identity
+from steode.schedule import Schedule
 from steode.solvers import moments
 from steode.solvers.adaptive import MAX_STEPS, solve_density
+from steode.solvers.domain import learning_rates
 from steode.solvers.entrywise import StepMap
 from steode.solvers.equations import Problem
 from steode.solvers.particles import evolve_particles
@@ -66,7 +68,7 @@ def solve(
     Raises
     ------
     SpecificationError
-        If an argument makes no sense.
+        If an argument makes no sense, or a learning-rate schedule is not positive and finite up to `t_end`.
     UnsupportedError
         If the method does not exist for this model; the message says which does.
     ConvergenceError
@@ -83,6 +85,7 @@ def solve(
         raise SpecificationError(
             "density_times", "method 'density'", method, "Other methods do not compute the density."
         )
+    bridge.check_learning_rate(model.learning_rate, t_end)
     with jax.enable_x64(True):
         initial = NominalStart(model.teacher, model.init) if start is None else _drawn_start(start)
         observables, error, density = _SOLVERS[method](model, initial, times, density_times, tolerance)
@@ -100,6 +103,10 @@ def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None)
     bound = model.surrogate.bound if isinstance(model.surrogate, ClippedSurrogate) else None
     bound = parameters.get("bound", bound)
     decay = parameters.get("weight_decay", model.weight_decay)
+    eta, schedule = parameters.get("learning_rate", model.learning_rate), None
+    if isinstance(eta, Schedule):
+        schedule = bridge.entrywise_function(eta)
+        eta = schedule(0.0)
     weight_map = bridge.numeric_map(model.weight_quantizer, parameters.get("weight_range"))
     if "levels" in parameters or "thresholds" in parameters:
         levels = parameters.get("levels", weight_map.levels)
@@ -108,7 +115,7 @@ def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None)
     general = model.replace(batch_size=max(model.batch_size, 2)) if "batch_size" in parameters else model
     return Problem(
         equations=bridge.compile_limit(derive(general)),
-        eta=jnp.asarray(parameters.get("learning_rate", model.learning_rate)),
+        eta=jnp.asarray(eta) if schedule is None else jnp.asarray(eta, float),
         decay=jnp.asarray(decay) if model.weight_decay else None,
         batch=jnp.asarray(parameters.get("batch_size", float(model.batch_size))),
         sigma=jnp.asarray(parameters.get("noise", model.noise)),
@@ -118,6 +125,7 @@ def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None)
         teacher=jnp.asarray(rows.teacher),
         teacher_weights=jnp.asarray(rows.weights),
         rho=jnp.asarray(rows.rho),
+        schedule=schedule,
     )
 
 
@@ -159,7 +167,8 @@ def _solve_moments(model, start: Start, times, density_times, tolerance):
 def _solve_particles(model, start: Start, times, density_times, tolerance):
     problem = make_problem(model, start.rows(np.zeros(0), 2))
     # a small part of the relaxation time, and as many equal steps as end exactly on each reported time
-    longest = min(0.02, 0.02 / (model.learning_rate * float(problem.alpha_2)))
+    fastest = float(learning_rates(problem, float(times[-1])).max())
+    longest = min(0.02, 0.02 / (fastest * float(problem.alpha_2)))
     spans = np.diff(times, prepend=0.0)
     steps = np.ceil(spans / longest).astype(int)
     dts = spans / np.maximum(steps, 1)
@@ -200,11 +209,12 @@ _SOLVERS = {
 def _checked_ys(solution: diffrax.Solution, method: str, model) -> dict[str, np.ndarray]:
     observables = jax.device_get(solution.ys)
     if solution.result != diffrax.RESULTS.successful or not np.all(np.isfinite(observables["eps_g"])):
-        raise ConvergenceError(
-            f"{method}: the integration failed ({solution.result}); at learning rate {model.learning_rate:g} the "
-            f"error may grow "
-            "without bound: see fixed_points(model)."
-        )
+        rate = model.learning_rate
+        if isinstance(rate, Schedule):
+            remedy = f"while the learning rate {rate} is large the error may grow without bound: lower it."
+        else:
+            remedy = f"at learning rate {rate:g} the error may grow without bound: see fixed_points(model)."
+        raise ConvergenceError(f"{method}: the integration failed ({solution.result}); {remedy}")
     return observables
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from steode.errors import ConvergenceError, SpecificationError
 from steode.fixed_point import FixedPoint
 from steode.quantizers import Identity, StepFunction
+from steode.schedule import check_constant
 from steode.solve import make_problem
 from steode.solvers import exact_spectra, linearized, stationary
 from steode.solvers.equations import Problem
@@ -111,6 +112,7 @@ def stability(point: FixedPoint) -> Stability:
         remedy = "For example fixed_points(model)[0]."
         raise SpecificationError("point", "a FixedPoint", point, remedy)
     model = point.model
+    check_constant(model.learning_rate, "stability")
     with jax.enable_x64(True):
         exact = isinstance(model.weight_quantizer, Identity) or point.V == 0
         return _exact(model, point.V) if exact else _regular(model, point.V)

@@ -15,6 +15,7 @@ import numpy as np
 import xarray
 
 from steode.errors import SpecificationError
+from steode.schedule import check_writable
 
 OBSERVABLES = {
     "eps_g": "generalization error (V - sigma^2)/2",
@@ -25,15 +26,20 @@ OBSERVABLES = {
     "mean_w": "mean latent weight",
     "std_w": "standard deviation of the latent weights over coordinates",
     "level_fraction": "fraction of weights at each level (last axis)",
+    "bin_fraction": "fraction of latent weights in each bin (last axis)",
 }
-"""Names and meanings; a trajectory holds those its method can compute. `level_fraction` has a last axis of levels."""
+"""Names and meanings; a trajectory holds those its method can compute."""
+COLUMNS = {"level_fraction": "level", "bin_fraction": "bin"}
+"""Observables with a last axis, and what it counts."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Provenance:
     """Where a trajectory came from: enough to make it again.
 
-    `specification` is the model as a nested dict (see `steode.configuration`), `settings` the remaining arguments.
+    `specification` is the model as a nested dict (see `steode.configuration`), `settings` the remaining arguments. A
+    learning-rate schedule given by a function is kept as that function, so that the model can be made again as long as
+    the program runs.
     """
 
     kind: str
@@ -121,7 +127,7 @@ class Trajectory(eqx.Module):
         return f"Trajectory({self.provenance.kind} by {self.provenance.method}{seeds}; {span}; final eps_g {final:.5f})"
 
     def to_xarray(self) -> xarray.Dataset:
-        """The same as a labelled dataset; provenance is a JSON string in its attributes."""
+        """The same as a labelled dataset; provenance is a JSON string in its attributes (functions by their names)."""
         lead = ("seed", "time") if self.has_seeds else ("time",)
         data = {name: _labelled(name, lead, value) for name, value in self.observables.items()}
         data |= {f"{name}_error": _labelled(name, ("time",), value) for name, value in self.error.items()}
@@ -136,14 +142,17 @@ class Trajectory(eqx.Module):
             data["weights"] = (("seed", "snapshot_time", "coordinate"), np.asarray(self.snapshots.weights))
             data["teacher_weights"] = (("seed", "coordinate"), np.asarray(self.snapshots.teacher))
             coords["snapshot_time"] = self.snapshots.times
-        return xarray.Dataset(data, coords, attrs={"provenance": json.dumps(dataclasses.asdict(self.provenance))})
+        parts = {field.name: getattr(self.provenance, field.name) for field in dataclasses.fields(self.provenance)}
+        return xarray.Dataset(data, coords, attrs={"provenance": json.dumps(parts, default=repr)})
 
     def save(self, path: str | pathlib.Path) -> pathlib.Path:
         """Write a .nc (netCDF4) or .npz file, chosen by the suffix; returns the path.
 
-        The file appears whole or not at all. Raises `SpecificationError` for another suffix.
+        The file appears whole or not at all. Raises `SpecificationError` for another suffix, `UnsupportedError` for a
+        learning-rate schedule that is given by a function.
         """
         path = _checked_path(path)
+        check_writable(self.provenance.specification)
         dataset = self.to_xarray()
         partial = path.with_name(path.name + ".partial")
         if path.suffix == ".nc":
@@ -176,7 +185,7 @@ class Trajectory(eqx.Module):
 
 def _labelled(name: str, lead: tuple[str, ...], value) -> tuple:
     value = np.asarray(value)
-    dims = (*lead, "level") if value.ndim > len(lead) else lead
+    dims = (*lead, COLUMNS[name]) if value.ndim > len(lead) else lead
     return dims, value, {"long_name": OBSERVABLES[name]}
 
 

@@ -76,12 +76,14 @@ def check_out(path: pathlib.Path | None, suffixes: tuple[str, ...], option: str 
 
 
 def save(trajectory: Trajectory, out: pathlib.Path | None, study: Study, case: Case) -> None:
-    """Write a trajectory where --out says; of several cases each gets its value in the file's name."""
-    if out is None:
-        return
-    if len(study.cases) > 1:
-        out = out.with_name(f"{out.stem}-{case.slug}{out.suffix}")
-    typer.echo(f"written: {trajectory.save(out)}", err=True)
+    """Write a trajectory where --out says."""
+    if out is not None:
+        typer.echo(f"written: {trajectory.save(file_of(out, study, case))}", err=True)
+
+
+def file_of(path: pathlib.Path, study: Study, case: Case) -> pathlib.Path:
+    """The path itself, or of several cases one with the case's value in its name."""
+    return path.with_name(f"{path.stem}-{case.slug}{path.suffix}") if len(study.cases) > 1 else path
 
 
 def show_label(case: Case) -> None:

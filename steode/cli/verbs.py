@@ -18,6 +18,7 @@ from steode.cli.options import (
     Times,
     Tolerance,
     check_out,
+    file_of,
     save,
     show_label,
     the_study,
@@ -106,6 +107,9 @@ def simulate(
     t_end: End = None,
     times: Times = None,
     out: DataFile = None,
+    checkpoint: Annotated[
+        pathlib.Path | None, typer.Option(help="Save what is done there, and go on from what is there.")
+    ] = None,
     entries: Set = (),
 ):
     """Run the training itself; print its error over time.
@@ -113,6 +117,7 @@ def simulate(
     \b
     Examples
         steode simulate --dim 500 --t-end 20
+        steode simulate my_model.toml --dim 100000 --checkpoint run.npz
         steode simulate my_model.toml --seeds 4 --key 7 --out runs.nc
     """
     check_out(out, (".nc", ".npz"))
@@ -127,6 +132,7 @@ def simulate(
             key=settings.key,
             times=record_times(settings),
             snapshot_times=settings.density_times,
+            checkpoint=None if checkpoint is None else file_of(checkpoint, study, case),
         )
         show_label(case)
         typer.echo(f"{'tau':>8} {'eps_g':>10} {'std. error':>11}   ({settings.seeds} seeds, d = {settings.dim})")

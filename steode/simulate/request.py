@@ -5,7 +5,7 @@ import numbers
 import jax
 import numpy as np
 
-from steode.errors import SpecificationError
+from steode.errors import SpecificationError, check_array, check_increasing
 
 MAX_STEPS = 2**31 - 1
 """Steps are counted in 32-bit integers on the device."""
@@ -14,9 +14,16 @@ RECORDS = 201
 
 
 def record_steps(times, t_end: float, dim: int) -> np.ndarray:
-    """The distinct steps nearest to the record times, increasing; None asks for RECORDS equally spaced times."""
+    """The distinct steps nearest to the record times, increasing.
+
+    None asks for RECORDS equally spaced times, "log" for 0 and times equally spaced in their logarithm.
+    """
     if times is None:
         times = np.linspace(0, t_end, RECORDS)
+    elif isinstance(times, str):
+        if times != "log":
+            raise SpecificationError("times", '"log", or a sequence of numbers', times, "Leave it out for equal steps.")
+        times = np.append(0, np.geomspace(min(1 / dim, t_end / 2), t_end, RECORDS - 1))
     return np.unique(_steps("times", _checked_times("times", times, t_end, at_least=1), dim))
 
 
@@ -24,6 +31,22 @@ def snapshot_steps(times, t_end: float, dim: int) -> np.ndarray:
     """The distinct steps nearest to the snapshot times, and step 0, increasing."""
     times = _checked_times("snapshot_times", times, t_end, at_least=0)
     return np.unique(np.concatenate([[0], _steps("snapshot_times", times, dim)]))
+
+
+def histogram_edges(edges) -> np.ndarray | None:
+    """Bin edges as an array, or None; `SpecificationError` unless there are at least two, increasing."""
+    return None if edges is None else np.array(check_increasing("histogram_edges", edges, 2))
+
+
+def given_weights(name: str, weights, seeds: int, dim: int) -> np.ndarray | None:
+    """Weights of shape (dim,) or (seeds, dim) as (seeds, dim), or None; `SpecificationError` for anything else."""
+    if weights is None:
+        return None
+    array = np.asarray(weights)
+    if array.shape not in ((dim,), (seeds, dim)):
+        expected = f"an array of shape ({dim},) or ({seeds}, {dim})"
+        raise SpecificationError(name, expected, f"shape {array.shape}", "One number for each coordinate.")
+    return np.broadcast_to(check_array(name, array).reshape(array.shape), (seeds, dim))
 
 
 def key_words(key: int | jax.Array) -> np.ndarray:

@@ -100,7 +100,8 @@ def solve_density(
 
 def _solve_once(problem, rows, start, ends, intervals, times, density_times, tolerance) -> DensitySolution:
     bound = None if problem.bound is None else float(problem.bound)
-    mesh = make_mesh(thresholds_of(problem), bound, *ends, resolution(problem, start.extent), intervals)
+    fineness = resolution(problem, start.extent, float(times[-1]))
+    mesh = make_mesh(thresholds_of(problem), bound, *ends, fineness, intervals)
     nodes = mesh.nodes(jnp.asarray(thresholds_of(problem)), problem.bound)
     masses = rows.masses(nodes)
     solution, first = _evolve(

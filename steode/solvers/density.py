@@ -37,11 +37,15 @@ STAGE_ITERATIONS = 2
 
 
 class DensityOperator(eqx.Module):
-    """The semi-discrete density equation on one mesh; everything that does not depend on V or time is computed once."""
+    """The semi-discrete density equation on one mesh; everything that does not depend on V or time is computed once.
+
+    With a learning-rate schedule, `speed` is that of one moment: `at(time)` gives the operator of another.
+    """
 
     problem: Problem
     nodes: Float[Array, " N"]
     volumes: Float[Array, " N"]
+    image: Float[Array, " N-1"]  # Q between nodes
     speed: Float[Array, "K N-1"]  # drift between nodes
     mobile: Float[Array, " N"]  # surrogate derivative at the nodes
     node_image: Float[Array, " N"]  # Q and Q^2 averaged over each control volume
@@ -52,14 +56,25 @@ class DensityOperator(eqx.Module):
         image = interval_images(problem.weight_map, nodes)
         self.problem, self.nodes = problem, nodes
         self.volumes = (_left(widths) + _right(widths)) / 2
-        # with weight decay the drift is linear between thresholds: its midpoint keeps the stationary density exact
-        middles = (nodes[1:] + nodes[:-1]) / 2
-        self.speed = problem.drift(problem.teacher[:, None], image[None, :], middles[None, :])
+        self.image = image
+        self.speed = self._speed(problem)
         self.mobile = (
             jnp.ones(nodes.shape) if problem.bound is None else (jnp.abs(nodes) < _inside(problem.bound)) * 1.0
         )
         self.node_image = self._node_average(image, widths)
         self.node_square = self._node_average(image**2, widths)
+
+    def _speed(self, problem: Problem):
+        # with weight decay the drift is linear between thresholds: its midpoint keeps the stationary density exact
+        middles = (self.nodes[1:] + self.nodes[:-1]) / 2
+        return problem.drift(problem.teacher[:, None], self.image[None, :], middles[None, :])
+
+    def at(self, time) -> "DensityOperator":
+        """The operator at this time; itself if the learning rate is constant."""
+        if self.problem.schedule is None:
+            return self
+        problem = self.problem.at(time)
+        return eqx.tree_at(lambda it: (it.problem.eta, it.speed), self, (problem.eta, self._speed(problem)))
 
     def _node_average(self, values, widths):
         average = (_left(values * widths) + _right(values * widths)) / (2 * self.volumes)
@@ -101,17 +116,21 @@ class DensityOperator(eqx.Module):
         upper = jnp.concatenate([-step * left, zero], 1)
         return jax.lax.linalg.tridiagonal_solve(lower, diagonal, upper, right_hand_side[..., None])[..., 0]
 
-    def step(self, masses: Masses, dt) -> tuple[Masses, Masses]:
-        """One positive TR-BDF2 step; returns the new masses and the local error estimate."""
+    def step(self, masses: Masses, dt, time=0.0) -> tuple[Masses, Masses]:
+        """One positive TR-BDF2 step from `time`; returns the new masses and the local error estimate.
+
+        Each of its three stages has the learning rate of its own time.
+        """
         half = GAMMA / 2 * dt
         variance = self.residual_variance(masses)
-        start = self.apply(self.rates(variance), masses)
+        start = self.apply(self.at(time).rates(variance), masses)
         guess = self.residual_variance(masses + GAMMA * dt * start)
-        middle, middle_variance, _ = self._stage(jnp.where(guess > 0, guess, variance), masses + half * start, half)
+        guess = jnp.where(guess > 0, guess, variance)
+        middle, middle_variance, _ = self.at(time + GAMMA * dt)._stage(guess, masses + half * start, half)
         middle_rate = (middle - masses) / half - start
         combined = masses + dt * np.sqrt(2) / 4 * (start + middle_rate)
         guess = variance + (middle_variance - variance) / GAMMA
-        end, _, rates = self._stage(jnp.where(guess > 0, guess, middle_variance), combined, half)
+        end, _, rates = self.at(time + dt)._stage(jnp.where(guess > 0, guess, middle_variance), combined, half)
         end_rate = (end - combined) / half
         defect = start / GAMMA - middle_rate / (GAMMA * (1 - GAMMA)) + end_rate / (1 - GAMMA)
         error = self.implicit(rates, half, 2 * ERROR_CONSTANT * dt * defect)
@@ -197,11 +216,11 @@ class PositiveTRBDF2(diffrax.AbstractSolver):
         return None
 
     def step(self, terms, t0, t1, y0, args, solver_state, made_jump):
-        y1, error = args.step(y0, t1 - t0)
+        y1, error = args.step(y0, t1 - t0, t0)
         return y1, error, {"y0": y0, "y1": y1}, None, diffrax.RESULTS.successful
 
     def func(self, terms, t0, y0, args):
-        return args.apply(args.rates(args.residual_variance(y0)), y0)
+        return args.apply(args.at(t0).rates(args.residual_variance(y0)), y0)
 
 
 def evolve(

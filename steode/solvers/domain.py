@@ -5,6 +5,8 @@ These are estimates, not limits: the solver checks the mass at the ends and the 
 
 import dataclasses
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from steode.solvers.entrywise import StepMap
@@ -19,6 +21,9 @@ TAIL_LENGTHS = 30
 
 SPREADS = 8
 """Standard deviations of diffusive spreading kept."""
+
+RATE_TIMES = 1001
+"""Equally spaced times at which a learning-rate schedule is looked at."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,10 +58,25 @@ def typical_variances(problem: Problem, extent: Extent) -> tuple[float, float]:
     return max(floor, 1e-3 * largest), largest
 
 
+def learning_rates(problem: Problem, t_end: float) -> np.ndarray:
+    """The learning rate at equally spaced times of [0, t_end]; a single value if it is constant."""
+    if problem.schedule is None:
+        return np.asarray(problem.eta)[None]
+    return np.asarray(jax.vmap(lambda time: problem.at(time).eta)(jnp.linspace(0.0, t_end, RATE_TIMES)))
+
+
 def reach(problem: Problem, extent: Extent, t_end: float) -> tuple[float, float]:
-    """Ends of the domain: initial support, thresholds, drift away from them, diffusion and exponential tails."""
+    """Ends of the domain: initial support, thresholds, drift away from them, diffusion and exponential tails.
+
+    Of a learning rate that changes, distances take the mean, spreading the mean square, and tails the largest value.
+    """
     _, largest = typical_variances(problem, extent)
-    spread = SPREADS * np.sqrt(float(problem.diffusion(largest)) * t_end)
+    rates = learning_rates(problem, t_end)
+    problem, diffusing, strongest = (
+        dataclasses.replace(problem, eta=jnp.asarray(rate))
+        for rate in (rates.mean(), np.sqrt(np.mean(rates**2)), rates.max())
+    )
+    spread = SPREADS * np.sqrt(float(diffusing.diffusion(largest)) * t_end)
     thresholds = thresholds_of(problem)
     ends = []
     for side, start in ((-1, extent.low), (1, extent.high)):
@@ -71,13 +91,17 @@ def reach(problem: Problem, extent: Extent, t_end: float) -> tuple[float, float]
         if outward >= 0:
             beyond = outward * t_end + spread
         else:
-            beyond = min(spread, TAIL_LENGTHS * float(problem.diffusion(largest)) / (-2 * outward))
+            pull = side * float(strongest.drift(target, problem.weight_map(beyond_edge), beyond_edge))
+            beyond = min(spread, TAIL_LENGTHS * float(strongest.diffusion(largest)) / (-2 * pull))
         ends.append(side * (edge + beyond + 0.05 * max(extent.high - extent.low, 1e-3)))
     return ends[0], ends[1]
 
 
-def resolution(problem: Problem, extent: Extent) -> Resolution:
-    """Spacing at each threshold from the layer width eta V/(2 jump), and the largest spacing from the initial law."""
+def resolution(problem: Problem, extent: Extent, t_end: float = 0.0) -> Resolution:
+    """Spacing at each threshold from the layer width eta V/(2 jump), and the largest spacing from the initial law.
+
+    Layers follow a learning rate that changes within a time of order one: its smallest value up to `t_end` counts.
+    """
     smallest, _ = typical_variances(problem, extent)
     thresholds = thresholds_of(problem)
     span = float(np.ptp(thresholds)) if thresholds.size > 1 else max(1.0, extent.high - extent.low) / 3
@@ -86,5 +110,6 @@ def resolution(problem: Problem, extent: Extent) -> Resolution:
         largest = min(largest, 0.25 * extent.std)
     if not thresholds.size:
         return Resolution(np.zeros(0), largest)
-    layers = float(problem.eta) * smallest / (2 * np.diff(np.asarray(problem.weight_map.levels)))
+    jumps = np.diff(np.asarray(problem.weight_map.levels))
+    layers = float(learning_rates(problem, t_end).min()) * smallest / (2 * jumps)
     return Resolution(np.minimum(LAYER_FRACTION * layers, largest), largest)

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable
 
 import equinox as eqx
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from steode.solvers.entrywise import Map
@@ -42,7 +43,10 @@ class Equations:
 
 
 class Problem(eqx.Module):
-    """One instance of the limit: numbers (traced) and equations (static)."""
+    """One instance of the limit: numbers (traced) and equations (static).
+
+    With a schedule, the learning rate eta is that of one moment: `at(time)` gives the problem of another.
+    """
 
     equations: Equations = eqx.field(static=True)
     eta: Float[Array, ""]
@@ -55,6 +59,13 @@ class Problem(eqx.Module):
     teacher: Float[Array, " K"]
     teacher_weights: Float[Array, " K"]
     rho: Float[Array, ""]
+    schedule: Callable | None = eqx.field(static=True, default=None)  # time -> eta; None: eta is constant
+
+    def at(self, time) -> "Problem":
+        """The equations at this time; the problem itself if the learning rate is constant."""
+        if self.schedule is None:
+            return self
+        return dataclasses.replace(self, eta=jnp.asarray(self.schedule(time), self.eta.dtype))
 
     @property
     def alpha_1(self) -> Float[Array, ""]:

@@ -18,6 +18,12 @@ GROWTH = 0.05
 LAYER_FRACTION = 0.15
 """Spacing at a threshold before scaling to the wanted number of nodes, in layer widths."""
 
+POSITIONS = 2000
+"""Equal steps of a segment at which the wanted spacing is looked at."""
+
+VERY_THIN = 0.01
+"""Spacing, as a fraction of such a step, below which a layer gets steps of its own; small learning rates need it."""
+
 LEAST_INTERVALS = 2
 """Fewest intervals between two breakpoints."""
 
@@ -94,7 +100,7 @@ def _refined_segments(breakpoints, thresholds, resolution):
     """For each segment, positions in [0, 1] with the mesh coordinate there, and the number of intervals wanted."""
     fine, counts = [], []
     for left, right in zip(breakpoints[:-1], breakpoints[1:], strict=True):
-        position = np.linspace(0, 1, 2001)
+        position = _positions(left, right, thresholds, resolution)
         middle = left + (right - left) * (position[1:] + position[:-1]) / 2
         outermost = thresholds.size and (right <= thresholds[0] or left >= thresholds[-1])
         # beyond the last threshold Q is constant and nothing depends on where the weight is
@@ -102,10 +108,24 @@ def _refined_segments(breakpoints, thresholds, resolution):
         for index in _nearest_thresholds(thresholds, left, right):
             graded = resolution.at_threshold[index] + GROWTH * np.abs(middle - thresholds[index])
             spacing = np.minimum(spacing, graded)
-        coordinate = np.concatenate([[0.0], np.cumsum((right - left) / (position.size - 1) / spacing)])
+        # equal steps have exactly this width
+        equal = position.size == POSITIONS + 1
+        widths = (right - left) / POSITIONS if equal else (right - left) * np.diff(position)
+        coordinate = np.concatenate([[0.0], np.cumsum(widths / spacing)])
         fine.append((position, coordinate))
         counts.append(coordinate[-1])
     return fine, np.array(counts)
+
+
+def _positions(left, right, thresholds, resolution) -> np.ndarray:
+    """Positions in [0, 1] at which the spacing is looked at: equal steps, and geometric ones into very thin layers."""
+    position = np.linspace(0, 1, POSITIONS + 1)
+    for index in _nearest_thresholds(thresholds, left, right):
+        thinnest = resolution.at_threshold[index] / (right - left)
+        if thinnest < VERY_THIN / POSITIONS:
+            steps = np.geomspace(thinnest / 4, 1 / POSITIONS, 100)[:-1]
+            position = np.union1d(position, steps if thresholds[index] <= left else 1 - steps)
+    return position
 
 
 def _nearest_thresholds(thresholds, left, right) -> np.ndarray:

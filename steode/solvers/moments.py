@@ -25,7 +25,7 @@ def gaussian_closure(
 
     def rates(t, state, args):
         _, _, residual_variance = overlaps(state)
-        arguments = (*problem.training, problem.alpha_1, problem.alpha_2, problem.teacher, residual_variance)
+        arguments = (*problem.at(t).training, problem.alpha_1, problem.alpha_2, problem.teacher, residual_variance)
         return problem.equations.closure(*arguments, problem.weight_map, *state)
 
     def observables(t, state, args):
@@ -45,7 +45,7 @@ def exact_moments(
 
     def rates(t, state, args):
         return problem.equations.moments(
-            *problem.training, problem.alpha_1, problem.alpha_2, problem.rho, problem.sigma, *state
+            *problem.at(t).training, problem.alpha_1, problem.alpha_2, problem.rho, problem.sigma, *state
         )
 
     def observables(t, state, args):

@@ -30,10 +30,11 @@ def evolve_particles(
         q = jnp.mean(problem.equations.self_overlap(problem.alpha_2, image**2))
         return image, m, q, problem.equations.residual_variance(m, q, rho, problem.sigma)
 
-    def step(index, w, dt):
+    def step(index, w, time, dt):
+        now = problem.at(time)
         image, _, _, variance = overlaps(w)
         noise = jax.random.normal(jax.random.fold_in(key, index), w.shape, w.dtype)
-        change = problem.drift(teacher, image, w) * dt + jnp.sqrt(problem.diffusion(variance) * dt) * noise
+        change = now.drift(teacher, image, w) * dt + jnp.sqrt(now.diffusion(variance) * dt) * noise
         if problem.bound is not None:
             change = jnp.where(jnp.abs(w) < problem.bound, change, 0.0)
         return w + change
@@ -47,9 +48,9 @@ def evolve_particles(
         return values
 
     def to_next_record(w, span):
-        first, last, dt = span
-        w = jax.lax.fori_loop(first, last, lambda index, w: step(index, w, dt), w)
+        first, last, begin, dt = span
+        w = jax.lax.fori_loop(first, last, lambda index, w: step(index, w, begin + (index - first) * dt, dt), w)
         return w, observables(w)
 
-    ends = jnp.cumsum(steps)
-    return jax.lax.scan(to_next_record, start, (ends - steps, ends, dts))[1]
+    ends, lengths = jnp.cumsum(steps), steps * dts
+    return jax.lax.scan(to_next_record, start, (ends - steps, ends, jnp.cumsum(lengths) - lengths, dts))[1]

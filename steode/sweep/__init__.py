@@ -8,7 +8,9 @@ import numpy as np
 import xarray
 from tqdm import tqdm
 
+from steode.configuration import to_dict
 from steode.errors import SpecificationError, check_integer
+from steode.schedule import check_writable
 from steode.solve import check_model
 from steode.sweep.axes import read_axes
 from steode.sweep.grid import Grid
@@ -87,9 +89,11 @@ def sweep(
         Before anything is computed: if an argument does not make sense, a point of the grid is not a model, or the
         file belongs to another sweep.
     UnsupportedError
-        If a measure does not exist for one of the models.
+        If a measure does not exist for one of the models, learning-rate schedules would be an axis, or the model's is
+        given by a function, which no file can hold.
     """
     check_model(model)
+    check_writable(to_dict(model))
     grid = Grid(model, read_axes(model, axes))
     given = {"t_end": t_end, "times": times, "method": method, "tolerance": tolerance, "error": error}
     request = read_request(measure, given | {"plateau_tolerance": plateau_tolerance})

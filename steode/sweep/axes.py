@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from steode.configuration import plain, suggestion
-from steode.errors import SpecificationError
+from steode.errors import SpecificationError, UnsupportedError
+from steode.schedule import Schedule
 from steode.systems.linear.spec import LinearModel
 
 
@@ -39,7 +40,8 @@ def read_axes(model: LinearModel, axes: Mapping[str, Iterable]) -> tuple[Axis, .
     """The axes that dotted keys, or unambiguous last parts of them, and their values describe.
 
     Raises `SpecificationError` for a key that the model does not have or that two axes share, and for values that are
-    not different numbers, strings or parts of a specification. Whether the values make models is left to `Grid`.
+    not different numbers, strings or parts of a specification; `UnsupportedError` for learning-rate schedules as values
+    of an axis or in its place. Whether the values make models is left to `Grid`.
     """
     if not isinstance(axes, Mapping) or not axes:
         remedy = 'For example {"learning_rate": [0.1, 0.2]}.'
@@ -52,7 +54,19 @@ def read_axes(model: LinearModel, axes: Mapping[str, Iterable]) -> tuple[Axis, .
                 remedy = "Each entry can be varied once; keys in one axis, separated by commas, are tied together."
                 raise SpecificationError("axes", "keys that do not overlap", f"{other}, {key}", remedy)
         seen.append(key)
+    for axis in read:
+        _check_rates(model, axis)
     return read
+
+
+def _check_rates(model: LinearModel, axis: Axis) -> None:
+    if not any(key.split(".")[0] == "learning_rate" for key in axis.keys):
+        return
+    if isinstance(model.learning_rate, Schedule) or not all(isinstance(value, int | float) for value in axis.values):
+        raise UnsupportedError(
+            "sweep: an axis of learning rates takes numbers, and a model whose learning rate is one, not a schedule; "
+            "solve(model.replace(learning_rate=schedule), t_end) for each schedule instead."
+        )
 
 
 def known_keys(model: LinearModel) -> list[str]:

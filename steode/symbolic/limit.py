@@ -47,7 +47,8 @@ class Limit:
         rho, alpha_1, alpha_2, kappa and B for weights that are not quantized (below the learning rate in the step
         "fixed point"); in sigma, omega, w*, alpha_1 and alpha_2 for two levels without weight decay and a teacher
         `Constant(w*)` or `TwoPoint(w*)`.
-    parameters : value of every hyperparameter symbol of this model.
+    parameters : value of every hyperparameter symbol of this model; of eta the formula in tau, or eta itself, where the
+        learning rate is a schedule. A schedule leaves plateau_time and fixed_point_value None.
     maps : symbol of each entrywise map -> (the map, its scale symbol).
     """
 

@@ -162,13 +162,16 @@ def test_solve_prints_and_saves(tmp_path, capsys):
 
 
 def test_simulate_prints_and_saves_each_case(spec, tmp_path, capsys):
-    assert command("simulate", spec, "--seeds", 1, "--dim", 30, "--key", 5, "--out", tmp_path / "runs.nc") == 0
+    options = ("--seeds", 1, "--dim", 30, "--checkpoint", tmp_path / "check.npz")
+    assert command("simulate", spec, *options, "--key", 5, "--out", tmp_path / "runs.nc") == 0
+    assert command("simulate", spec, *options, "--key", 6) == 2  # the checkpoint is of another run
     saved = Trajectory.load(tmp_path / "runs-range-3.nc")
     assert saved["eps_g"].shape == (1, 5)
     printed = capsys.readouterr().out
     assert f"{saved['eps_g'][0, -1]:.5f}" in printed
     assert "weight_quantizer.range = 3" in printed
     assert (tmp_path / "runs-range-2.nc").exists()
+    assert (tmp_path / "check-range-2.npz").exists()
 
 
 def test_fixed_points_of_the_reference_model(capsys):

@@ -1,7 +1,5 @@
 """The simulation is the algorithm it says it is, and its numbers are those of the weights."""
 
-import importlib
-
 import jax
 import numpy as np
 import pytest
@@ -10,7 +8,7 @@ import sympy
 from steode.errors import DivergenceError, SpecificationError
 from steode.laws import Constant
 from steode.quantizers import Levels, Uniform
-from steode.simulate import engine, simulate
+from steode.simulate import engine, job, placement, simulate
 from steode.simulate.request import key_words, seed_sequence
 from steode.systems.linear.spec import LinearModel
 from tests.models import SMALL as MODEL
@@ -70,7 +68,12 @@ def test_seeds_advanced_together_are_the_same_runs(monkeypatch):
     """The program accelerators run, on this machine: the same samples and steps, up to rounding."""
     options = {"seeds": 3, "key": 7, "dtype": "float64", "snapshot_times": [1.0], "test_samples": 5}
     one_by_one = simulate(MODEL, DIM, 1.0, **options)
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+
+    def vectorized(system, fixed, keys, rows, test_samples):
+        sizes = {"rows": rows, "test_samples": test_samples}
+        return placement.Shards(system, fixed, keys, sizes, jax.local_devices(), vectorized=True)
+
+    monkeypatch.setattr(engine, "place", vectorized)
     together = simulate(MODEL, DIM, 1.0, **options)
     for name in one_by_one.observables:
         np.testing.assert_allclose(one_by_one[name], together[name], rtol=1e-9, atol=1e-12)
@@ -101,11 +104,11 @@ def test_the_global_precision_flag_changes_nothing(runs):
 
 
 def test_changed_numbers_do_not_recompile(runs):
-    compiled = engine._chunk._cache_size()
+    compiled = placement._one_seed._cache_size()
     grid = Levels((-1.0, -0.5, 0.25, 2.0))
     changed = MODEL.replace(learning_rate=0.1, noise=0.0, weight_quantizer=grid, teacher=Constant(0.3))
     simulate(changed, DIM, 9.0, seeds=3, key=1, times=[0.5, 3.0], snapshot_times=[1.0])
-    assert engine._chunk._cache_size() == compiled
+    assert placement._one_seed._cache_size() == compiled
 
 
 # times, snapshots, interruption, failure
@@ -129,6 +132,35 @@ def test_snapshots_start_with_the_drawn_instance():
         weights = MODEL.init.sample(np.random.default_rng(seed_sequence(words, DIM, seed, 1)), DIM)
         assert np.array_equal(snapshots.teacher[seed], teacher.astype(np.float32))
         assert np.array_equal(snapshots.weights[seed, 0], weights.astype(np.float32))
+
+
+def test_given_weights_take_the_place_of_draws():
+    options = {"seeds": 2, "key": 3, "snapshot_times": [1.0]}
+    drawn = simulate(MODEL, DIM, 1.0, **options)
+    teacher, weights = drawn.snapshots.teacher, drawn.snapshots.weights[:, 0]
+    given = simulate(MODEL, DIM, 1.0, **options, teacher_weights=teacher, initial_weights=weights)
+    assert all(np.array_equal(drawn[name], given[name]) for name in drawn.observables)
+    assert given.provenance.settings["given"] == ["teacher_weights", "initial_weights"]
+    shared = simulate(MODEL, DIM, 1.0, **options, teacher_weights=teacher[1], initial_weights=weights[1])
+    assert np.array_equal(shared.snapshots.teacher, teacher[[1, 1]])
+    assert np.array_equal(shared["eps_g"][1], drawn["eps_g"][1])
+
+
+def test_weights_are_counted_in_bins():
+    edges = np.array([-1.5, -0.2, 0.0, 0.9])
+    run = simulate(MODEL, DIM, 1.0, seeds=2, times=[0.0, 0.5, 1.0], snapshot_times=[0.5, 1.0], histogram_edges=edges)
+    weights = run.snapshots.weights[..., None]
+    inside = (weights >= edges[:-1].astype(np.float32)) & (weights < edges[1:].astype(np.float32))
+    np.testing.assert_allclose(run["bin_fraction"], inside.mean(axis=2), atol=1e-6)
+    assert run.to_xarray()["bin_fraction"].dims == ("seed", "time", "bin")
+
+
+def test_logarithmic_times_reach_from_the_first_step_to_the_end():
+    times = simulate(MODEL, DIM, 4.0, times="log").times
+    assert times[0] == 0
+    assert times[1] == 1 / DIM
+    assert times[-1] == 4.0
+    assert abs(np.log(times[-2] / times[-1]) + np.log(4 * DIM) / 199) < 1 / (4 * DIM)
 
 
 def test_results_are_saved_and_loaded(runs, tmp_path):
@@ -155,7 +187,7 @@ class _Bar:
 
 
 def test_an_interruption_returns_what_is_done(runs, monkeypatch):
-    monkeypatch.setattr(importlib.import_module("steode.simulate"), "tqdm", _Bar)
+    monkeypatch.setattr(job, "tqdm", _Bar)
     part = simulate(MODEL, DIM, 4.0, seeds=3, key=7, snapshot_times=[4.0])
     assert part.provenance.settings["interrupted"]
     assert not runs.provenance.settings["interrupted"]
@@ -201,6 +233,13 @@ def test_progress_is_shown_on_demand_only(capsys):
         ("snapshot_times", {"snapshot_times": [3.0]}),
         ("dtype", {"dtype": "float16"}),
         ("test_samples", {"test_samples": -1}),
+        ("histogram_edges", {"histogram_edges": [1.0, 0.0]}),
+        ("histogram_edges", {"histogram_edges": [1.0]}),
+        ("teacher_weights", {"teacher_weights": np.zeros(9)}),
+        ("teacher_weights", {"teacher_weights": [np.nan] * 10}),
+        ("initial_weights", {"initial_weights": np.zeros((2, 10))}),
+        ("checkpoint_seconds", {"checkpoint_seconds": -1}),
+        ("checkpoint", {"checkpoint": ""}),
         ("key", {"key": -1}),
         ("key", {"key": 2**64}),
         ("key", {"key": "secret"}),

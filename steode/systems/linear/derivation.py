@@ -7,6 +7,7 @@ rules, the limit by extracting the coefficient of 1/d, evolution equations by th
 import sympy
 
 from steode.quantizers import EntrywiseMap, StepFunction
+from steode.schedule import Schedule
 from steode.symbolic import averages
 from steode.symbolic import symbols as sym
 from steode.symbolic.averages import GaussianSlope, GaussianSquare
@@ -14,7 +15,7 @@ from steode.symbolic.derivation import Derivation, Step
 from steode.symbolic.expectation import expectation, fokker_planck, leading_order
 from steode.symbolic.limit import Limit
 from steode.symbolic.printing import latex
-from steode.systems.linear import closures, stationary
+from steode.systems.linear import closures, schedules, stationary
 from steode.systems.linear.spec import ClippedSurrogate, LinearModel
 from steode.systems.linear.stationary_density import log_slope
 
@@ -35,8 +36,12 @@ def derive_linear(model: LinearModel) -> Limit:
     closure_steps, gaussian_closure, exact_moments = closures.derive_closures(
         model, drift, diffusion, residual_variance, maps
     )
-    long_times = stationary.derive_stationary(model, drift, diffusion, residual_variance, exact_moments, maps)
-    steps = [*setting, *moments, *one_step, *order, *evolution, *closure_steps, *long_times.steps]
+    if isinstance(model.learning_rate, Schedule):
+        steps = [*setting, *moments, *one_step, *order, *evolution, *closure_steps]
+        steps, long_times = schedules.follow(model.learning_rate, steps), stationary.LongTimes([])
+    else:
+        long_times = stationary.derive_stationary(model, drift, diffusion, residual_variance, exact_moments, maps)
+        steps = [*setting, *moments, *one_step, *order, *evolution, *closure_steps, *long_times.steps]
     return Limit(
         model=model,
         derivation=Derivation(tuple(steps)),
@@ -58,6 +63,9 @@ def derive_linear(model: LinearModel) -> Limit:
 
 def _parameters(model: LinearModel) -> dict[sympy.Symbol, float]:
     values = {sym.eta: model.learning_rate, sym.sigma: model.noise}
+    if isinstance(model.learning_rate, Schedule):
+        # a function has no formula: eta stays a symbol
+        values |= {sym.eta: sym.eta if model.learning_rate.formula is None else model.learning_rate.formula}
     for quantizer, symbol in ((model.weight_quantizer, sym.omega), (model.input_quantizer, sym.omega_x)):
         if isinstance(quantizer, StepFunction) and quantizer.has_range:
             values[symbol] = quantizer.range

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 
 from steode.errors import ConvergenceError
 from steode.quantizers import EntrywiseMap, Identity, StepFunction
+from steode.schedule import Schedule
 from steode.systems.linear.spec import ClippedSurrogate, LinearModel
 
 REACH = 12.0
@@ -60,7 +61,7 @@ class SmoothMap(eqx.Module):
 class LinearSystem(eqx.Module):
     """A LinearModel in dimension `dim`, as `steode.simulate.engine` runs it; changed numbers recompile nothing."""
 
-    learning_rate: Float[Array, ""]
+    learning_rate: Float[Array, ""]  # of the first step, if there is a schedule
     noise: Float[Array, ""]
     decay: Float[Array, ""] | None
     bound: Float[Array, ""] | None  # half-width of the band where the surrogate derivative is 1; None: everywhere
@@ -71,6 +72,8 @@ class LinearSystem(eqx.Module):
     input_residual: Float[Array, ""]  # E[(x - shrinkage Q(x))^2]
     dim: int = eqx.field(static=True)
     batch: int = eqx.field(static=True)
+    edges: Float[Array, " bins+1"] | None = None  # of the bins in which weights are counted
+    schedule: Callable | None = eqx.field(static=True, default=None)  # tau -> learning rate; None: it is constant
 
     @property
     def normals(self) -> int:
@@ -79,21 +82,27 @@ class LinearSystem(eqx.Module):
 
     def sample(self, teacher: Float[Array, " d"], normals: Float[Array, "R normals"]) -> tuple[Array, Array]:
         """Quantized inputs (R, B, d) and labels (R, B) for R steps with batches of B samples."""
-        inputs, labels = self._samples(teacher, normals)
-        shape = (normals.shape[0], self.batch)
-        return jnp.reshape(self.input_map(inputs), (*shape, self.dim)), jnp.reshape(labels, shape)
+        inputs, noiseless, xi = self.draw(teacher, normals)
+        return self.input_map(inputs), noiseless + self.noise * xi
 
-    def step(self, teacher, weights: Float[Array, " d"], sample) -> tuple[Array, Array]:
-        """The weights after one step, and the sum of the residuals yhat - y."""
+    def step(self, teacher, weights: Float[Array, " d"], sample, index) -> tuple[Array, Array]:
+        """The weights after step `index`, and the sum of the residuals yhat - y."""
         inputs, labels = sample
+        learning_rate = self._learning_rate(index)
         root = np.sqrt(self.dim).astype(weights.dtype)
         residuals = _dot(inputs, self.weight_map(weights)) / root - labels
-        change = _dot((self.learning_rate / (root * self.batch)) * residuals, inputs)
+        change = _dot((learning_rate / (root * self.batch)) * residuals, inputs)
         if self.bound is not None:
             change = jnp.where(jnp.abs(weights) < self.bound, change, 0)
         if self.decay is not None:
-            change = change + (self.learning_rate * self.decay / self.dim) * weights
+            change = change + (learning_rate * self.decay / self.dim) * weights
         return weights - change, jnp.sum(residuals)
+
+    def _learning_rate(self, index):
+        if self.schedule is None:
+            return self.learning_rate
+        dtype = self.learning_rate.dtype
+        return jnp.asarray(self.schedule(jnp.asarray(index, dtype) / self.dim), dtype)
 
     def observe(self, teacher, weights) -> dict[str, Array]:
         """Observables by name; see `steode.trajectory.OBSERVABLES`."""
@@ -112,35 +121,41 @@ class LinearSystem(eqx.Module):
         }
         if isinstance(self.weight_map, StepMap):
             measured["level_fraction"] = self.weight_map.fractions(weights)
+        if self.edges is not None:
+            bins = jnp.searchsorted(self.edges, weights, side="right")  # 0 and the last are outside
+            counts = jnp.bincount(bins, length=self.edges.size + 1)[1:-1]
+            measured["bin_fraction"] = counts / jnp.asarray(weights.size, weights.dtype)
         return measured
 
     def held_out(self, teacher, weights, normals: Float[Array, "R normals"]) -> dict[str, Array]:
         """Values on R fresh batches, (R,) each, whose averages are observables: half the squared noiseless residual."""
-        inputs, _ = self._samples(teacher, normals)
-        root = np.sqrt(self.dim).astype(weights.dtype)
-        prediction = jnp.sum(self.input_map(inputs) * self.weight_map(weights)[None, :], axis=1) / root
-        squares = (prediction - self._noiseless_labels(teacher, inputs)) ** 2
-        return {"eps_g_test": jnp.mean(jnp.reshape(squares, (-1, self.batch)), axis=1) / 2}
+        inputs, noiseless, _ = self.draw(teacher, normals)
+        prediction = _dot(self.input_map(inputs), self.weight_map(weights)) / np.sqrt(self.dim).astype(weights.dtype)
+        return {"eps_g_test": jnp.mean((prediction - noiseless) ** 2, axis=1) / 2}
 
-    def _samples(self, teacher, normals) -> tuple[Array, Array]:
-        """Inputs (R B, d) and noisy labels (R B,)."""
-        normals = jnp.reshape(normals, (-1, self.dim + 1))
-        inputs, xi = normals[:, :-1], normals[:, -1]
-        return inputs, self._noiseless_labels(teacher, inputs) + self.noise * xi
-
-    def _noiseless_labels(self, teacher, inputs):
-        return jnp.sum(inputs * teacher[None, :], axis=1) / np.sqrt(self.dim).astype(inputs.dtype)
+    def draw(self, teacher, normals: Float[Array, "R normals"]) -> tuple[Array, Array, Array]:
+        """Inputs (R, B, d) before quantization, labels without noise (R, B) and standard normal label noise (R, B)."""
+        normals = jnp.reshape(normals, (-1, self.batch, self.dim + 1))
+        inputs, xi = normals[..., :-1], normals[..., -1]
+        return inputs, _dot(inputs, teacher) / np.sqrt(self.dim).astype(inputs.dtype), xi
 
 
-def linear_system(model: LinearModel, dim: int, dtype, compile_map: Callable[[EntrywiseMap], Callable]) -> LinearSystem:
-    """Put a model's numbers into arrays of `dtype`.
+def linear_system(
+    model: LinearModel, dim: int, dtype, compile_map: Callable[[EntrywiseMap], Callable], edges=None
+) -> LinearSystem:
+    """Put a model's numbers into arrays of `dtype`; `edges` of bins in which the weights are counted, if any.
 
-    `compile_map` turns an `Elementwise` map into a JAX function; it is passed in, so that this module needs no SymPy.
+    `compile_map` turns an `Elementwise` map or a `Schedule` into a JAX function; it is passed in, so that this module
+    needs no SymPy.
     """
+    rate, schedule = model.learning_rate, None
+    if isinstance(rate, Schedule):
+        schedule = compile_map(rate)
+        rate = schedule(0.0)
     shrinkage, power, residual = input_moments(model.input_quantizer)
     bound = model.surrogate.bound if isinstance(model.surrogate, ClippedSurrogate) else None
     return LinearSystem(
-        learning_rate=jnp.asarray(model.learning_rate, dtype),
+        learning_rate=jnp.asarray(rate, dtype),
         noise=jnp.asarray(model.noise, dtype),
         decay=jnp.asarray(model.weight_decay, dtype) if model.weight_decay else None,
         bound=None if bound is None else jnp.asarray(bound, dtype),
@@ -151,6 +166,8 @@ def linear_system(model: LinearModel, dim: int, dtype, compile_map: Callable[[En
         input_residual=jnp.asarray(residual, dtype),
         dim=dim,
         batch=model.batch_size,
+        edges=None if edges is None else jnp.asarray(edges, dtype),
+        schedule=schedule,
     )
 
 

@@ -5,6 +5,7 @@ import dataclasses
 from steode.errors import SpecificationError, check_integer, check_nonnegative, check_positive
 from steode.laws import Law, Normal
 from steode.quantizers import EntrywiseMap, Identity, StepFunction
+from steode.schedule import Schedule
 
 EQUAL = 1e-9
 """Relative distance within which a clipping bound and a threshold are the same."""
@@ -51,7 +52,7 @@ class LinearModel:
     input_quantizer : entrywise map Q_x of the inputs; must be odd.
     surrogate : surrogate derivative s of the weight quantizer.
     init : law of the initial weights, independent of the teacher.
-    learning_rate : eta > 0.
+    learning_rate : eta > 0, or a `Schedule`, a positive function of tau = step/d: step k uses eta(k/d).
     noise : label-noise standard deviation sigma >= 0.
     batch_size : samples B >= 1 averaged in one step; it stays fixed as d grows.
     weight_decay : kappa >= 0; the latent weights are decayed.
@@ -69,13 +70,15 @@ class LinearModel:
     input_quantizer: EntrywiseMap = Identity()
     surrogate: Surrogate = IdentitySurrogate()
     init: Law = Normal(std=1.0)
-    learning_rate: float = 0.1
+    learning_rate: float | Schedule = 0.1
     noise: float = 0.0
     batch_size: int = 1
     weight_decay: float = 0.0
 
     def __post_init__(self):
-        object.__setattr__(self, "learning_rate", check_positive("learning_rate", self.learning_rate))
+        if not isinstance(self.learning_rate, Schedule):
+            remedy = "Give a positive finite number, or a Schedule."
+            object.__setattr__(self, "learning_rate", check_positive("learning_rate", self.learning_rate, remedy))
         object.__setattr__(self, "noise", check_nonnegative("noise", self.noise))
         object.__setattr__(self, "batch_size", check_integer("batch_size", self.batch_size, 1))
         object.__setattr__(self, "weight_decay", check_nonnegative("weight_decay", self.weight_decay))

@@ -1,0 +1,102 @@
+"""Several linear models trained side by side on one stream of inputs and label noise: paired comparisons.
+
+A model sees the samples it would see alone, so that its run is the one `simulate` makes of it, to rounding; what the
+models share is the generation of the inputs, which is most of the work of one of them.
+"""
+
+from collections.abc import Callable, Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from steode.errors import SpecificationError
+from steode.systems.linear.simulation import LinearSystem, StepMap, linear_system
+from steode.systems.linear.spec import LinearModel
+
+
+class PairedSystem(eqx.Module):
+    """C linear systems of one structure with one teacher, as `steode.simulate.engine` runs them: weights (C, d)."""
+
+    members: LinearSystem  # leaves (C, ...)
+    same_inputs: bool = eqx.field(static=True)  # one input quantizer for all
+
+    @property
+    def normals(self) -> int:
+        """Standard normal numbers in the samples of one step, however many models share them."""
+        return self.members.normals
+
+    def sample(self, teacher: Float[Array, " d"], normals: Float[Array, "R normals"]) -> tuple[Array, Array]:
+        """Inputs (R, B, d), quantized if all do it alike, and labels (R, C, B)."""
+        first = jax.tree.map(lambda leaf: leaf[0], self.members)
+        inputs, noiseless, xi = first.draw(teacher, normals)
+        labels = noiseless[:, None, :] + self.members.noise[None, :, None] * xi[:, None, :]
+        return first.input_map(inputs) if self.same_inputs else inputs, labels
+
+    def step(self, teacher, weights: Float[Array, "C d"], sample, index) -> tuple[Array, Array]:
+        """The weights after step `index`, and the sum of all residuals."""
+        inputs, labels = sample
+
+        def one(member, weights, labels):
+            own = inputs if self.same_inputs else member.input_map(inputs)
+            return member.step(teacher, weights, (own, labels), index)
+
+        weights, residuals = jax.vmap(one)(self.members, weights, labels)
+        return weights, jnp.sum(residuals)
+
+    def observe(self, teacher, weights) -> dict[str, Array]:
+        """Observables with a leading axis of models."""
+        return jax.vmap(lambda member, weights: member.observe(teacher, weights))(self.members, weights)
+
+    def held_out(self, teacher, weights, normals: Float[Array, "R normals"]) -> dict[str, Array]:
+        """Values (R, C) on R fresh batches, the same for all models."""
+
+        def one(member, weights):
+            return member.held_out(teacher, weights, normals)
+
+        return jax.vmap(one, out_axes=1)(self.members, weights)
+
+
+def paired_system(models: Sequence[LinearModel], dim: int, dtype, compile_map: Callable, edges=None) -> PairedSystem:
+    """The models' numbers side by side; a missing decay is 0, a missing bound infinite, missing levels never reached.
+
+    Raises `SpecificationError` unless they have the same teacher law and batch size, and quantizers of one kind: step
+    functions (of any number of levels) or the same smooth map.
+    """
+    for name in ("teacher", "batch_size"):
+        values = {getattr(model, name) for model in models}
+        if len(values) > 1:
+            expected, remedy = f"models with the same {name}", "Paired models see the same samples and labels."
+            raise SpecificationError("models", expected, " and ".join(sorted(map(repr, values))), remedy)
+    systems = [linear_system(model, dim, dtype, compile_map, edges) for model in models]
+    filled = [_with_every_part(system, systems, dtype) for system in systems]
+    if len({jax.tree.structure(system) for system in filled}) > 1:
+        expected = "models of one structure: step quantizers or the same smooth map, rates by numbers or one schedule"
+        kinds = " and ".join(f"{model.weight_quantizer} with inputs {model.input_quantizer}" for model in models)
+        raise SpecificationError("models", expected, kinds, "Simulate the others on their own.")
+    members = jax.tree.map(lambda *leaves: jnp.stack(leaves), *filled)
+    return PairedSystem(members, len({model.input_quantizer for model in models}) == 1)
+
+
+def _with_every_part(system: LinearSystem, systems: list[LinearSystem], dtype) -> LinearSystem:
+    for name, neutral in (("decay", 0.0), ("bound", np.inf)):
+        if getattr(system, name) is None and any(getattr(other, name) is not None for other in systems):
+            value = jnp.asarray(neutral, dtype)
+            system = eqx.tree_at(
+                lambda s, name=name: getattr(s, name), system, value, is_leaf=lambda leaf: leaf is None
+            )
+    for name in ("weight_map", "input_map"):
+        own = getattr(system, name)
+        if isinstance(own, StepMap):
+            others = (getattr(other, name) for other in systems)
+            size = max(other.levels.size for other in others if isinstance(other, StepMap))
+            system = eqx.tree_at(lambda s, name=name: getattr(s, name), system, _padded(own, size))
+    return system
+
+
+def _padded(own: StepMap, size: int) -> StepMap:
+    missing = size - own.levels.size
+    levels = jnp.concatenate([own.levels, jnp.broadcast_to(own.levels[-1], (missing,))])
+    return StepMap(levels, jnp.concatenate([own.thresholds, jnp.full(missing, np.inf, own.thresholds.dtype)]))
