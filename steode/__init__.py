@@ -5,6 +5,7 @@ model -> solve -> Trajectory      the limit in numbers
 model -> fixed_points              where it ends up, and why
 sweep(model, axes) -> Dataset      measures over a grid of parameters
 model -> simulate -> Trajectory   online SGD in finite dimension
+model -> fluctuations             how far runs scatter around the limit
 compare(theory, runs)             the two against each other
 """
 
@@ -15,9 +16,12 @@ from steode.deployments import Deployments, deployments
 from steode.derive import derive
 from steode.elementwise import Elementwise
 from steode.errors import ConvergenceError, DivergenceError, SpecificationError, SteodeError, UnsupportedError
+from steode.explore import explore
 from steode.fixed_point import FixedPoint, FixedPoints
 from steode.fixed_point_function import FixedPointFunction, fixed_point_function
 from steode.fixed_points import fixed_points
+from steode.fluctuation import Fluctuations
+from steode.fluctuations import fluctuations
 from steode.laws import Constant, Discrete, Empirical, Laplace, Normal, TwoPoint, UniformLaw
 from steode.limit_function import LimitFunction, limit_function
 from steode.optimal_range import OptimalRange, optimal_range
@@ -51,6 +55,7 @@ __all__ = [
     "FixedPoint",
     "FixedPointFunction",
     "FixedPoints",
+    "Fluctuations",
     "Identity",
     "IdentitySurrogate",
     "Laplace",
@@ -82,8 +87,10 @@ __all__ = [
     "convergence_in_dim",
     "deployments",
     "derive",
+    "explore",
     "fixed_point_function",
     "fixed_points",
+    "fluctuations",
     "limit_function",
     "optimal_range",
     "plateau",

@@ -15,14 +15,13 @@ Three things that are no deviation from the limit are kept out of z:
 Finite d also has a systematic gap of order 1/d, small beside the standard error unless S is of order d.
 """
 
-import dataclasses
-
 import numpy as np
 import scipy.special
-import xarray
 
 from steode import configuration
+from steode.comparison import Comparison
 from steode.errors import SpecificationError
+from steode.fluctuation import Fluctuations
 from steode.solve import solve
 from steode.trajectory import OBSERVABLES, Trajectory
 
@@ -31,99 +30,16 @@ ROUNDING = 16.0
 TIME_TOLERANCE = 1e-9
 DRAWN_PRECISION = 0.1
 """Tolerance of a limit started from drawn weights, in units of the standard error it is compared with."""
-TABLE_ROWS = 11
 
 
-@dataclasses.dataclass(frozen=True, repr=False, eq=False)
-class Comparison:
-    """One observable of simulated runs beside its limit; arrays of shape (T,), or (T, n) for one with n levels.
-
-    Attributes
-    ----------
-    observable, start, seeds : what was compared, from which initial condition the limit started, number of runs.
-    times : rescaled times tau.
-    theory, simulation : the limit (its mean over seeds if start is "drawn") and the mean over seeds of the runs.
-    gap : simulation - theory.
-    standard_error : of the gap, from its spread over seeds: of SGD noise and instance together if start is "nominal",
-        of SGD noise alone if it is "drawn".
-    instance_error : standard error of the mean limit over the drawn instances (teacher, initial weights); zero if start
-        is "nominal", which does not tell the two apart.
-    numerical_error : estimated discretization error of the limit plus rounding of the runs.
-    resolution : what counting whole weights adds in quadrature to the standard error.
-    z : normal score of the gap; see the module's text.
-    """
-
-    observable: str
-    start: str
-    seeds: int
-    times: np.ndarray
-    theory: np.ndarray
-    simulation: np.ndarray
-    gap: np.ndarray
-    standard_error: np.ndarray
-    instance_error: np.ndarray
-    numerical_error: np.ndarray
-    resolution: np.ndarray
-    z: np.ndarray
-
-    @property
-    def largest_z(self) -> float:
-        """The largest |z| over all times."""
-        return float(np.abs(self.z).max())
-
-    def __repr__(self) -> str:
-        columns, rows = self._table()
-        widths = [max(len(row[j]) for row in (columns, *rows)) for j in range(len(columns))]
-        table = [[cell.rjust(width) for cell, width in zip(row, widths, strict=True)] for row in (columns, *rows)]
-        lines = ["  ".join(row) for row in table]
-        return "\n".join([self._title(), *lines])
-
-    def _repr_markdown_(self) -> str:
-        columns, rows = self._table()
-        lines = ["| " + " | ".join(row) + " |" for row in (columns, ["---:"] * len(columns), *rows)]
-        return "\n".join([self._title(), "", *lines])
-
-    def to_xarray(self) -> xarray.Dataset:
-        """The arrays as a labelled dataset."""
-        dims = ("time", "level")[: self.gap.ndim]
-        names = [field.name for field in dataclasses.fields(self) if field.type is np.ndarray and field.name != "times"]
-        data = {name: (dims, getattr(self, name)) for name in names}
-        attrs = {"observable": self.observable, "start": self.start, "seeds": self.seeds}
-        return xarray.Dataset(data, {"time": ("time", self.times, {"long_name": "rescaled time tau = step/d"})}, attrs)
-
-    def _title(self) -> str:
-        source = "the nominal laws" if self.start == "nominal" else "each run's drawn weights"
-        times = f"{self.times.size} times" if self.times.size > 1 else "1 time"
-        return (
-            f"{self.observable}: mean of {self.seeds} runs against the limit from {source}; largest |z| "
-            f"{self.largest_z:.2f} over {times}"
-        )
-
-    def _table(self) -> tuple[list[str], list[list[str]]]:
-        """Header and at most TABLE_ROWS rows; of an observable with levels the level of largest |z| at each time."""
-        shown = np.unique(np.linspace(0, self.times.size - 1, TABLE_ROWS).round().astype(int))
-        columns = ["tau", "limit", "simulation", "gap", "standard error", "z"]
-        names = ["theory", "simulation", "gap", "standard_error", "z"]
-        if self.start == "drawn":
-            columns, names = [*columns, "instance s.e."], [*names, "instance_error"]
-        values = {name: getattr(self, name) for name in names}
-        if self.gap.ndim > 1:
-            level = np.abs(self.z).argmax(axis=1)
-            values = {name: array[np.arange(self.times.size), level] for name, array in values.items()}
-            columns = [*columns, "level"]
-        rows = []
-        for i in shown:
-            row = [f"{self.times[i]:g}", *(_rounded(values[name][i], 2 if name == "z" else 5) for name in names)]
-            rows.append([*row, str(level[i])] if self.gap.ndim > 1 else row)
-        return columns, rows
-
-
-def _rounded(value: float, digits: int) -> str:
-    # adding 0 turns the -0 of a small negative number into 0
-    return f"{round(float(value), digits) + 0.0:.{digits}f}"
-
-
-def compare(theory: Trajectory, runs: Trajectory, *, start: str = "nominal", observable: str = "eps_g") -> Comparison:
+def compare(
+    theory: Trajectory,
+    runs: Trajectory,
+    *,
+    start: str = "nominal",
+    observable: str = "eps_g",
+    fluctuations: Fluctuations | None = None,
+) -> Comparison:
     """Compare simulated runs with the limit of the same specification, at the runs' record times.
 
     Parameters
@@ -136,20 +52,25 @@ def compare(theory: Trajectory, runs: Trajectory, *, start: str = "nominal", obs
         and initial weights as well as those of SGD; "drawn": for each seed it starts from the empirical joint law of
         that seed's teacher and initial weights, so the gap holds those of SGD alone.
     observable : a name that both have.
+    fluctuations : result of `fluctuations` for the same model and observable, over times that include the runs' (its
+        variance is interpolated). The result then holds the standard deviations it predicts at the runs' dimension
+        beside the measured ones; z is not changed.
 
     Raises
     ------
     SpecificationError
-        If the two are not a limit and a simulation of one specification, `runs` has fewer than two seeds, or the
-        observable or start does not exist.
+        If the two are not a limit and a simulation of one specification, `runs` has fewer than two seeds, the
+        observable or start does not exist, or the fluctuations are of another model or of other times.
     """
-    _check_pair(theory, runs)
+    _check_pair(theory, runs, start)
     if start not in ("nominal", "drawn"):
         remedy = "nominal: from the model's laws; drawn: from each run's own weights."
         raise SpecificationError("start", '"nominal" or "drawn"', start, remedy)
     if observable not in theory.observables or observable not in runs.observables:
         common = ", ".join(name for name in OBSERVABLES if name in theory.observables and name in runs.observables)
         raise SpecificationError("observable", f"one of {common}", observable, "Both trajectories must have it.")
+    # before anything is solved again, since it may be refused
+    predicted = _predicted_std(fluctuations, runs, start, observable)
     simulated = runs[observable]
     seeds = simulated.shape[0]
     if start == "nominal":
@@ -188,7 +109,21 @@ def compare(theory: Trajectory, runs: Trajectory, *, start: str = "nominal", obs
         numerical_error=numerical,
         resolution=resolution,
         z=normal_score(t, seeds - 1),
+        predicted_std=predicted,
+        predicted_error=predicted / np.sqrt(seeds),
     )
+
+
+def _predicted_std(fluctuations: Fluctuations | None, runs: Trajectory, start: str, observable: str) -> np.ndarray:
+    if fluctuations is None:
+        return np.full(runs[observable].shape[1:], np.nan)
+    if not isinstance(fluctuations, Fluctuations):
+        remedy = "Call steode.fluctuations(model, t_end)."
+        raise SpecificationError("fluctuations", "a result of fluctuations, or None", fluctuations, remedy)
+    if configuration.to_dict(fluctuations.model) != runs.provenance.specification:
+        raise SpecificationError("fluctuations", "those of the runs' model", fluctuations.model, "Give its own.")
+    dim = runs.provenance.settings["dim"]
+    return fluctuations.std(dim, observable, instance=start == "nominal", times=runs.times)
 
 
 def normal_score(t: np.ndarray, degrees: int) -> np.ndarray:
@@ -214,7 +149,7 @@ def _log_far_tail(t: np.ndarray, degrees: int) -> np.ndarray:
     return half * log_x + np.log1p(-np.exp(log_x)) / 2 + np.log(series / degrees) - scipy.special.betaln(half, 0.5)
 
 
-def _check_pair(theory: Trajectory, runs: Trajectory) -> None:
+def _check_pair(theory: Trajectory, runs: Trajectory, start: str) -> None:
     for name, value, kind, verb in (("theory", theory, "limit", "solve"), ("runs", runs, "simulation", "simulate")):
         if not isinstance(value, Trajectory) or value.provenance.kind != kind:
             remedy = "The order is compare(theory, runs)."
@@ -227,6 +162,10 @@ def _check_pair(theory: Trajectory, runs: Trajectory) -> None:
     if theory.provenance.settings["start"] != "nominal":
         remedy = 'Use solve without start; compare(..., start="drawn") starts it from each run\'s weights.'
         raise SpecificationError("theory", "the limit from the nominal laws", "one from drawn weights", remedy)
+    given = runs.provenance.settings.get("given")
+    if given and start == "nominal":
+        received, remedy = f"runs with given {' and '.join(given)}", 'Use compare(..., start="drawn").'
+        raise SpecificationError("runs", "runs that drew from the model's laws", received, remedy)
     seeds = runs["eps_g"].shape[0]
     if seeds < 2:
         remedy = "A standard error needs the spread over runs: simulate(..., seeds=4)."

@@ -4,7 +4,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.transforms import blended_transform_factory
 
-from steode.compare import Comparison
+from steode.comparison import Comparison
+from steode.fluctuation import Fluctuations
 from steode.plateau import Plateaus
 from steode.plot import style
 from steode.trajectory import Trajectory
@@ -20,6 +21,7 @@ def trajectory(
     observable: str = "eps_g",
     label: str = "",
     color: int = 0,
+    fluctuations: Fluctuations | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw an observable of the limit as a line, and of a simulation as markers with a band.
@@ -27,7 +29,11 @@ def trajectory(
     The markers are the mean over seeds, the band one standard deviation between seeds on either side. Either trajectory
     may be None. `label` names the model where an Axes holds several, `color` counts through the palette.
 
-    Raises `SpecificationError` if the observable is not a scalar that the trajectories hold.
+    With `fluctuations` (of the same model and observable), and both trajectories, the band is the predicted one: two
+    standard deviations of a run of this dimension on either side of the limit. Beside it every seed is a thin line.
+
+    Raises `SpecificationError` if the observable is not a scalar that the trajectories hold, or the limit's times
+    reach beyond those of the fluctuations.
     """
     ylabel = style.scalar(observable)
     ax = style.axes(ax)
@@ -44,7 +50,9 @@ def trajectory(
         ax.plot(
             runs.times[shown], mean[shown], marker, color=paint, markersize=4.5, fillstyle="none", label=name, zorder=3
         )
-        if runs[observable].shape[0] > 1:
+        if fluctuations is not None and theory is not None:
+            _predicted_band(theory, runs, observable, fluctuations, paint, ax)
+        elif runs[observable].shape[0] > 1:
             std = runs[observable].std(axis=0, ddof=1)
             ax.fill_between(runs.times, mean - std, mean + std, color=paint, alpha=0.25, linewidth=0, zorder=1)
     ax.set(xlabel=style.TIME, ylabel=ylabel)
@@ -52,6 +60,16 @@ def trajectory(
     ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]) if observable in ("eps_g", "V") else None)
     style.legend(ax)
     return ax
+
+
+def _predicted_band(theory, runs, observable, fluctuations, paint, ax) -> None:
+    std = fluctuations.std(runs.provenance.settings["dim"], observable, times=theory.times)
+    limit = theory.mean(observable)
+    ax.fill_between(
+        theory.times, limit - 2 * std, limit + 2 * std, color=paint, alpha=0.16, linewidth=0, zorder=0,
+        label=r"limit $\pm 2$ predicted std of a run",
+    )  # fmt: skip
+    ax.plot(runs.times, runs[observable].T, color=paint, linewidth=0.5, alpha=0.55, zorder=1)
 
 
 def _run_name(runs: Trajectory) -> str:

@@ -178,12 +178,14 @@ def test_observables_with_levels_are_compared_level_by_level():
 def test_what_cannot_be_compared_is_refused(theory, runs):
     one = simulate(MODEL, DIM, 1.0, seeds=1)
     other = simulate(MODEL.replace(noise=0.1), DIM, 1.0, seeds=2)
+    given = simulate(MODEL, DIM, 1.0, seeds=2, initial_weights=np.zeros(DIM))
     drawn = solve(MODEL, 1.0, method="moments", start=(np.ones(4), np.zeros(4)))
     for arguments, options, message in (
         ((runs, theory), {}, "theory: .*solve.*order"),
         ((theory, theory), {}, "runs: .*simulate"),
         ((theory, one), {}, "at least two seeds"),
         ((theory, other), {}, "noise"),
+        ((theory, given), {}, "given initial_weights"),
         ((drawn, runs), {}, "nominal laws"),
         ((theory, runs), {"start": "somewhere"}, "start: "),
         ((theory, runs), {"observable": "loss"}, "observable: .*eps_g"),
