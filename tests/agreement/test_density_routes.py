@@ -15,7 +15,7 @@ from steode import (
     Uniform,
     solve,
 )
-from tests.models import REFERENCE
+from tests.models import REFERENCE, REFERENCE_TIMES
 
 
 @pytest.mark.parametrize(
@@ -114,3 +114,12 @@ def test_identity_weights_start_and_end_with_the_known_errors():
     trajectory = solve(model, 30, times=[0.0, 30.0], method="moments")
     assert abs(trajectory["eps_g"][0] - 0.5) < 1e-12
     assert abs(trajectory["eps_g"][1] - 0.8 * 0.09 / (2 * 1.2)) < 1e-6
+
+
+@pytest.mark.representative
+def test_error_estimate_covers_the_distance_to_a_tighter_solution():
+    options = {"times": REFERENCE_TIMES, "density_times": (0.0, 10.0, 100.0)}
+    reference = solve(REFERENCE, 100, **options)
+    tighter = solve(REFERENCE, 100, **options, tolerance=2e-5)
+    distance = np.abs(reference["eps_g"] - tighter["eps_g"]).max()
+    assert distance < 2 * reference.error["eps_g"].max()

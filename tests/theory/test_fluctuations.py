@@ -22,7 +22,6 @@ from steode.solve import make_problem, solve
 from steode.solvers.adjoint import linearize
 from steode.solvers.density import DensityOperator
 from steode.solvers.functionals import functionals, start_noise
-from steode.solvers.linear_noise import linear_noise
 from steode.solvers.start import NominalStart
 from steode.systems.linear.spec import ClippedSurrogate, LinearModel
 
@@ -98,22 +97,6 @@ def test_moments_are_the_limit_of_the_exact_recursion(std):
     # corrections of order 1/d: halved by twice the dimension, and gone by extrapolation
     np.testing.assert_allclose((coarse - predicted) / (fine - predicted), 2, atol=0.01)
     np.testing.assert_allclose(2 * fine - coarse, predicted, rtol=1e-6)
-
-
-def test_density_and_moments_agree_on_a_coarse_mesh():
-    names = ("eps_g", "m", "q", "mean_w")
-    exact = fluctuations(EVERYTHING, 1.0, times=[0.5, 1.0], observable=names)
-    with jax.enable_x64(True):
-        rows = NominalStart(EVERYTHING.teacher, EVERYTHING.init).rows(np.zeros(0), 2)
-        nodes, dts = jnp.linspace(-4.5, 5.0, 257), jnp.full(32, 1 / 32)
-        problem = make_problem(EVERYTHING, rows)
-        found = linear_noise(problem, nodes, rows.masses(nodes), dts, jnp.array([16, 32]), names)
-    for column, name in enumerate(names):
-        scale = exact.variance(name).max()
-        for part in ("teacher", "initial", "samples"):
-            np.testing.assert_allclose(
-                np.asarray(getattr(found, part))[:, column], getattr(exact, part)[name], atol=0.01 * scale
-            )
 
 
 # the quadrature of a law with a density is exact for its probabilities between thresholds, not for fourth moments

@@ -1,7 +1,5 @@
 """The limit under a learning-rate schedule: against independent solutions, in closed form, and by order in time."""
 
-import dataclasses
-
 import diffrax
 import equinox as eqx
 import jax
@@ -10,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.integrate
 
-from steode import Constant, LinearModel, Normal, SpecificationError, Uniform, limit_function, solve
+from steode import Constant, LinearModel, Normal, Uniform, solve
 from steode.schedule import Schedule
 from steode.solve import make_problem
 from steode.solvers.density import DensityOperator, evolve
@@ -68,20 +66,6 @@ def start_with_moments(cross, second):
     """Drawn weights with these E[w* w] and E[w^2], for teacher weights +-1."""
     teacher = np.array([1.0, 1.0, -1.0, -1.0])
     return teacher, cross * teacher + np.sqrt(second - cross**2) * np.array([1.0, -1.0, 1.0, -1.0])
-
-
-def test_a_piecewise_constant_rate_is_two_limits_glued():
-    jump, model = 1.3, PLAIN.replace(learning_rate=Schedule("Piecewise((0.9, tau < 1.3), (0.1, True))"))
-    start = start_with_moments(0.1, 0.6)
-    whole = solve(model, 4.0, times=[jump, 4.0], method="moments", tolerance=1e-7, start=start)
-
-    def part(rate, span, start):
-        model = PLAIN.replace(learning_rate=rate)
-        return solve(model, span, times=[span], method="moments", tolerance=1e-7, start=start)
-
-    first = part(0.9, jump, start)
-    second = part(0.1, 4.0 - jump, start_with_moments(float(first["m"][0]), float(first["q"][0])))
-    assert np.abs(whole["V"] - [first["V"][0], second["V"][0]]).max() < 1e-7
 
 
 def problem_of(rate, model=QUANTIZED):
@@ -144,15 +128,3 @@ def test_particles_follow_the_schedule_in_euler_steps():
     # the deviations are nearly Gaussian, so that the mean of their squares has this relative standard error
     z = (np.asarray(found) / wanted - 1) / np.sqrt(2 / size)
     assert np.abs(z).max() < 4
-
-
-def test_limit_function_follows_the_schedule():
-    model = dataclasses.replace(QUANTIZED, learning_rate=WAVE)
-    function = limit_function(model, [1.0, 2.0], method="gaussian")
-    assert set(function.parameters) == {"noise", "weight_range", "weight_decay"}
-    with jax.enable_x64(True):
-        found = jax.jit(function)(function.parameters)["eps_g"]
-        with pytest.raises(SpecificationError, match="The learning rate is a schedule, which is fixed"):
-            function({"learning_rate": 0.1})
-    wanted = solve(model, 2.0, times=[1.0, 2.0], method="gaussian")["eps_g"]
-    assert np.abs(np.asarray(found) - wanted).max() < 1e-9

@@ -23,6 +23,8 @@ from steode.explore import view
 from steode.explore.controls import controls_of, model_at
 from tests.models import REFERENCE
 
+pytestmark = pytest.mark.representative
+
 
 @pytest.fixture(scope="module")
 def explorer():
@@ -63,7 +65,7 @@ def test_the_closure_is_drawn_without_a_law_and_runs_beside_it(explorer):
 def test_what_makes_no_sense_is_said_and_the_figure_stays(explorer, monkeypatch):
     before = explorer.image.value
 
-    def refuse(*_):
+    def refuse(*_, **__):
         raise SpecificationError("range", "something <else>", 1, "Try again.")
 
     monkeypatch.setattr(view, "solve", refuse)
