@@ -105,3 +105,25 @@ def test_a_model_without_a_closure_offers_none():
     explorer = explore(REFERENCE.replace(surrogate=ClippedSurrogate(3.0)), t_end=2.0)
     assert list(explorer.method.options) == ["density"]
     assert explorer.view.stationary is None
+
+
+def test_in_a_kernel_it_answers_the_messages_of_a_browser():
+    """What a frontend sends when a slider is let go is a message with the new state; the answer is a new image."""
+    nbformat = pytest.importorskip("nbformat")
+    nbclient = pytest.importorskip("nbclient")
+    cells = [
+        "import steode\nexplorer = steode.explore(t_end=5.0, dim=50, seeds=2)\nexplorer",
+        "slider, before = explorer.controls['range'], bytes(explorer.image.value)\n"
+        "message = {'content': {'data': {'method': 'update', 'state': {'value': 2.5}}}, 'buffers': []}\n"
+        "slider._handle_msg(message)\n"
+        "print(explorer.model.weight_quantizer.range, bytes(explorer.image.value) != before)",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    client = nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3")
+    client.execute()
+    shown, printed = (cell.outputs for cell in notebook.cells)
+    assert "application/vnd.jupyter.widget-view+json" in shown[-1]["data"]
+    assert printed[0]["text"].split() == ["2.5", "True"]
+    states = notebook.metadata["widgets"]["application/vnd.jupyter.widget-state+json"]["state"].values()
+    (slider,) = [each["state"] for each in states if each["state"].get("description") == "range"]
+    assert slider["value"] == 2.5
