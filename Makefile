@@ -5,7 +5,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help run test test-agreement test-representative bench lint clean
+.PHONY: help run test test-agreement test-representative bench notebooks lint clean
 
 # the environment is .venv alone, whatever the calling shell has set up
 unexport PYTHONPATH
@@ -52,6 +52,9 @@ bench: $(TEST_READY) ## speed beside plain references; results in benchmarks/res
 	$(VENV_PYTHON) benchmarks/simulation.py --write
 	$(VENV_PYTHON) benchmarks/solvers.py
 	$(VENV_PYTHON) benchmarks/fixed_points.py
+
+notebooks: $(TEST_READY) ## execute the notebooks and write their outputs (ARGS="03" for one)
+	$(VENV_PYTHON) notebooks/execute.py $(ARGS)
 
 lint: $(TEST_READY) ## ruff, and the import contracts of pyproject.toml
 	$(VENV_PYTHON) -m ruff check .

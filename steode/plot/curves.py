@@ -14,6 +14,7 @@ MARKS = 21
 """Markers on a simulated curve: enough to see it follow the line, few enough to see the line."""
 
 
+@style.styled
 def trajectory(
     theory: Trajectory | None,
     runs: Trajectory | None = None,
@@ -39,7 +40,7 @@ def trajectory(
     ax = style.axes(ax)
     paint, marker = style.COLORS[color % len(style.COLORS)], style.MARKERS[color % len(style.MARKERS)]
     if theory is not None:
-        ax.plot(theory.times, theory.mean(observable), color=paint, label=label or "limit", zorder=2)
+        ax.plot(theory.times, theory.mean(observable), label=label or "limit", zorder=2, **style.look(color))
     if runs is not None:
         mean = runs.mean(observable)
         shown = np.unique(np.linspace(0, runs.times.size - 1, MARKS).round().astype(int))
@@ -57,7 +58,10 @@ def trajectory(
             ax.fill_between(runs.times, mean - std, mean + std, color=paint, alpha=0.25, linewidth=0, zorder=1)
     ax.set(xlabel=style.TIME, ylabel=ylabel)
     ax.margins(x=0.01)
-    ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]) if observable in ("eps_g", "V") else None)
+    if observable in ("eps_g", "V"):
+        # anew for every model on these Axes: a limit once set is not widened by what is drawn later
+        ax.autoscale(axis="y")
+        ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
     style.legend(ax)
     return ax
 
@@ -83,6 +87,7 @@ def _name_once(ax: Axes, name: str, **look) -> None:
         ax.plot([], [], color=style.GRAY, label=name, **look)
 
 
+@style.styled
 def plateaus(
     found: Plateaus, estimate: float | None = None, *, shade: bool = True, color: int = 0, ax: Axes | None = None
 ) -> Axes:
@@ -112,6 +117,7 @@ def plateaus(
     return ax
 
 
+@style.styled
 def gaps(comparison: Comparison, *, label: str = "", color: int = 0, ax: Axes | None = None) -> Axes:
     """Draw the z-score of the gap between simulation and limit over time, with lines at 2 and 4 standard errors.
 
@@ -128,7 +134,7 @@ def gaps(comparison: Comparison, *, label: str = "", color: int = 0, ax: Axes | 
     name = label or f"{comparison.seeds} seeds, {comparison.start} start"
     ax.plot([], [], color=paint, label=f"{name}: $|z| \\leq {comparison.largest_z:.2f}$")
     bound = max(5.0, 1.15 * comparison.largest_z, *np.abs(ax.get_ylim()))
-    ax.set(xlabel=style.TIME, ylabel="simulation $-$ limit in standard errors, $z$", ylim=(-bound, bound))
+    ax.set(xlabel=style.TIME, ylabel="simulation $-$ limit, in standard errors", ylim=(-bound, bound))
     ax.margins(x=0.01)
     # above the frame: inside it would cover scores or the lines at 4
     style.legend(ax, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.2)

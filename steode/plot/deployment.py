@@ -17,10 +17,12 @@ LABELS = {
     "rounded_target": "nearest level",
     "unquantized": "no quantizers, last iterate",
 }
-DASHES = {"rounded_teacher": "--", "rounded_target": ":", "unquantized": "-."}
-"""Lines that may lie on another one let it be seen."""
+LINES = {"rounded_average": (0, (6, 1.5, 1.2, 1.5)), "averaged_iterates": (0, (9, 2)), "rounded_teacher": "--"}
+LINES |= {"rounded_target": ":", "unquantized": "-."}
+"""In gray they differ by their dashes, through which a line below can be seen."""
 
 
+@style.styled
 def deployments(
     x: Sequence[float],
     found: Sequence[Deployments],
@@ -55,7 +57,7 @@ def deployments(
         errors = np.array([result.errors[kind] for result in found])
         # a teacher recovered exactly has no place on a logarithmic axis
         errors = np.where(np.isfinite(errors) & (errors > 0), errors, np.nan)
-        ax.plot(x, errors, DASHES.get(kind, "-"), color=color, linewidth=1.6, label=LABELS[kind])
+        ax.plot(x, errors, linestyle=LINES.get(kind, "-"), color=color, linewidth=1.6, label=LABELS[kind])
         if averaged and kind == "averaged_iterates":
             over_time = [result.averaged_iterates + result.averaging_excess / averaged for result in found]
             ax.plot(x, over_time, ":", color=color, linewidth=1.6, label=rf"the same, over a time $T = {averaged:g}$")

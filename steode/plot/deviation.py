@@ -15,8 +15,11 @@ TERMS = (
     ("decay_term", "pull of weight decay"),
 )
 HATCHES = ("", "///", "...", "xx")
+MOST_MARKS = 15
+"""Ranges up to which each has a marker on the limit's line."""
 
 
+@style.styled
 def decomposition(points: FixedPoints | Mapping[str, FixedPoints], *, ax: Axes | None = None) -> Axes:
     """Draw the generalization error of every fixed point as a stack of its terms.
 
@@ -60,6 +63,7 @@ def decomposition(points: FixedPoints | Mapping[str, FixedPoints], *, ax: Axes |
     return ax
 
 
+@style.styled
 def plateau_against_range(
     ranges: Sequence[float],
     theory: Sequence[float],
@@ -76,7 +80,8 @@ def plateau_against_range(
     ax = style.axes(ax)
     if estimate is not None:
         ax.plot(ranges, estimate, "--", color=style.GRAY, label="analytic estimate")
-    ax.plot(ranges, theory, "-s", color=style.COLORS[0], markersize=5, label="limit")
+    marker = "s" if len(ranges) <= MOST_MARKS else ""
+    ax.plot(ranges, theory, "-", marker=marker, color=style.COLORS[0], markersize=5, label="limit")
     if runs is not None:
         ax.errorbar(
             ranges, runs, spread, fmt="o", color=style.COLORS[1], fillstyle="none", capsize=4,

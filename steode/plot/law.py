@@ -14,6 +14,7 @@ MOST_LINES = 33
 """Thresholds and levels are drawn up to this many; beyond it they would hide the density."""
 
 
+@style.styled
 def density(
     theory: Trajectory, time: float, runs: Trajectory | None = None, *, bins: int = 80, ax: Axes | None = None
 ) -> Axes:
@@ -37,7 +38,7 @@ def density(
     if theory.density is None:
         raise SpecificationError("theory", "a trajectory with densities", theory, "Pass density_times to solve.")
     law, model = theory.density, from_dict(theory.provenance.specification)
-    index = _index("time", law.times, time, slack=1e-9 * (1 + abs(time)))
+    index = kept_time("time", law.times, time)
     atoms = _atoms(law.nodes, model.surrogate)
     marginal = np.where(atoms, np.nan, law.marginal[index])
     ax = style.axes(ax)
@@ -48,7 +49,7 @@ def density(
     margin = 0.08 * (visible[-1] - visible[0])
     low, high = visible[0] - margin, visible[-1] + margin
     if runs is not None:
-        weights = _weights(runs, time)
+        weights = weights_at(runs, time)
         edges = np.linspace(low, high, bins + 1)
         # bins where there is something to see; their heights count the weights outside too
         heights = np.histogram(weights, edges)[0] / (weights.size * np.diff(edges))
@@ -78,7 +79,9 @@ def _mark_atoms(ax: Axes, places: np.ndarray, masses: np.ndarray, height: float)
         )
 
 
-def _index(argument: str, held: np.ndarray, time: float, slack: float) -> int:
+def kept_time(argument: str, held: np.ndarray, time: float, slack: float = 0.0) -> int:
+    """Index of `time` among the times held, to rounding or to `slack`. Raises `SpecificationError` if not there."""
+    slack = max(slack, 1e-9 * (1 + abs(time)))
     index = int(np.argmin(np.abs(held - time))) if held.size else 0
     if not held.size or abs(held[index] - time) > slack:
         listed = ", ".join(f"{value:g}" for value in held) or "none"
@@ -88,11 +91,12 @@ def _index(argument: str, held: np.ndarray, time: float, slack: float) -> int:
     return index
 
 
-def _weights(runs: Trajectory, time: float) -> np.ndarray:
+def weights_at(runs: Trajectory, time: float) -> np.ndarray:
+    """All seeds' weights within one step of `time`, flat. Raises `SpecificationError` if there are none."""
     if runs.snapshots is None:
         raise SpecificationError("runs", "a trajectory with weights", runs, "Pass snapshot_times to simulate.")
     dim = runs.snapshots.weights.shape[-1]
-    return runs.snapshots.weights[:, _index("time", runs.snapshots.times, time, slack=1 / dim)].ravel()
+    return runs.snapshots.weights[:, kept_time("time", runs.snapshots.times, time, slack=1 / dim)].ravel()
 
 
 def _mark_grid(ax: Axes, quantizer, low: float, high: float) -> None:
@@ -102,9 +106,8 @@ def _mark_grid(ax: Axes, quantizer, low: float, high: float) -> None:
     if thresholds.size > MOST_LINES:
         return
     for number, threshold in enumerate(thresholds):
-        ax.axvline(
-            threshold, color=style.GRAY, linewidth=0.9, linestyle=":", label=None if number else "thresholds", zorder=1
-        )
+        name = None if number else "thresholds $T_j$"
+        ax.axvline(threshold, color=style.GRAY, linewidth=0.9, linestyle=":", label=name, zorder=1)
     if levels.size:
         look = {"color": style.COLORS[1], "markersize": 7, "clip_on": False, "zorder": 4}
-        ax.plot(levels, np.zeros_like(levels), "^", label="levels", **look)
+        ax.plot(levels, np.zeros_like(levels), "^", label="levels $L_j$", **look)

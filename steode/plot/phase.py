@@ -1,4 +1,4 @@
-"""Figures of sweeps: a phase diagram over two parameters, a curve over one."""
+"""A sweep over two parameters: a phase diagram."""
 
 import numpy as np
 import xarray
@@ -10,17 +10,15 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from steode.errors import SpecificationError
 from steode.plot import style
+from steode.plot.swept import Scale, color_norm, sweep_field, words
 from steode.sweep.axes import resolve
 
-DECADES = 1.3
-"""Spread of the values, in decades, from which colors are logarithmic."""
-RATIO = 5
-"""Largest over smallest value from which an axis may be logarithmic."""
 MISSING = "#BDBDBD"
 MOST_MARKS = 12
 """Rows up to which their optimum has a large mark."""
 
 
+@style.styled
 def phase_diagram(
     ds: xarray.Dataset,
     x: str,
@@ -56,18 +54,18 @@ def phase_diagram(
     x, y = (resolve(name, [str(dim) for dim in ds.dims], argument) for name, argument in ((x, "x"), (y, "y")))
     if x == y:
         raise SpecificationError("y", "another dimension than x", y, "A phase diagram has two.")
-    field = _field(ds, variable, (y, x))
+    field = sweep_field(ds, variable, (y, x))
     ax = style.axes(ax)
     ax.grid(False)
-    across, up = _Scale(field[x]), _Scale(field[y])
+    across, up = Scale(field[x]), Scale(field[y])
     values = np.ma.masked_invalid(field.values)
-    norm = _norm(values)
+    norm = color_norm(values)
     ax.set_facecolor(MISSING)
     # scales first: contour labels are cut out of lines where they are then
     across.apply(ax, ax.xaxis)
     up.apply(ax, ax.yaxis)
     mesh = ax.pcolormesh(across.edges, up.edges, values, norm=norm, cmap="viridis", rasterized=True)
-    bar = ax.figure.colorbar(mesh, ax=ax, label=_words(field))
+    bar = ax.figure.colorbar(mesh, ax=ax, label=words(field))
     if isinstance(norm, LogNorm) and norm.vmax < 1e3 * norm.vmin:
         bar.ax.yaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter="{x:g}")
         bar.ax.yaxis.set_minor_formatter(NullFormatter())
@@ -78,105 +76,10 @@ def phase_diagram(
         _mark_optimum(ax, across.centers, up.centers, values)
     if values.mask.any():
         ax.plot([], [], "s", color=MISSING, markersize=8, label="no finite value")
-    ax.set(xlabel=_words(field[x]), ylabel=_words(field[y]))
+    ax.set(xlabel=words(field[x]), ylabel=words(field[y]))
     ax.spines[["top", "right"]].set_visible(True)
     style.legend(ax, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.2)
     return ax
-
-
-def profile(ds: xarray.Dataset, x: str, variable: str | None = None, *, ax: Axes | None = None) -> Axes:
-    """Draw a variable of a sweep over one of its parameters, with its smallest value marked where smaller is better.
-
-    Arguments and errors as of `phase_diagram`.
-    """
-    if not isinstance(ds, xarray.Dataset):
-        raise SpecificationError("ds", "a dataset from sweep", ds, "See steode.sweep.")
-    x = resolve(x, [str(dim) for dim in ds.dims], "x")
-    field = _field(ds, variable, (x,))
-    ax = style.axes(ax)
-    across, values = _Scale(field[x]), np.ma.masked_invalid(field.values)
-    ax.plot(across.centers, values, "-o", color=style.COLORS[0], markersize=4)
-    if field.attrs.get("better") == "smaller":
-        best = values.argmin()
-        name = f"smallest, at {field[x].values[best]:.4g}" if across.numeric else f"smallest, {field[x].values[best]}"
-        ax.plot(across.centers[best], values[best], "*", color=style.COLORS[1], markersize=14, label=name)
-    across.apply(ax, ax.xaxis)
-    if isinstance(_norm(values), LogNorm):
-        ax.set_yscale("log")
-    ax.set(xlabel=_words(field[x]), ylabel=_words(field))
-    style.legend(ax)
-    return ax
-
-
-def _field(ds: xarray.Dataset, variable: str | None, dims: tuple[str, ...]) -> xarray.DataArray:
-    """The variable as an array over these dimensions in this order, numeric coordinates increasing."""
-    known = [str(name) for name in ds.data_vars if ds[name].dtype.kind == "f"]
-    variable = known[0] if variable is None and known else variable
-    if variable not in known:
-        raise SpecificationError("variable", "one of " + ", ".join(known), variable, "Sweep with another measure.")
-    field = ds[variable]
-    for dim in field.dims:
-        if dim not in dims:
-            remedy = f'Choose one value of it: ds.sel({{"{dim}": {ds[dim].values[0]!r}}}).'
-            expected = "a dataset with dimensions " + " and ".join(dims)
-            raise SpecificationError("ds", expected, [str(name) for name in field.dims], remedy)
-    if not np.isfinite(field.values).any():
-        raise SpecificationError("variable", "a variable with finite values", variable, "Nothing converged.")
-    for dim in dims:
-        if field[dim].dtype.kind in "iuf":
-            field = field.sortby(dim)
-    return field.transpose(*dims)
-
-
-def _words(array: xarray.DataArray) -> str:
-    words = [array.attrs.get("long_name", str(array.name)), array.attrs.get("symbol", "")]
-    return " ".join(word for word in words if word)
-
-
-class _Scale:
-    """How the values of a coordinate lie on an axis: their centers, the edges between them, linear or logarithmic."""
-
-    def __init__(self, coordinate: xarray.DataArray):
-        self.labels = coordinate.values
-        self.numeric = self.labels.dtype.kind in "iuf"
-        self.centers = self.labels.astype(float) if self.numeric else np.arange(self.labels.size, dtype=float)
-        self.whole = self.numeric and bool(np.all(self.centers == np.round(self.centers)))
-        self.log = self.numeric and _is_geometric(self.centers)
-        places = np.log(self.centers) if self.log else self.centers
-        gaps = np.diff(places) if places.size > 1 else np.ones(1)
-        middles = places[:-1] + np.diff(places) / 2
-        edges = np.concatenate([[places[0] - gaps[0] / 2], middles, [places[-1] + gaps[-1] / 2]])
-        self.edges = np.exp(edges) if self.log else edges
-
-    def apply(self, ax: Axes, axis) -> None:
-        name = axis.axis_name
-        if self.log:
-            getattr(ax, f"set_{name}scale")("log")
-        if not self.numeric or (self.whole and self.centers.size <= 12):
-            texts = [f"{label:g}" if self.numeric else str(label) for label in self.labels]
-            axis.set_ticks(self.centers, texts)
-            axis.set_ticks([], minor=True)
-        elif self.log:
-            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axis.set_major_formatter("{x:g}")
-            axis.set_minor_formatter(NullFormatter())
-        else:
-            axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], integer=self.whole))
-        getattr(ax, f"set_{name}lim")(self.edges[0], self.edges[-1])
-
-
-def _is_geometric(values: np.ndarray) -> bool:
-    if values.size < 3 or values[0] <= 0 or values[-1] < RATIO * values[0]:
-        return False
-    spread = [np.ptp(steps) / np.mean(steps) for steps in (np.diff(np.log(values)), np.diff(values))]
-    return bool(spread[0] < spread[1] - 1e-9)
-
-
-def _norm(values: np.ma.MaskedArray) -> Normalize:
-    low, high = float(values.min()), float(values.max())
-    if low > 0 and high > low * 10**DECADES:
-        return LogNorm(low, high)
-    return Normalize(low, high if high > low else low + max(abs(low), 1.0))
 
 
 def _contours(ax: Axes, across, up, values, norm: Normalize) -> ContourSet:

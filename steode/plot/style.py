@@ -1,5 +1,10 @@
-"""The one look of steode's figures: colors that differ for every kind of color vision and in gray print."""
+"""The one look of steode's figures: colors that differ for every kind of color vision, lines that differ in gray."""
 
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+
+import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
@@ -11,7 +16,40 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 """Second code beside color, in the same order."""
 
+LINES = ("-", (0, (5, 2)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)), (0, (9, 2)), (0, (3, 1, 1, 1, 1, 1)), (0, (2, 3)))
+"""Third code, in the same order: printed in gray, several of the colors are one."""
+
 GRAY = "#5F5F5F"
+
+SETTINGS = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "mathtext.fontset": "dejavusans",
+    "text.usetex": False,
+    "font.size": 10.0,
+    "axes.labelsize": 10.0,
+    "axes.titlesize": 10.0,
+    "axes.titleweight": "normal",
+    "axes.labelweight": "normal",
+    "xtick.labelsize": 9.0,
+    "ytick.labelsize": 9.0,
+    "axes.linewidth": 0.8,
+    "lines.linewidth": 1.5,
+    "lines.markersize": 6.0,
+    "patch.linewidth": 1.0,
+    "hatch.linewidth": 1.0,
+    "figure.dpi": 100.0,
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "axes.edgecolor": "black",
+    "axes.labelcolor": "black",
+    "text.color": "black",
+    "xtick.color": "black",
+    "ytick.color": "black",
+    "axes.prop_cycle": matplotlib.cycler(color=COLORS),
+}
+"""Everything a figure takes from matplotlib's settings and that a user's own file could change; the fonts come with
+matplotlib."""
 
 SYMBOLS = {
     "eps_g": r"generalization error $\varepsilon_g$",
@@ -20,11 +58,42 @@ SYMBOLS = {
     "m": r"teacher overlap $m$",
     "q": r"self overlap $q$",
     "mean_w": r"mean latent weight $\mathrm{E}\,w$",
-    "std_w": r"standard deviation of latent weights",
+    "std_w": r"standard deviation of latent weights $w$",
 }
-"""Axis label of each scalar observable."""
+"""Axis label of each scalar observable, in the letters of docs/notation.md."""
 
-TIME = r"rescaled time $\tau = k/d$"
+TIME = r"rescaled time $\tau$ (SGD steps$/d$)"
+
+
+@contextlib.contextmanager
+def settings() -> Iterator[None]:
+    """`SETTINGS` while the block runs, then the user's own again.
+
+    Not `matplotlib.rc_context`, which restores every setting: a notebook's backend, chosen with the first figure, would
+    lose that it is interactive and show no further figure.
+    """
+    kept = {name: matplotlib.rcParams[name] for name in SETTINGS}
+    matplotlib.rcParams.update(SETTINGS)
+    try:
+        yield
+    finally:
+        matplotlib.rcParams.update(kept)
+
+
+def styled(draw: Callable) -> Callable:
+    """A drawing function that works under `SETTINGS`."""
+
+    @functools.wraps(draw)
+    def drawn(*arguments, **options):
+        with settings():
+            return draw(*arguments, **options)
+
+    return drawn
+
+
+def look(index: int) -> dict:
+    """Color and line style of the model number `index` on an Axes."""
+    return {"color": COLORS[index % len(COLORS)], "linestyle": LINES[index % len(LINES)]}
 
 
 def axes(ax: Axes | None) -> Axes:

@@ -1,55 +1,18 @@
 """Figures show the numbers they are given, on the Axes they are given."""
 
-import dataclasses
-
+import equinox as eqx
 import matplotlib.figure
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-import xarray
-from matplotlib.colors import to_hex
 
 from steode import plot
-from steode.compare import Comparison
-from steode.configuration import to_dict
-from steode.deployments import deployments
 from steode.errors import SpecificationError
-from steode.fixed_points import fixed_points
-from steode.laws import Constant
 from steode.plateau import plateau
-from steode.plot import style
-from steode.quantizers import Uniform
-from steode.systems.linear.spec import ClippedSurrogate, LinearModel
-from steode.trajectory import Density, Provenance, Snapshots, Trajectory
-
-MODEL = LinearModel(
-    teacher=Constant(1.0), weight_quantizer=Uniform(2, 2.0), input_quantizer=Uniform(2, 2.0), learning_rate=0.1
-)
-TIMES = np.linspace(0, 10, 101)
-CURVE = np.interp(TIMES, [0, 4, 5, 10], [1.0, 1.0, 0.2, 0.2])
-NODES = np.linspace(-3, 3, 601)
-VOLUMES = np.full(601, 0.01)
-MASSES = np.exp(-(NODES**2) / 2) / np.exp(-(NODES**2) / 2).sum()
-
-
-def limit(model=MODEL, masses=MASSES) -> Trajectory:
-    law = Density(np.array([2.0]), NODES, VOLUMES, np.array([1.0]), np.array([1.0]), masses[None, None])
-    provenance = Provenance("limit", "density", to_dict(model), {}, "0", "cpu")
-    return Trajectory(TIMES, {"eps_g": CURVE, "m": 1 - CURVE}, {}, law, None, provenance)
-
-
-def simulation(seeds: int = 4) -> Trajectory:
-    generator = np.random.default_rng(0)
-    values = CURVE + 0.05 * generator.normal(size=(seeds, 101))
-    kept = Snapshots(np.array([0.0, 2.0]), generator.normal(size=(seeds, 2, 500)), np.ones((seeds, 500)))
-    provenance = Provenance("simulation", "sgd", to_dict(MODEL), {"dim": 500}, "0", "cpu")
-    return Trajectory(TIMES, {"eps_g": values}, {}, None, kept, provenance)
-
-
-def comparison(z) -> Comparison:
-    known = {"observable": "eps_g", "start": "nominal", "seeds": 4, "times": np.linspace(0, 1, z.size), "z": z}
-    zeros = {field.name: np.zeros(z.size) for field in dataclasses.fields(Comparison)}
-    return Comparison(**zeros | known)
+from steode.quantizers import Levels, Uniform
+from steode.systems.linear.spec import ClippedSurrogate
+from tests import figures
+from tests.figures import CALLS, CURVE, MASSES, MODEL, MOVES, NODES, TIMES, VOLUMES, comparison, limit, simulation
 
 
 @pytest.fixture
@@ -59,24 +22,6 @@ def ax():
 
 def lines(ax) -> dict:
     return {line.get_label(): line for line in ax.lines}
-
-
-SWEPT = xarray.Dataset(
-    {"eps_g": (("noise", "learning_rate"), np.arange(6.0).reshape(3, 2))},
-    {"noise": [0.1, 0.2, 0.3], "learning_rate": [0.1, 0.2]},
-)
-
-CALLS = {
-    "trajectory": lambda ax: plot.trajectory(limit(), simulation(), ax=ax),
-    "density": lambda ax: plot.density(limit(), 2.0, simulation(), ax=ax),
-    "plateaus": lambda ax: plot.plateaus(plateau(limit()), 4.4, ax=ax),
-    "gaps": lambda ax: plot.gaps(comparison(np.array([0.1, -1.0])), ax=ax),
-    "deployments": lambda ax: plot.deployments([2], [deployments(MODEL)], averaged=10.0, ax=ax),
-    "decomposition": lambda ax: plot.decomposition(fixed_points(MODEL), ax=ax),
-    "plateau_against_range": lambda ax: plot.plateau_against_range([1, 2], [3, 6], [3.1, 6.2], ax=ax),
-    "phase_diagram": lambda ax: plot.phase_diagram(SWEPT, "noise", "learning_rate", ax=ax),
-    "profile": lambda ax: plot.profile(SWEPT.isel(learning_rate=0), "noise", ax=ax),
-}
 
 
 @pytest.mark.parametrize("name", plot.__all__)
@@ -105,8 +50,6 @@ def test_trajectory_shows_limit_mean_and_band(ax):
     mean, std = runs["eps_g"].mean(axis=0), runs["eps_g"].std(axis=0, ddof=1)
     at_five = corners[np.isclose(corners[:, 0], 5.0), 1]
     assert (at_five.min(), at_five.max()) == pytest.approx((mean[50] - std[50], mean[50] + std[50]))
-    assert ax.get_xlabel() == r"rescaled time $\tau = k/d$"
-    assert r"$\varepsilon_g$" in ax.get_ylabel()
 
 
 def test_one_seed_has_no_band(ax):
@@ -138,7 +81,7 @@ def test_density_is_the_limits_and_the_histogram_has_the_same_area(ax):
     assert inside > 0.99
     thresholds = [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == ":"]
     assert thresholds == pytest.approx([-4 / 3, 0, 4 / 3])
-    assert np.allclose(lines(ax)["levels"].get_xdata(), [-2, -2 / 3, 2 / 3, 2])
+    assert np.allclose(lines(ax)["levels $L_j$"].get_xdata(), [-2, -2 / 3, 2 / 3, 2])
 
 
 def test_frozen_weights_are_bars_with_their_share(ax):
@@ -175,7 +118,7 @@ def test_gaps_show_every_score_within_the_frame(ax):
 
 
 def test_decomposition_stacks_to_the_error(ax):
-    points = fixed_points(MODEL)
+    points = figures.stationary(0.3)
     plot.decomposition({"a": points, "b": points}, ax=ax)
     tops = [patch.get_y() + patch.get_height() for patch in ax.patches]
     assert max(tops) == pytest.approx(points[0].eps_g)
@@ -188,10 +131,81 @@ def test_plateau_lengths_with_a_gap_where_there_is_none(ax):
     assert list(lines(ax)["analytic estimate"].get_ydata()) == [2, 4, 6]
 
 
-def luminance(color: str) -> float:
-    return float(np.dot([int(to_hex(color)[i : i + 2], 16) / 255 for i in (1, 3, 5)], [0.2126, 0.7152, 0.0722]))
+def test_densities_are_the_limits_each_on_its_base_line(ax):
+    theory = figures.moving_limit()
+    plot.densities(theory, figures.moving_simulation(), ax=ax)
+    curves = [line.get_xydata().T for line in ax.lines if len(line.get_xdata()) == NODES.size]
+    scale = np.ptp(curves[0][1]) / theory.density.marginal[0].max()
+    for base, (nodes, heights), law in zip((2, 1, 0), curves, theory.density.marginal, strict=True):
+        assert np.allclose(heights, base + scale * law)
+        assert np.array_equal(nodes, NODES)
+    assert [nodes[heights.argmax()] for nodes, heights in curves] == pytest.approx(MOVES)
+    assert [text.get_text() for text in ax.get_yticklabels()] == [rf"$\tau = {time}$" for time in (4, 2, 0)]
+    crossed = [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == ":"]
+    assert crossed == list(MODEL.weight_quantizer.thresholds)
 
 
-def test_colors_are_dark_enough_to_read_on_white():
-    assert max(luminance(color) for color in style.COLORS) < 0.7
-    assert len(set(style.COLORS)) == len(style.MARKERS) == len(set(style.MARKERS))
+def test_histograms_behind_densities_have_the_same_area(ax):
+    plot.densities(figures.moving_limit(), figures.moving_simulation(), times=[2.0], ax=ax)
+    (curve,) = (line.get_xydata().T for line in ax.lines if len(line.get_xdata()) == NODES.size)
+    heights, edges, base = ax.patches[0].get_data()
+    inside = (curve[0] >= edges[0]) & (curve[0] <= edges[-1])
+    assert np.sum((heights - base) * np.diff(edges)) == pytest.approx(np.trapezoid(*curve[::-1, inside]), rel=0.01)
+
+
+def test_densities_refuse_what_they_do_not_have(ax):
+    with pytest.raises(SpecificationError, match=r"one of the times kept \(0, 2, 4\)"):
+        plot.densities(figures.moving_limit(), times=[1.0], ax=ax)
+    with pytest.raises(SpecificationError, match="density_times"):
+        plot.densities(simulation(), ax=ax)
+
+
+def test_level_fractions_show_the_levels_that_hold_weights(ax):
+    plot.level_fractions(limit(), simulation(), ax=ax)
+    drawn = lines(ax)
+    assert set(drawn) >= {"$L_{1} = -0.667$", "$L_{2} = 0.667$", "simulation"}
+    assert "$L_{0} = -2$" not in drawn
+    assert np.array_equal(drawn["$L_{2} = 0.667$"].get_ydata(), figures.fractions()["level_fraction"][:, 2])
+    assert np.array_equal(drawn["$L_{2} = 0.667$"].get_xdata(), TIMES)
+
+
+def test_fixed_points_are_lines_at_their_errors(ax):
+    plot.fixed_points(figures.stationary(0.2, 0.5), unquantized=True, ax=ax)
+    assert [line.get_ydata()[0] for line in ax.lines] == [0.2, 0.5, 0.05]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        "fixed point",
+        "fixed point without quantizers",
+    ]
+
+
+def test_staircase_has_the_levels_between_the_thresholds(ax):
+    odd_steps = Levels((-1.0, 0.1, 3.0))
+    plot.quantizer(odd_steps, ax=ax)
+    values, ends, _ = ax.patches[0].get_data()
+    assert list(values) == [-1.0, 0.1, 3.0]
+    assert list(ends[1:-1]) == list(odd_steps.thresholds)
+    assert sorted(line.get_xdata()[0] for line in ax.lines[1:]) == list(odd_steps.thresholds)
+    with pytest.raises(SpecificationError, match="entrywise map"):
+        plot.quantizer(2, ax=ax)
+    with pytest.raises(SpecificationError, match='"w" or "x"'):
+        plot.quantizer(Uniform(2, 1.0), of="y", ax=ax)
+
+
+def test_profiles_show_sweeps_runs_limits_and_bounds(ax):
+    CALLS["profiles"](ax)
+    drawn = lines(ax)
+    for name, row in figures.ROWS.items():
+        assert np.array_equal(drawn[name].get_xydata().T, [figures.RATES, row["eps_g"].values])
+    assert any(np.array_equal(line.get_xydata().T, figures.POINTS["range 1"][:2]) for line in ax.lines)
+    assert any(list(line.get_xdata()) == [0.9, 0.9] for line in ax.lines)
+    assert any(list(line.get_ydata()) == [0.3, 0.3] for line in ax.lines)
+    with pytest.raises(SpecificationError, match="names among range 1, range 2"):
+        plot.profiles(figures.ROWS, "learning_rate", bounds={"range 9": 1.0}, ax=ax)
+
+
+def test_a_later_model_with_a_larger_error_is_not_cut_off(ax):
+    plot.trajectory(limit(), ax=ax)
+    higher = eqx.tree_at(lambda trajectory: trajectory.observables["eps_g"], limit(), 3 * CURVE)
+    plot.trajectory(higher, label="higher", color=1, ax=ax)
+    assert ax.get_ylim()[0] == 0
+    assert ax.get_ylim()[1] > 3
