@@ -63,7 +63,7 @@ def test_letters_on_the_axes_are_those_of_the_notation(name, ax):
     assert {formula: foreign(formula, notation()) for formula in formulas} == dict.fromkeys(formulas, "")
 
 
-@pytest.mark.parametrize("name", set(plot.__all__) - {"gaps", "decomposition", "deployments"})
+@pytest.mark.parametrize("name", sorted({*plot.__all__} - {"gaps", "decomposition", "deployments"}))
 def test_both_axes_name_their_quantity_by_its_letter(name, ax):
     CALLS[name](ax)
     if name == "fixed_points":
