@@ -5,7 +5,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help run test test-agreement test-representative bench notebooks lint clean
+.PHONY: help run test test-agreement test-representative bench notebooks docs test-docs lint clean
 
 # the environment is .venv alone, whatever the calling shell has set up
 unexport PYTHONPATH
@@ -21,6 +21,7 @@ CANDIDATES = $(if $(PYTHON),$(PYTHON),python3.14 python3.13 python3.12 python3.1
 VENV_PYTHON = .venv/bin/python
 RUN_READY = .venv/.run-ready
 TEST_READY = .venv/.test-ready
+DOCS_READY = .venv/.docs-ready
 
 # Without --compile-bytecode uv leaves compiling to every later process, which costs 5 s an import where
 # PYTHONDONTWRITEBYTECODE is set; pip compiles on its own.
@@ -56,12 +57,19 @@ bench: $(TEST_READY) ## speed beside plain references; results in benchmarks/res
 notebooks: $(TEST_READY) ## execute the notebooks and write their outputs (ARGS="03" for one)
 	$(VENV_PYTHON) notebooks/execute.py $(ARGS)
 
+docs: $(DOCS_READY) ## the documentation, in docs/_build/html; needs no internet to be read
+	$(VENV_PYTHON) -m sphinx -b html -W --keep-going -n docs docs/_build/html
+
+test-docs: docs $(TEST_READY) ## every page of the documentation in a headless Chromium with the network cut off
+	$(VENV_PYTHON) -m pytest tests/agreement/test_docs_in_browser.py
+
 lint: $(TEST_READY) ## ruff, and the import contracts of pyproject.toml
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m ruff format --check .
 	.venv/bin/lint-imports --no-cache
 
 clean: ## remove the environment, the results and every cache
+	rm -rf docs/_build docs/notebooks
 	rm -rf .venv results build dist .pytest_cache .hypothesis .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -94,6 +102,11 @@ $(RUN_READY): pyproject.toml $(VENV_PYTHON)
 	@echo 'Installing steode (one to two minutes the first time)'
 	@$(INSTALL) --editable .
 	@touch $@
+
+$(DOCS_READY): pyproject.toml $(VENV_PYTHON)
+	@echo 'Installing steode and its documentation tools'
+	@$(INSTALL) --editable '.[docs]'
+	@touch $(RUN_READY) $@
 
 # the test extra contains all that run needs
 $(TEST_READY): pyproject.toml $(VENV_PYTHON)

@@ -132,10 +132,10 @@ def test_recovery_threshold_depends_on_cell_width_and_input_power(model, thresho
 @pytest.mark.parametrize(
     "model",
     [
-        LinearModel(teacher=Normal(), weight_quantizer=Uniform(6, 6.0), learning_rate=0.01, noise=1e-3),
+        LinearModel(teacher=Normal(), weight_quantizer=Uniform(8, 6.0), learning_rate=0.01, noise=1e-3),
         LinearModel(teacher=Constant(3.0), weight_quantizer=Uniform(4, 7.0, "mid-tread"), noise=1e-3),
     ],
-    ids=["six bits", "small V"],
+    ids=["eight bits", "small V"],
 )
 def test_small_roots_are_found_to_full_accuracy(model):
     """V far below rho, where a difference of order parameters would have no digit left."""

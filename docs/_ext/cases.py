@@ -1,0 +1,67 @@
+"""The derivation pages: the model of each, and which check stands beside which step."""
+
+import checks
+import sympy
+
+from steode import ClippedSurrogate, Constant, Elementwise, LinearModel, Normal, TwoPoint, Uniform
+
+TWO_BITS = Uniform(bits=2, range=2.0)
+THREE_BITS = Uniform(bits=3, range=2.0, kind="mid-tread")
+TANH = Elementwise(sympy.tanh(sympy.Symbol("x")))
+
+MODELS = {
+    "both_quantized": LinearModel(
+        weight_quantizer=TWO_BITS, input_quantizer=TWO_BITS, teacher=Constant(1.0), learning_rate=0.1
+    ),
+    "weights_only": LinearModel(
+        weight_quantizer=THREE_BITS, teacher=Constant(1.0), init=Normal(std=0.1), learning_rate=0.02
+    ),
+    "inputs_only": LinearModel(input_quantizer=TWO_BITS, teacher=TwoPoint(1.0), learning_rate=0.5, noise=0.3),
+    "clipped_surrogate": LinearModel(
+        weight_quantizer=TWO_BITS,
+        teacher=TwoPoint(1.0),
+        init=Normal(std=0.5),
+        surrogate=ClippedSurrogate(bound=1.6),
+        learning_rate=0.3,
+        noise=0.3,
+    ),
+    "smooth_map": LinearModel(
+        weight_quantizer=TANH, input_quantizer=TANH, teacher=TwoPoint(0.5), learning_rate=0.5, noise=0.3
+    ),
+    "unquantized": LinearModel(teacher=Constant(1.0), learning_rate=0.5, noise=0.3),
+    "floor": LinearModel(weight_quantizer=TWO_BITS, teacher=TwoPoint(1.0), learning_rate=0.5, noise=0.3),
+}
+"""Name -> model. Each derivation is rendered from `derive(model)`."""
+
+CHECKS = {
+    "both_quantized": {
+        "input moments": (checks.input_moments,),
+        "generalization error": (checks.trajectory, 60.0),
+        "density equation": (checks.density, (5.0, 60.0)),
+        "Gaussian closure": (checks.closure, 60.0),
+        "stationary density": (checks.stationary, 1.0),
+    },
+    "weights_only": {
+        "generalization error": (checks.trajectory, 50.0),
+        "density equation": (checks.density, (10.0, 22.0)),
+        "Gaussian closure": (checks.closure, 50.0),
+        "plateau": (checks.plateaus, (2.0, 3.2, 4.4)),
+    },
+    "inputs_only": {
+        "input moments": (checks.input_moments,),
+        "exact moment equations": (checks.trajectory, 12.0),
+    },
+    "clipped_surrogate": {
+        "generalization error": (checks.trajectory, 20.0),
+        "absorption at the clipping bound": (checks.density, (5.0, 20.0)),
+    },
+    "smooth_map": {
+        "input moments": (checks.input_moments,),
+        "generalization error": (checks.trajectory, 20.0),
+        "density equation": (checks.density, (3.0, 20.0)),
+        "Gaussian closure": (checks.closure, 20.0),
+    },
+    "unquantized": {"exact moment equations": (checks.trajectory, 12.0)},
+    "floor": {"small-learning-rate floor": (checks.floor, (0.1, 0.5, 1.5))},
+}
+"""Name -> {title of a step: the check placed after it, with its arguments after the model}."""
