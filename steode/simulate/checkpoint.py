@@ -5,6 +5,7 @@ file and moves it over the old one, so that a process killed at any moment leave
 """
 
 import dataclasses
+import glob
 import json
 import os
 import pathlib
@@ -89,6 +90,9 @@ class Checkpoint:
                 raise IsADirectoryError(None, "it is a folder")
             with tempfile.TemporaryFile(dir=self.path.parent):
                 pass
+            # what a kill in the middle of a write left behind
+            for part in self.path.parent.glob(f"{glob.escape(self.path.name)}.*.part"):
+                part.unlink(missing_ok=True)
         except OSError as error:
             received = f"{self.path.name}: {error.strerror}"
             raise SpecificationError(

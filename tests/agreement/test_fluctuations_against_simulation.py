@@ -10,7 +10,7 @@ import pytest
 import scipy.stats
 
 from steode.fluctuations import fluctuations
-from steode.laws import Constant, Discrete, Normal, TwoPoint, UniformLaw
+from steode.laws import Constant, Normal, TwoPoint, UniformLaw
 from steode.quantizers import Levels, SignedInteger, Uniform
 from steode.simulate import simulate
 from steode.solve import make_problem, solve
@@ -20,6 +20,7 @@ from steode.solvers.mesh import make_mesh
 from steode.solvers.noise_refinement import time_steps
 from steode.solvers.start import NominalStart
 from steode.systems.linear.spec import ClippedSurrogate, LinearModel
+from tests.theory.test_fluctuations import CHECK, EVERYTHING
 
 GRID = Uniform(2, 2.0)
 TWO_BITS = LinearModel(
@@ -137,18 +138,6 @@ def test_steps_converge_from_a_point():
     gaps = np.abs(np.diff(totals, axis=0))
     assert np.all(gaps[-1] < gaps[0] / 4), gaps
     assert np.all(gaps < 5e-4 * totals[-1]), gaps
-
-
-EVERYTHING = LinearModel(
-    teacher=Discrete((-0.5, 1.0), (0.3, 0.7)),
-    init=Normal(0.2, 0.5),
-    input_quantizer=Uniform(2, 1.5),
-    learning_rate=0.8,
-    noise=0.3,
-    batch_size=2,
-    weight_decay=0.4,
-)
-CHECK = LinearModel(teacher=Constant(1.0), init=Constant(0.0), learning_rate=0.8, noise=0.3)
 
 
 def test_published_check_by_the_density():

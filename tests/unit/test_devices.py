@@ -6,10 +6,16 @@ import socket
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 
 from steode import LinearModel, Normal, Uniform, simulate
+from steode.bridge import entrywise_function
+from steode.simulate.engine import ACCELERATOR_BLOCK_NUMBERS, SEGMENTS_PER_CHUNK
+from steode.simulate.placement import Shards
+from steode.simulate.program import Segments
+from steode.systems.linear.simulation import linear_system
 
 MODEL = LinearModel(
     teacher=Normal(), weight_quantizer=Uniform(2, 2.0), input_quantizer=Uniform(2, 2.0), learning_rate=0.3, noise=0.2
@@ -93,3 +99,21 @@ def test_two_processes_give_the_bits_of_one_and_fail_together(alone, tmp_path):
         assert json.loads(json.dumps(run.provenance.settings)) == alone.provenance.settings
     assert (tmp_path / "checkpoint.0of2.npz").exists()
     assert (tmp_path / "checkpoint.1of2.npz").exists()
+
+
+@pytest.mark.parametrize("dim", [1_000, 10_000])
+def test_a_seed_on_an_accelerator_needs_little_memory(dim):
+    """Bytes that one seed more adds to the vectorized program, as the compiler counts them."""
+    rows = max(1, ACCELERATOR_BLOCK_NUMBERS // (dim + 1))
+    empty = np.zeros(SEGMENTS_PER_CHUNK, np.int32)
+    segments = Segments(empty, empty, empty.astype(bool), empty.astype(bool))
+    system = linear_system(MODEL, dim, "float32", entrywise_function)
+    needed = []
+    for seeds in (8, 16):
+        weights, keys = np.zeros((seeds, dim), np.float32), np.zeros((seeds, 2, 2), np.uint32)
+        sizes = {"rows": rows, "test_samples": 0}
+        shards = Shards(system, weights, keys, sizes, jax.local_devices(), vectorized=True)
+        arguments = (shards.system, segments, shards.fixed, shards.keys, shards.put(weights))
+        used = shards.program.func.lower(*arguments, **sizes).compile().memory_analysis()
+        needed.append(used.temp_size_in_bytes + used.argument_size_in_bytes + used.output_size_in_bytes)
+    assert 0 < (needed[1] - needed[0]) / 8 < 5e6
