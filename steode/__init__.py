@@ -31,25 +31,32 @@ from steode.quantizers import Identity, Levels, Sign, SignedInteger, Ternary, Un
 from steode.schedule import Schedule
 from steode.simulate import CheckpointWarning, simulate, simulate_paired
 from steode.solve import solve
+from steode.spectrum import Eigenvalues, Isotropic, PowerLaw
 from steode.stability import Stability, stability
+from steode.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
 from steode.sweep import sweep
 from steode.symbolic.derivation import Derivation, Step
 from steode.symbolic.limit import Limit
-from steode.systems.linear.spec import ClippedSurrogate, IdentitySurrogate, LinearModel
+from steode.systems.linear.spec import LinearModel
+from steode.systems.linear.surrogates import ClippedSurrogate, DerivativeOf, IdentitySurrogate
 from steode.trajectory import Density, Snapshots, Trajectory
 
 __all__ = [
+    "AdditiveNoise",
     "CheckpointWarning",
     "ClippedSurrogate",
+    "CommonFactor",
     "Comparison",
     "Constant",
     "ConvergenceError",
     "Density",
     "Deployments",
     "Derivation",
+    "DerivativeOf",
     "DimensionScaling",
     "Discrete",
     "DivergenceError",
+    "Eigenvalues",
     "Elementwise",
     "Empirical",
     "FixedPoint",
@@ -58,16 +65,19 @@ __all__ = [
     "Fluctuations",
     "Identity",
     "IdentitySurrogate",
+    "Isotropic",
     "Laplace",
     "Levels",
     "Limit",
     "LimitFunction",
     "LinearModel",
+    "MultiplicativeNoise",
     "Normal",
     "OptimalRange",
     "Plateau",
     "PlateauEstimate",
     "Plateaus",
+    "PowerLaw",
     "Schedule",
     "Sign",
     "SignedInteger",
@@ -76,6 +86,7 @@ __all__ = [
     "Stability",
     "SteodeError",
     "Step",
+    "StochasticRounding",
     "Ternary",
     "Trajectory",
     "TwoPoint",

@@ -16,11 +16,12 @@ import tomllib
 import numpy as np
 import sympy
 
-from steode import elementwise, laws, quantizers
+from steode import elementwise, laws, quantizers, spectrum, stochastic
 from steode.errors import SpecificationError
 from steode.expression import parse_expression, suggestion
 from steode.schedule import Schedule
 from steode.systems.linear import spec as linear
+from steode.systems.linear import surrogates
 
 _TYPES = {
     kind.__name__: kind
@@ -32,6 +33,10 @@ _TYPES = {
         quantizers.Ternary,
         quantizers.Levels,
         elementwise.Elementwise,
+        stochastic.AdditiveNoise,
+        stochastic.MultiplicativeNoise,
+        stochastic.CommonFactor,
+        stochastic.StochasticRounding,
         laws.Constant,
         laws.TwoPoint,
         laws.Discrete,
@@ -39,11 +44,18 @@ _TYPES = {
         laws.Laplace,
         laws.UniformLaw,
         laws.Empirical,
-        linear.IdentitySurrogate,
-        linear.ClippedSurrogate,
+        spectrum.Isotropic,
+        spectrum.PowerLaw,
+        spectrum.Eigenvalues,
+        surrogates.IdentitySurrogate,
+        surrogates.ClippedSurrogate,
+        surrogates.DerivativeOf,
         Schedule,
     )
 }
+
+_FILES = {"Empirical": ("values",), "Eigenvalues": ("values_at",)}
+"""Arguments that may name a file."""
 
 
 def to_dict(model: linear.LinearModel) -> dict:
@@ -135,8 +147,9 @@ def _value(where: str, value: object, folder: pathlib.Path):
         if name == "Elementwise" and isinstance(table.get("expression"), str):
             variable = sympy.Symbol("x", real=True)
             table["expression"] = parse_expression(f"{where}.expression", table["expression"], variable)
-        if name == "Empirical" and isinstance(table.get("values"), str):
-            table["values"] = str(folder / table["values"])
+        for argument in _FILES.get(name, ()):
+            if isinstance(table.get(argument), str):
+                table[argument] = str(folder / table[argument])
         return _build(where, _TYPES[name], table, folder)
     if isinstance(value, list):
         return tuple(value)

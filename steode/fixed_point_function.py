@@ -21,7 +21,8 @@ from steode.solvers.equations import Problem
 from steode.solvers.fixed_point import fixed_point_terms, kinks, place_teacher
 from steode.solvers.teacher import ContinuousTeacher, Teacher, make_teacher
 from steode.symbolic import symbols as sym
-from steode.systems.linear.spec import ClippedSurrogate, LinearModel
+from steode.systems.linear.spec import LinearModel
+from steode.systems.linear.surrogates import ClippedSurrogate
 
 BLOCK = 512
 """Parameter sets in one call of the compiled program."""

@@ -17,7 +17,8 @@ from steode.solvers.equations import Problem
 from steode.solvers.fixed_point import kinks
 from steode.solvers.start import NominalStart
 from steode.symbolic import symbols as sym
-from steode.systems.linear.spec import ClippedSurrogate, LinearModel
+from steode.systems.linear.spec import LinearModel
+from steode.systems.linear.surrogates import ClippedSurrogate
 
 TEACHER_VALUES = 200
 

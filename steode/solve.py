@@ -22,7 +22,8 @@ from steode.solvers.entrywise import StepMap
 from steode.solvers.equations import Problem
 from steode.solvers.particles import evolve_particles
 from steode.solvers.start import DrawnStart, NominalStart, Rows, Start
-from steode.systems.linear.spec import ClippedSurrogate, LinearModel
+from steode.systems.linear.spec import LinearModel
+from steode.systems.linear.surrogates import ClippedSurrogate
 from steode.trajectory import Density, Provenance, Trajectory, device_name
 
 METHODS = ("density", "gaussian", "moments", "particles")

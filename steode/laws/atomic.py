@@ -126,7 +126,7 @@ class Empirical(Law):
     def __post_init__(self):
         values = self.values
         if isinstance(values, str | pathlib.Path):
-            values = _load_array("Empirical.values", pathlib.Path(values))
+            values = load_array("Empirical.values", pathlib.Path(values))
         values = check_array("Empirical.values", values)
         values.setflags(write=False)
         object.__setattr__(self, "values", values)
@@ -161,7 +161,7 @@ class Empirical(Law):
         return rule_of_sample(self.values, kinks, nodes)
 
 
-def _load_array(argument: str, path: pathlib.Path) -> np.ndarray:
+def load_array(argument: str, path: pathlib.Path) -> np.ndarray:
     try:
         with path.open("rb") as file:
             return np.load(file, allow_pickle=False)

@@ -7,7 +7,7 @@ from steode.configuration import from_dict
 from steode.errors import SpecificationError
 from steode.plot import style
 from steode.quantizers import StepFunction
-from steode.systems.linear.spec import ClippedSurrogate
+from steode.systems.linear.surrogates import ClippedSurrogate
 from steode.trajectory import Trajectory
 
 MOST_LINES = 33

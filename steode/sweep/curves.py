@@ -9,7 +9,8 @@ from steode.limit_function import limit_function
 from steode.plateau import plateau
 from steode.solve import solve
 from steode.sweep.source import FLAG, Source, Values, compiled
-from steode.systems.linear.spec import ClippedSurrogate, LinearModel
+from steode.systems.linear.spec import LinearModel
+from steode.systems.linear.surrogates import ClippedSurrogate
 from steode.trajectory import Provenance, Trajectory
 
 CONTINUOUS = frozenset({"learning_rate", "noise", "weight_range", "input_range", "weight_decay"})

@@ -10,7 +10,8 @@ from steode.configuration import from_plain, plain, set_entry
 from steode.errors import SpecificationError
 from steode.laws import Constant, Laplace, Normal, TwoPoint
 from steode.sweep.axes import Axis
-from steode.systems.linear.spec import ClippedSurrogate, LinearModel
+from steode.systems.linear.spec import LinearModel
+from steode.systems.linear.surrogates import ClippedSurrogate
 
 PARAMETERS = {
     "learning_rate": "learning_rate",

@@ -9,7 +9,8 @@ from steode.symbolic.derivation import Step
 from steode.symbolic.expectation import gaussian_average, generator
 from steode.symbolic.limit import MomentEquations
 from steode.symbolic.printing import latex
-from steode.systems.linear.spec import ClippedSurrogate, LinearModel
+from steode.systems.linear.spec import LinearModel
+from steode.systems.linear.surrogates import ClippedSurrogate
 
 
 def derive_closures(

@@ -16,8 +16,9 @@ from steode.symbolic.expectation import expectation, fokker_planck, leading_orde
 from steode.symbolic.limit import Limit
 from steode.symbolic.printing import latex
 from steode.systems.linear import closures, schedules, stationary
-from steode.systems.linear.spec import ClippedSurrogate, LinearModel
+from steode.systems.linear.spec import LinearModel
 from steode.systems.linear.stationary_density import log_slope
+from steode.systems.linear.surrogates import ClippedSurrogate
 
 ICHIKAWA = "setting as in Ichikawa, Kashiwamura, Sakata (arXiv 2510.10693); formula derived here"
 STEIN = "Stein's lemma: E[x g(x)] = E[g'(x)] for x ~ N(0, 1)"

@@ -18,7 +18,8 @@ from jaxtyping import Array, Float
 from steode.errors import ConvergenceError
 from steode.quantizers import EntrywiseMap, Identity, StepFunction
 from steode.schedule import Schedule
-from steode.systems.linear.spec import ClippedSurrogate, LinearModel
+from steode.systems.linear.spec import LinearModel
+from steode.systems.linear.surrogates import ClippedSurrogate
 
 REACH = 12.0
 """Inputs beyond it are left out of the input moments: their probability is below 1e-32."""

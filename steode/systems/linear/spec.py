@@ -6,34 +6,36 @@ from steode.errors import SpecificationError, check_integer, check_nonnegative, 
 from steode.laws import Law, Normal
 from steode.quantizers import EntrywiseMap, Identity, StepFunction
 from steode.schedule import Schedule
+from steode.spectrum import Isotropic, Spectrum
+from steode.stochastic import StochasticMap
+from steode.systems.linear.surrogates import (
+    ClippedSurrogate,
+    IdentitySurrogate,
+    OutputSurrogate,
+    WeightSurrogate,
+    check_surrogate,
+)
 
+MAPS = (
+    "weight_quantizer",
+    "input_quantizer",
+    "activation",
+    "teacher_activation",
+    "label_quantizer",
+    "residual_quantizer",
+)
+"""The fields that hold entrywise maps."""
+AROUND = (
+    "spectrum",
+    "activation",
+    "activation_surrogate",
+    "teacher_activation",
+    "label_quantizer",
+    "residual_quantizer",
+)
+"""The fields around the core, weights and inputs: most models leave them alone."""
 EQUAL = 1e-9
 """Relative distance within which a clipping bound and a threshold are the same."""
-
-
-@dataclasses.dataclass(frozen=True)
-class IdentitySurrogate:
-    """Surrogate derivative s(w) = 1: the gradient passes the weight quantizer unchanged."""
-
-
-@dataclasses.dataclass(frozen=True)
-class ClippedSurrogate:
-    """Surrogate derivative s(w) = 1 for |w| < bound, 0 otherwise: weights that reach the bound freeze there.
-
-    Frozen weights have just crossed the bound, so a bound equal to a threshold (to 1e-9) freezes them at the outer
-    level, and one slightly below at the inner level. Runs of finite dimension overshoot by O(d^-1/2) and cannot tell
-    the two apart: `LinearModel` refuses a bound that nearly equals a threshold.
-
-    Raises `SpecificationError` unless bound is positive and finite.
-    """
-
-    bound: float
-
-    def __post_init__(self):
-        object.__setattr__(self, "bound", check_positive("ClippedSurrogate.bound", self.bound))
-
-
-Surrogate = IdentitySurrogate | ClippedSurrogate
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,14 @@ class LinearModel:
     yhat = Q_w(w).Q_x(x)/sqrt(d); fresh samples every step; loss (yhat - y)^2/2; straight-through update
 
         w <- (1 - learning_rate * weight_decay/d) w - (learning_rate/sqrt(d)) mean_batch[(yhat - y) Q_x(x)] s(w).
+
+    More generally x_i ~ N(0, lambda_i) with the eigenvalues of a spectrum, and quantizers act on labels, output and
+    residual as well: with h = Q_w(w).Q_x(x)/sqrt(d) and h* = w*.x/sqrt(d), the residual above is replaced by
+
+        e = Q_o(f(h) - Q_l(f*(h*) + noise * xi)) f'(h).
+
+    Stochastic maps are drawn anew in every step: that of the weights once for the whole batch, those of inputs, labels,
+    outputs and residuals for every sample.
 
     Parameters
     ----------
@@ -56,6 +66,12 @@ class LinearModel:
     noise : label-noise standard deviation sigma >= 0.
     batch_size : samples B >= 1 averaged in one step; it stays fixed as d grows.
     weight_decay : kappa >= 0; the latent weights are decayed.
+    spectrum : eigenvalues of the input covariance; quantizers act in its eigenbasis.
+    activation : entrywise map f of the output.
+    activation_surrogate : stands for f' in the backward pass.
+    teacher_activation : deterministic map f* of the teacher's output, before the label noise.
+    label_quantizer : entrywise map Q_l of the noisy labels.
+    residual_quantizer : entrywise map Q_o of the residual, the gradient of the loss with respect to the output.
 
     Raises
     ------
@@ -68,12 +84,18 @@ class LinearModel:
     teacher: Law
     weight_quantizer: EntrywiseMap = Identity()
     input_quantizer: EntrywiseMap = Identity()
-    surrogate: Surrogate = IdentitySurrogate()
+    surrogate: WeightSurrogate = IdentitySurrogate()
     init: Law = Normal(std=1.0)
     learning_rate: float | Schedule = 0.1
     noise: float = 0.0
     batch_size: int = 1
     weight_decay: float = 0.0
+    spectrum: Spectrum = Isotropic()
+    activation: EntrywiseMap = Identity()
+    activation_surrogate: OutputSurrogate = IdentitySurrogate()
+    teacher_activation: EntrywiseMap = Identity()
+    label_quantizer: EntrywiseMap = Identity()
+    residual_quantizer: EntrywiseMap = Identity()
 
     def __post_init__(self):
         if not isinstance(self.learning_rate, Schedule):
@@ -85,10 +107,14 @@ class LinearModel:
         _check_type("teacher", self.teacher, Law, "a law", "For example Constant(1.0) or Normal(std=1.0).")
         _check_type("init", self.init, Law, "a law", "For example Normal(std=1.0).")
         remedy = "For example Uniform(bits=2, range=2.0) or Identity()."
-        _check_type("weight_quantizer", self.weight_quantizer, EntrywiseMap, "an entrywise map", remedy)
-        _check_type("input_quantizer", self.input_quantizer, EntrywiseMap, "an entrywise map", remedy)
-        remedy = "Use IdentitySurrogate() or ClippedSurrogate(bound=1.0)."
-        _check_type("surrogate", self.surrogate, Surrogate, "a surrogate derivative", remedy)
+        for name in MAPS:
+            _check_type(name, getattr(self, name), EntrywiseMap, "an entrywise map", remedy)
+        if isinstance(self.teacher_activation, StochasticMap):
+            remedy = "Put randomness of the labels into label_quantizer or noise."
+            raise SpecificationError("teacher_activation", "a deterministic map", self.teacher_activation, remedy)
+        _check_type("spectrum", self.spectrum, Spectrum, "a spectrum", "For example PowerLaw(exponent=1.5, count=50).")
+        check_surrogate("surrogate", self.surrogate, WeightSurrogate)
+        check_surrogate("activation_surrogate", self.activation_surrogate, OutputSurrogate)
         _check_bound(self.surrogate, self.weight_quantizer)
         if isinstance(self.surrogate, ClippedSurrogate) and self.weight_decay:
             raise SpecificationError(
@@ -107,12 +133,36 @@ class LinearModel:
                 "symmetric grid such as Uniform.",
             )
 
+    @property
+    def has_linear_output(self) -> bool:
+        """True if f, f*, Q_l and Q_o are the identity and the surrogate of f is 1: the residual is e = yhat - y."""
+        maps = (self.activation, self.teacher_activation, self.label_quantizer, self.residual_quantizer)
+        return all(isinstance(entry, Identity) for entry in maps) and isinstance(
+            self.activation_surrogate, IdentitySurrogate
+        )
+
+    @property
+    def is_basic(self) -> bool:
+        """True for isotropic inputs, deterministic maps of weights and inputs, and a linear output."""
+        random = any(isinstance(entry, StochasticMap) for entry in (self.weight_quantizer, self.input_quantizer))
+        return self.spectrum.is_isotropic and not random and self.has_linear_output
+
+    def __repr__(self):
+        # of the options added around the core only those in use: most models have none of them
+        fields = dataclasses.fields(self)
+        given = [
+            f"{field.name}={getattr(self, field.name)!r}"
+            for field in fields
+            if field.name not in AROUND or getattr(self, field.name) != field.default
+        ]
+        return f"{type(self).__name__}({', '.join(given)})"
+
     def replace(self, **changes) -> "LinearModel":
         """A copy with some fields changed, validated anew."""
         return dataclasses.replace(self, **changes)
 
 
-def _check_bound(surrogate: Surrogate, quantizer: EntrywiseMap) -> None:
+def _check_bound(surrogate: WeightSurrogate, quantizer: EntrywiseMap) -> None:
     if not (isinstance(surrogate, ClippedSurrogate) and isinstance(quantizer, StepFunction)):
         return
     distances = abs(abs(quantizer.thresholds) / surrogate.bound - 1)
