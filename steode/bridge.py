@@ -19,6 +19,8 @@ from steode.quantizers import EntrywiseMap, Identity, StepFunction
 from steode.schedule import TAU, Schedule
 from steode.solvers.entrywise import IdentityMap, Map, SmoothMap, StepMap
 from steode.solvers.equations import Equations
+from steode.solvers.random_maps import NoisyMap, RoundingMap
+from steode.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
 from steode.symbolic import averages
 from steode.symbolic import symbols as sym
 from steode.symbolic.limit import Limit
@@ -27,6 +29,11 @@ TABLE = {
     averages.GaussianMean: lambda entrywise_map, mean, variance: entrywise_map.gaussian_mean(mean, variance),
     averages.GaussianSquare: lambda entrywise_map, mean, variance: entrywise_map.gaussian_square(mean, variance),
     averages.GaussianSlope: lambda entrywise_map, mean, variance: entrywise_map.gaussian_slope(mean, variance),
+    averages.StudentResponse: lambda output, *overlaps: output.averages(*overlaps).student_response,
+    averages.TeacherResponse: lambda output, *overlaps: output.averages(*overlaps).teacher_response,
+    averages.ResidualSquare: lambda output, *overlaps: output.averages(*overlaps).residual_square,
+    averages.LossSquare: lambda output, *overlaps: output.averages(*overlaps).loss_square,
+    averages.ErrorSquare: lambda output, *overlaps: output.averages(*overlaps).error_square,
     sympy.erf: jax.scipy.special.erf,
     sympy.erfc: jax.scipy.special.erfc,
     sympy.erfinv: jax.scipy.special.erfinv,
@@ -105,6 +112,12 @@ def numeric_map(entrywise_map: EntrywiseMap, scale=None) -> Map:
     """The map as a JAX object; `scale` replaces the quantization range of a step function (it may be traced)."""
     if isinstance(entrywise_map, Identity):
         return IdentityMap()
+    if isinstance(entrywise_map, AdditiveNoise):
+        return NoisyMap(added=jnp.asarray(entrywise_map.noise_variance), factor=jnp.asarray(0.0))
+    if isinstance(entrywise_map, MultiplicativeNoise | CommonFactor):
+        return NoisyMap(added=jnp.asarray(0.0), factor=jnp.asarray(entrywise_map.noise_variance))
+    if isinstance(entrywise_map, StochasticRounding):
+        return RoundingMap(levels=numeric_map(entrywise_map.grid, scale).levels)
     if isinstance(entrywise_map, StepFunction):
         unit = entrywise_map.scale if scale is None else scale
         units = [
@@ -118,30 +131,43 @@ def numeric_map(entrywise_map: EntrywiseMap, scale=None) -> Map:
 @functools.lru_cache(maxsize=64)
 def compile_limit(limit: Limit) -> Equations:
     """Compile every equation of a limit that the solvers use."""
-    training = (sym.eta, sym.kappa, sym.batch)
+    general = limit.output is not None
+    # the slot of V holds c_2 where the output is not linear
+    strength = sym.c_2 if general else sym.V
+    training = (sym.eta, sym.kappa, sym.batch, sym.c_h, sym.c_star)
+    overlaps = (sym.f, sym.m, sym.q, sym.rho, sym.sigma)
+    noises = {symbol: value for symbol, value in limit.parameters.items() if symbol in sym.NOISE_VARIANCES}
     one_coordinate = (*training, sym.alpha_1, sym.alpha_2, sym.wstar)
     order = dict(limit.order_parameters)
     drift, diffusion = limit.drift.subs(sym.s, 1), limit.diffusion.subs(sym.s, 1)
     closure = moments = None
     if limit.gaussian_closure is not None:
-        arguments = (*one_coordinate, sym.V, sym.Q_w, sym.M, sym.S)
+        arguments = (*one_coordinate, strength, sym.Q_w, sym.M, sym.S)
         closure = _compile_all(limit.gaussian_closure.rates, arguments)
     if limit.exact_moments is not None:
-        arguments = (*training, sym.alpha_1, sym.alpha_2, sym.rho, sym.sigma, sym.A, sym.C)
+        teacher_square = sym.rho_w if general else sym.rho
+        arguments = (*training, sym.alpha_1, sym.alpha_2, teacher_square, sym.sigma, strength, sym.A, sym.C)
         moments = _compile_all(limit.exact_moments.rates, arguments)
+    force = None
+    if general:
+        expressions = tuple(value.subs(noises) for value in (*limit.output.response, limit.output.strength))
+        force = _compile_all(expressions, overlaps)
     return Equations(
         drift=compile_expression(drift, (*one_coordinate, sym.Q, sym.w)),
-        diffusion=compile_expression(diffusion, (*training, sym.alpha_2, sym.V)),
+        diffusion=compile_expression(diffusion, (*training, sym.alpha_2, strength)),
         teacher_overlap=compile_expression(order[sym.m], (sym.alpha_1, sym.wstar, sym.Q)),
-        self_overlap=compile_expression(order[sym.q].subs(sym.Q**2, sym.C), (sym.alpha_2, sym.C)),
-        residual_variance=compile_expression(limit.residual_variance, (sym.m, sym.q, sym.rho, sym.sigma)),
+        self_overlap=compile_expression(order[sym.q].subs(sym.v, 0).subs(sym.Q**2, sym.C), (sym.alpha_2, sym.C)),
+        residual_variance=compile_expression(limit.residual_variance.subs(noises), overlaps),
+        force=force,
         observables=tuple(
-            (name, compile_expression(expression, (sym.V, sym.m, sym.q, sym.sigma)))
+            (name, compile_expression(expression.subs(noises), (sym.V, *overlaps)))
             for name, expression in limit.observables.items()
         ),
-        mean_slope=compile_expression(limit.input_moments[sym.alpha_1], (sym.Q_x,)),
-        mean_square=compile_expression(limit.input_moments[sym.alpha_2], (sym.Q_x,)),
-        log_slope=compile_expression(limit.stationary_log_slope, (*training, sym.alpha_2, sym.V, sym.a, sym.Q, sym.w)),
+        correlation=compile_expression(limit.input_moments[sym.alpha_1], (sym.Q_x, sym.lam)),
+        mean_square=compile_expression(limit.input_moments[sym.alpha_2], (sym.Q_x, sym.lam)),
+        log_slope=compile_expression(
+            limit.stationary_log_slope, (*training, sym.alpha_2, strength, sym.a, sym.Q, sym.w)
+        ),
         closure=closure,
         moments=moments,
     )

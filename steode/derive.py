@@ -5,6 +5,7 @@ import functools
 from steode.errors import SpecificationError
 from steode.symbolic.limit import Limit
 from steode.systems.linear.derivation import derive_linear
+from steode.systems.linear.general_derivation import derive_general
 from steode.systems.linear.spec import LinearModel
 
 
@@ -28,4 +29,6 @@ def _(model: LinearModel) -> Limit:
     return _derive_linear(model)
 
 
-_derive_linear = functools.lru_cache(maxsize=64)(derive_linear)
+@functools.lru_cache(maxsize=64)
+def _derive_linear(model: LinearModel) -> Limit:
+    return derive_linear(model) if model.is_basic else derive_general(model)

@@ -14,9 +14,10 @@ from jaxtyping import Array, Float
 from steode.derive import derive
 from steode.elementwise import Elementwise
 from steode.errors import SpecificationError, UnsupportedError, check_integer
+from steode.problem import make_problem
 from steode.quantizers import StepFunction
 from steode.schedule import check_constant
-from steode.solve import check_model, make_problem
+from steode.solve import check_model
 from steode.solvers.equations import Problem
 from steode.solvers.fixed_point import fixed_point_terms, kinks, place_teacher
 from steode.solvers.teacher import ContinuousTeacher, Teacher, make_teacher
@@ -142,6 +143,7 @@ class _NoRows(NamedTuple):
     teacher: np.ndarray = np.zeros(1)
     weights: np.ndarray = np.ones(1)
     rho: float = 1.0
+    eigenvalues: None = None
 
 
 def fixed_point_function(model: LinearModel, *, teacher_nodes: int | None = None) -> FixedPointFunction:

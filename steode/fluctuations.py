@@ -14,8 +14,9 @@ from steode.errors import ConvergenceError, SpecificationError, UnsupportedError
 from steode.fluctuation import Fluctuations
 from steode.laws import Law
 from steode.laws.continuous import ContinuousLaw
+from steode.problem import make_problem
 from steode.quantizers import StepFunction
-from steode.solve import check_model, checked_times, make_problem
+from steode.solve import check_model, checked_times
 from steode.solvers.adaptive import MAX_STEPS
 from steode.solvers.functionals import SCALARS, start_noise
 from steode.solvers.functionals import columns as columns_of

@@ -30,62 +30,84 @@ SPECIAL = ("ieee", "nan", "none")
 RANGE_AT = ("largest", "middle", "positive")
 
 
+@dataclasses.dataclass(frozen=True)
+class _Numbers:
+    """What formats that differ in `range` alone share: made once for each, and exact."""
+
+    values: tuple[Fraction, ...]
+    own_range: float
+
+    @functools.cached_property
+    def unit_levels(self) -> tuple[Fraction, ...]:
+        own_range = Fraction(self.own_range)
+        return tuple(value / own_range for value in self.values)
+
+    @functools.cached_property
+    def unit_thresholds(self) -> tuple[Fraction, ...]:
+        return tuple((low + high) / 2 for low, high in itertools.pairwise(self.unit_levels))
+
+    @functools.cached_property
+    def floats(self) -> np.ndarray:
+        return np.array([float(value) for value in self.values])
+
+
 class Format(StepFunction):
     """A set of numbers and its scale; use `IntegerFormat` or `FloatFormat`."""
 
     @property
     @abc.abstractmethod
-    def own_values(self) -> tuple[Fraction, ...]:
-        """The format's numbers at its own scale, exact and increasing, shape (n,)."""
-
-    @property
-    @abc.abstractmethod
-    def own_range(self) -> Fraction:
-        """The magnitude, at the format's own scale, that `range` replaces."""
+    def _numbers(self) -> _Numbers:
+        """The numbers at the format's own scale."""
 
     @abc.abstractmethod
     def _round(self, values: np.ndarray) -> np.ndarray:
-        """The nearest of the own values, ties to the even code; saturating; nan stays nan."""
+        """The nearest number at the format's own scale, ties to the even code; saturating; nan stays nan."""
+
+    @property
+    def own_values(self) -> np.ndarray:
+        """The format's numbers at its own scale, increasing, shape (n,): exact as floats."""
+        return self._numbers.floats.copy()
+
+    @property
+    @abc.abstractmethod
+    def own_range(self) -> float:
+        """The magnitude at the format's own scale that `range` stands for."""
 
     @property
     def unit_levels(self):
-        return _unit_levels(self.own_values, self.own_range)
+        return self._numbers.unit_levels
 
     @property
     def unit_thresholds(self):
-        """Exact thresholds at scale 1; refused beyond 4096 levels.
-
-        Raises `UnsupportedError` for a format of more than 12 bits: the limit does not resolve so many steps.
-        """
-        if len(self.own_values) > 2**MAX_BITS:
+        """Exact thresholds at scale 1, shape (n - 1,). Raises `UnsupportedError` for more than 4096 levels."""
+        if len(self._numbers.values) > 2**MAX_BITS:
             raise UnsupportedError(
-                f"{self}: nearest rounding to {len(self.own_values)} levels is not resolved by the theory, which takes "
-                f"up to {2**MAX_BITS}. Use Identity() for so fine a grid, or its noise: StochasticRounding, "
-                "MultiplicativeNoise (floating point) or AdditiveNoise (integers) with the variance that format_error "
-                "gives. Entrywise calls, format(x), and simulations work."
+                f"{self}: the theory resolves up to {2**MAX_BITS} levels, this one has {len(self._numbers.values)}. "
+                "Use Identity() for so fine a grid, or noise with the variance from format_error: MultiplicativeNoise "
+                "for floats, AdditiveNoise for integers. Simulations, StochasticRounding and format(x) work."
             )
-        return _unit_thresholds(self.own_values, self.own_range)
+        return self._numbers.unit_thresholds
 
     @property
     def levels(self):
-        return self._scaled(_floats(self.own_values))
+        return self._scaled(self._numbers.floats)
 
     @property
     def thresholds(self):
-        values = _floats(self.own_values)
+        values = self._numbers.floats
         return self._scaled((values[1:] + values[:-1]) / 2)
 
     def __call__(self, x):
-        return self._scaled(self._round(np.asarray(x, dtype=float) * (float(self.own_range) / self.range)))
+        return self._scaled(self._round(np.asarray(x, dtype=float) * (self.own_range / self.range)))
 
     def _scaled(self, values):
-        own = float(self.own_range)
-        # the outermost level is the range itself, not one rounding error beside it
-        return np.where(np.abs(values) == own, np.copysign(self.range, values), values * self.range / own)
+        # the level at the range is the range itself, not one rounding error beside it
+        scaled = values * self.range / self.own_range
+        return np.where(np.abs(values) == self.own_range, np.copysign(self.range, values), scaled)
 
     def _set_range(self):
         name, given = type(self).__name__, self.range
-        given = float(self.own_range) if given is None else check_positive(f"{name}.range", given)
+        given = self.own_range if given is None else check_positive(f"{name}.range", given)
         object.__setattr__(self, "range", given)
 
 
@@ -93,8 +115,8 @@ class Format(StepFunction):
 class IntegerFormat(Format):
     """Signed integers of `bits` bits times a step: INT(b, range).
 
-    Codes are -2^(bits-1), ..., 2^(bits-1) - 1, or with `narrow` -(2^(bits-1) - 1), ..., 2^(bits-1) - 1. The step follows
-    from what `range` stands for, on which toolkits differ (`steode.toolkit_grid` has them by name):
+    Codes are -2^(bits-1), ..., 2^(bits-1) - 1, or with `narrow` -(2^(bits-1) - 1), ..., 2^(bits-1) - 1. The step
+    follows from what `range` stands for, on which toolkits differ (`toolkit_grid` has them by name):
 
     - range_at="largest": the largest magnitude, step range/2^(bits-1), narrow range/(2^(bits-1) - 1);
     - range_at="middle": half the distance of the outermost two's-complement codes, step 2 range/(2^bits - 1);
@@ -129,28 +151,28 @@ class IntegerFormat(Format):
         self._set_range()
 
     @property
-    def own_values(self):
-        return _integers(self.bits, self.narrow)
-
-    @property
     def own_range(self):
         top = 2 ** (self.bits - 1) - 1
         if self.range_at == "middle":
-            return Fraction(2 * top + 1, 2)
-        return Fraction(top if self.narrow or self.range_at == "positive" else top + 1)
+            return top + 0.5
+        return float(top if self.narrow or self.range_at == "positive" else top + 1)
+
+    @property
+    def _numbers(self):
+        return _integers(self.bits, self.narrow, self.own_range)
 
     @property
     def step(self) -> float:
         """Distance of neighboring levels."""
-        return self.range / float(self.own_range)
+        return self.range / self.own_range
 
     @property
     def is_odd(self) -> bool:
         return self.narrow
 
     def _round(self, values):
-        codes = self.own_values
-        return np.clip(np.rint(values), float(codes[0]), float(codes[-1]))
+        half = 2 ** (self.bits - 1)
+        return np.clip(np.rint(values), self.narrow - half, half - 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,8 +195,8 @@ class FloatFormat(Format):
     special : "ieee", "nan" or "none".
 
     Without mantissa bits every number is even, and a tie between two powers of two takes the larger one. Raises
-    `SpecificationError` for other widths or special, a format without a positive number, or a range that is not positive
-    and finite.
+    `SpecificationError` for other widths or special, a format without a positive number, or a range that is not
+    positive and finite.
     """
 
     exponent_bits: int
@@ -198,12 +220,12 @@ class FloatFormat(Format):
         self._set_range()
 
     @property
-    def own_values(self):
-        return _floating(self.exponent_bits, self.mantissa_bits, self._largest_code)
+    def own_range(self):
+        return float(_number(self._largest_code, self.exponent_bits, self.mantissa_bits))
 
     @property
-    def own_range(self):
-        return self.own_values[-1]
+    def _numbers(self):
+        return _floating(self.exponent_bits, self.mantissa_bits, self._largest_code)
 
     @property
     def is_odd(self) -> bool:
@@ -218,8 +240,7 @@ class FloatFormat(Format):
         # frexp: |values| in [2^(exponent - 1), 2^exponent); below the smallest normal number steps shrink no further
         exponent = np.maximum(np.frexp(values)[1] - 1, 2 - 2 ** (self.exponent_bits - 1))
         step = np.ldexp(1.0, exponent - self.mantissa_bits)
-        largest = float(self.own_range)
-        return np.clip(np.rint(values / step) * step, -largest, largest)
+        return np.clip(np.rint(values / step) * step, -self.own_range, self.own_range)
 
 
 def float8_e4m3fn(range: float | None = None) -> FloatFormat:
@@ -247,33 +268,20 @@ def int4(range: float | None = None) -> IntegerFormat:
     return IntegerFormat(4, range)
 
 
+def _number(code: int, exponent_bits: int, mantissa_bits: int) -> Fraction:
+    """The number of a positive code: exponent, then mantissa."""
+    exponent, fraction = divmod(code, 2**mantissa_bits)
+    smallest = Fraction(2) ** (2 - 2 ** (exponent_bits - 1) - mantissa_bits)  # subnormal
+    return smallest * (fraction if exponent == 0 else (2**mantissa_bits + fraction) * 2 ** (exponent - 1))
+
+
 @functools.cache
-def _integers(bits: int, narrow: bool) -> tuple[Fraction, ...]:
+def _integers(bits: int, narrow: bool, own_range: float) -> _Numbers:
     half = 2 ** (bits - 1)
-    return tuple(Fraction(code) for code in range(narrow - half, half))
+    return _Numbers(tuple(Fraction(code) for code in range(narrow - half, half)), own_range)
 
 
 @functools.cache
-def _floating(exponent_bits: int, mantissa_bits: int, largest_code: int) -> tuple[Fraction, ...]:
-    unit = Fraction(2) ** (2 - 2 ** (exponent_bits - 1) - mantissa_bits)  # the smallest subnormal number
-    positive = []
-    for code in range(1, largest_code + 1):
-        exponent, mantissa = divmod(code, 2**mantissa_bits)
-        positive.append(unit * (mantissa if exponent == 0 else (2**mantissa_bits + mantissa) * 2 ** (exponent - 1)))
-    return (*(-value for value in reversed(positive)), Fraction(0), *positive)
-
-
-# own values are tuples made once for each format: the caches below find them by a hash that is computed only once a call
-@functools.lru_cache(maxsize=32)
-def _unit_levels(values: tuple[Fraction, ...], own_range: Fraction) -> tuple[Fraction, ...]:
-    return tuple(value / own_range for value in values)
-
-
-@functools.lru_cache(maxsize=32)
-def _unit_thresholds(values: tuple[Fraction, ...], own_range: Fraction) -> tuple[Fraction, ...]:
-    return tuple((low + high) / (2 * own_range) for low, high in itertools.pairwise(values))
-
-
-@functools.lru_cache(maxsize=32)
-def _floats(values: tuple[Fraction, ...]) -> np.ndarray:
-    return np.array([float(value) for value in values])
+def _floating(exponent_bits: int, mantissa_bits: int, largest_code: int) -> _Numbers:
+    positive = [_number(code, exponent_bits, mantissa_bits) for code in range(1, largest_code + 1)]
+    return _Numbers((*(-value for value in reversed(positive)), Fraction(0), *positive), float(positive[-1]))

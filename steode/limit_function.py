@@ -12,8 +12,9 @@ from jaxtyping import Array, Float
 from steode import bridge
 from steode.derive import derive
 from steode.errors import SpecificationError, UnsupportedError, check_integer, check_positive
+from steode.problem import make_problem
 from steode.schedule import Schedule
-from steode.solve import check_model, checked_times, make_problem
+from steode.solve import check_model, checked_times
 from steode.solvers import moments
 from steode.solvers.adaptive import MAX_STEPS, TIME_FRACTION
 from steode.solvers.density import DensityOperator, adaptive_controller, evolve

@@ -9,9 +9,10 @@ import numpy as np
 from steode import bridge
 from steode.derive import derive
 from steode.errors import UnsupportedError
+from steode.problem import make_problem
 from steode.quantizers import StepFunction
 from steode.schedule import check_constant
-from steode.solve import check_model, make_problem
+from steode.solve import check_model
 from steode.solvers import stationary
 from steode.solvers.equations import Problem
 from steode.solvers.fixed_point import kinks
@@ -114,7 +115,8 @@ def _error_changes(model: LinearModel, problem: Problem, level: float, speed, th
 
 
 def _crossing_times(model: LinearModel, problem: Problem, level: float, threshold: np.ndarray) -> np.ndarray:
-    arguments = (sym.eta, sym.kappa, sym.batch, sym.alpha_1, sym.alpha_2, sym.wstar, sym.level, sym.w, sym.threshold)
+    training = (sym.eta, sym.kappa, sym.batch, sym.c_h, sym.c_star)
+    arguments = (*training, sym.alpha_1, sym.alpha_2, sym.wstar, sym.level, sym.w, sym.threshold)
     function = bridge.compile_expression(derive(model).plateau_time, arguments)
     hyperparameters = (*problem.training, problem.alpha_1, problem.alpha_2, problem.teacher)
     times = np.asarray(function(*hyperparameters, level, model.init.mean, threshold))

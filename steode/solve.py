@@ -1,5 +1,6 @@
 """The verb `solve`: the limit of a specification as a trajectory."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import diffrax
@@ -13,17 +14,15 @@ from steode._version import __version__
 from steode.configuration import to_dict
 from steode.derive import derive
 from steode.errors import ConvergenceError, SpecificationError, UnsupportedError, check_positive
+from steode.problem import drawn_start, make_problem, nominal_start
 from steode.quantizers import Identity
 from steode.schedule import Schedule
 from steode.solvers import moments
 from steode.solvers.adaptive import MAX_STEPS, solve_density
 from steode.solvers.domain import learning_rates
-from steode.solvers.entrywise import StepMap
-from steode.solvers.equations import Problem
 from steode.solvers.particles import evolve_particles
-from steode.solvers.start import DrawnStart, NominalStart, Rows, Start
+from steode.solvers.start import Start
 from steode.systems.linear.spec import LinearModel
-from steode.systems.linear.surrogates import ClippedSurrogate
 from steode.trajectory import Density, Provenance, Trajectory, device_name
 
 METHODS = ("density", "gaussian", "moments", "particles")
@@ -88,46 +87,11 @@ def solve(
         )
     bridge.check_learning_rate(model.learning_rate, t_end)
     with jax.enable_x64(True):
-        initial = NominalStart(model.teacher, model.init) if start is None else _drawn_start(start)
+        initial = nominal_start(model) if start is None else drawn_start(model, *_checked_start(start))
         observables, error, density = _SOLVERS[method](model, initial, times, density_times, tolerance)
     settings = {"t_end": t_end, "tolerance": tolerance, "start": "nominal" if start is None else "drawn"}
     provenance = Provenance("limit", method, to_dict(model), settings, __version__, device_name())
     return Trajectory(times, observables, error, density, None, provenance)
-
-
-def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None) -> Problem:
-    """The equations of a model with its numbers, or those in `parameters`.
-
-    See `steode.limit_function` and `steode.fixed_point_function` for the names.
-    """
-    parameters = parameters or {}
-    bound = model.surrogate.bound if isinstance(model.surrogate, ClippedSurrogate) else None
-    bound = parameters.get("bound", bound)
-    decay = parameters.get("weight_decay", model.weight_decay)
-    eta, schedule = parameters.get("learning_rate", model.learning_rate), None
-    if isinstance(eta, Schedule):
-        schedule = bridge.entrywise_function(eta)
-        eta = schedule(0.0)
-    weight_map = bridge.numeric_map(model.weight_quantizer, parameters.get("weight_range"))
-    if "levels" in parameters or "thresholds" in parameters:
-        levels = parameters.get("levels", weight_map.levels)
-        weight_map = StepMap(jnp.asarray(levels), jnp.asarray(parameters.get("thresholds", weight_map.thresholds)))
-    # the equations of a batch of one do not contain its size
-    general = model.replace(batch_size=max(model.batch_size, 2)) if "batch_size" in parameters else model
-    return Problem(
-        equations=bridge.compile_limit(derive(general)),
-        eta=jnp.asarray(eta) if schedule is None else jnp.asarray(eta, float),
-        decay=jnp.asarray(decay) if model.weight_decay else None,
-        batch=jnp.asarray(parameters.get("batch_size", float(model.batch_size))),
-        sigma=jnp.asarray(parameters.get("noise", model.noise)),
-        bound=None if bound is None else jnp.asarray(bound),
-        weight_map=weight_map,
-        input_map=bridge.numeric_map(model.input_quantizer, parameters.get("input_range")),
-        teacher=jnp.asarray(rows.teacher),
-        teacher_weights=jnp.asarray(rows.weights),
-        rho=jnp.asarray(rows.rho),
-        schedule=schedule,
-    )
 
 
 def _solve_density(model, start: Start, times, density_times, tolerance):
@@ -158,10 +122,13 @@ def _solve_moments(model, start: Start, times, density_times, tolerance):
     if derive(model).exact_moments is None:
         obstacle = "the clipped surrogate" if isinstance(model.weight_quantizer, Identity) else "a map of the weights"
         raise UnsupportedError(f"moments: with {obstacle} no finite set of moments closes; use method='density'.")
-    rows = start.rows(np.zeros(0), 48)
-    second = float(rows.weights @ (rows.variance + rows.mean**2))
-    arguments = jnp.asarray(rows.cross_moment), jnp.asarray(second), jnp.asarray(times), tolerance
-    solution = _exact_moments(make_problem(model, rows), *arguments)
+    given = start.moments()
+    arguments = (given.teacher_square, given.cross, given.square, given.mean, given.teacher_mean)
+    problem = make_problem(model, start.rows(np.zeros(0), 48))
+    if given.eigenvalues is not None:
+        eigenvalues, weights = jnp.asarray(given.eigenvalues), jnp.asarray(given.weights)
+        problem = dataclasses.replace(problem, eigenvalues=eigenvalues, teacher_weights=weights, teacher=0 * weights)
+    solution = _exact_moments(problem, *map(jnp.asarray, arguments), jnp.asarray(times), tolerance)
     return _checked_ys(solution, "moments", model), {}, None
 
 
@@ -169,14 +136,17 @@ def _solve_particles(model, start: Start, times, density_times, tolerance):
     problem = make_problem(model, start.rows(np.zeros(0), 2))
     # a small part of the relaxation time, and as many equal steps as end exactly on each reported time
     fastest = float(learning_rates(problem, float(times[-1])).max())
-    longest = min(0.02, 0.02 / (fastest * float(problem.alpha_2)))
+    longest = min(0.02, 0.02 / (fastest * float(jnp.max(problem.alpha_2))))
     spans = np.diff(times, prepend=0.0)
     steps = np.ceil(spans / longest).astype(int)
     dts = spans / np.maximum(steps, 1)
     drawn = [start.draw(np.random.default_rng(seed), PARTICLES) for seed in range(POPULATIONS)]
-    teacher, initial = (jnp.asarray(np.stack(arrays)) for arrays in zip(*drawn, strict=True))
+    teacher, initial, eigenvalues = (
+        None if arrays[0] is None else jnp.asarray(np.stack(arrays)) for arrays in zip(*drawn, strict=True)
+    )
     keys = jax.random.split(jax.random.key(0), POPULATIONS)
-    values = jax.device_get(_evolve_populations(problem, teacher, initial, jnp.asarray(steps), jnp.asarray(dts), keys))
+    populations = (teacher, initial, eigenvalues, keys)
+    values = jax.device_get(_evolve_populations(problem, populations, jnp.asarray(steps), jnp.asarray(dts)))
     error = {name: value.std(axis=0, ddof=1) / np.sqrt(POPULATIONS) for name, value in values.items()}
     return {name: value.mean(axis=0) for name, value in values.items()}, error, None
 
@@ -187,16 +157,20 @@ def _gaussian_closure(problem, mean, variance, times, tolerance):
 
 
 @eqx.filter_jit
-def _exact_moments(problem, cross, second, times, tolerance):
-    return moments.exact_moments(problem, cross, second, times, 1e-3 * tolerance, MAX_STEPS)
+def _exact_moments(problem, teacher_square, cross, second, mean, teacher_mean, times, tolerance):
+    given = (teacher_square, cross, second, mean, teacher_mean)
+    return moments.exact_moments(problem, *given, times, 1e-3 * tolerance, MAX_STEPS)
 
 
 @eqx.filter_jit
-def _evolve_populations(problem, teacher, initial, steps, dts, keys):
-    def one(arguments):
-        return evolve_particles(problem, *arguments[:2], steps, dts, arguments[2])
+def _evolve_populations(problem, populations, steps, dts):
+    def one(population):
+        teacher, initial, eigenvalues, key = population
+        return evolve_particles(
+            dataclasses.replace(problem, eigenvalues=eigenvalues), teacher, initial, steps, dts, key
+        )
 
-    return jax.lax.map(one, (teacher, initial, keys))
+    return jax.lax.map(one, populations)
 
 
 _SOLVERS = {
@@ -244,7 +218,7 @@ def checked_times(argument: str, times, t_end: float) -> np.ndarray:
     return array
 
 
-def _drawn_start(start) -> DrawnStart:
+def _checked_start(start) -> tuple[np.ndarray, np.ndarray]:
     try:
         teacher, initial = (np.asarray(part, dtype=float) for part in start)
     except (TypeError, ValueError):
@@ -255,4 +229,4 @@ def _drawn_start(start) -> DrawnStart:
         raise SpecificationError("start", "two arrays of the same shape (d,)", shapes, "Use one seed's weights.")
     if not (np.all(np.isfinite(teacher)) and np.all(np.isfinite(initial))):
         raise SpecificationError("start", "finite weights", "NaN or infinity", "Remove them.")
-    return DrawnStart(teacher, initial)
+    return teacher, initial

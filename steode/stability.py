@@ -8,9 +8,9 @@ import numpy as np
 
 from steode.errors import ConvergenceError, SpecificationError
 from steode.fixed_point import FixedPoint
+from steode.problem import make_problem
 from steode.quantizers import Identity, StepFunction
 from steode.schedule import check_constant
-from steode.solve import make_problem
 from steode.solvers import exact_spectra, linearized, stationary
 from steode.solvers.equations import Problem
 from steode.solvers.fixed_point import kinks

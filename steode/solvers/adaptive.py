@@ -16,7 +16,7 @@ from steode.errors import ConvergenceError
 from steode.solvers.density import DensityOperator, adaptive_controller, evolve
 from steode.solvers.domain import reach, resolution, thresholds_of
 from steode.solvers.equations import Problem
-from steode.solvers.fixed_point import kinks
+from steode.solvers.fixed_point import kinks_by_eigenvalue
 from steode.solvers.mesh import make_mesh
 from steode.solvers.start import Rows, Start
 
@@ -61,7 +61,7 @@ def solve_density(
 
     Parameters
     ----------
-    make_problem : rows of teacher values -> Problem.
+    make_problem : rows of teacher values and eigenvalues -> Problem.
     start : initial data (`steode.solvers.start.Start`).
     times, density_times : increasing, the last of `density_times` being the last of `times`.
 
@@ -70,8 +70,9 @@ def solve_density(
     ConvergenceError
         If the tolerance is not reached at the largest mesh, or the integrator fails.
     """
-    edges = np.asarray(kinks(make_problem(start.rows(np.zeros(0), 2))))
-    rows = start.rows(edges, 24)
+    probe = make_problem(start.rows(np.zeros(0), 2))
+    edges = kinks_by_eigenvalue(probe)
+    rows = start.rows(edges, 24 if probe.eigenvalues is None else 12)
     intervals = (1024 if rows.teacher.size <= 4 else 512) // (1 if tolerance < 5e-4 else 2)
     ends, coarse, estimate = None, None, np.inf
     while True:
@@ -90,7 +91,7 @@ def solve_density(
             if estimate <= tolerance:
                 return dataclasses.replace(fine, error=error)
         coarse, intervals = fine, 2 * intervals
-        rows = start.rows(edges, 2 * rows.teacher.size)
+        rows = start.rows(edges, 2 * rows.fineness)
         if intervals * rows.teacher.size > MOST_UNKNOWNS:
             raise ConvergenceError(
                 f"density: estimated relative error {estimate:.1e} of eps_g with {intervals // 2} intervals and "

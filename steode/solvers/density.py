@@ -10,10 +10,10 @@ with mu = p/volume and s the surrogate derivative at the node. The stationary de
 nodes; frozen nodes (s = 0) absorb, which is the boundary condition of the clipped surrogate. Second order in the mesh
 width.
 
-Time. TR-BDF2, second order and L-stable, with V iterated to the implicit stage values and its third-order error
-estimate driving the step size. No method of order above one is positive for every step size; where a step leaves a
-negative mass it is set to zero and the others are scaled to the same total, and the change counts as part of the
-step's error, so that a step for which it matters is refused. States are nonnegative and mass is kept to rounding.
+Time. TR-BDF2, second order and L-stable, with V (or the averages of the output) iterated to the implicit stage values
+and its third-order error estimate driving the step size. No method of order above one is positive for every step
+size; where a step leaves a negative mass it is set to zero and the others are scaled to the same total, and the change
+counts as part of the step's error, so that a step for which it matters is refused. States are nonnegative and mass is kept to rounding.
 
 Sources: Scharfetter and Gummel 1969; Chang and Cooper 1970; Bank et al. 1985; Hosea and Shampine 1996.
 """
@@ -25,8 +25,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from steode.solvers.entrywise import StepMap, interval_images
-from steode.solvers.equations import Problem
+from steode.solvers.entrywise import StepMap, interval_images, interval_squares
+from steode.solvers.equations import Problem, rows
 
 Masses = Float[Array, "K N"]
 
@@ -62,7 +62,7 @@ class DensityOperator(eqx.Module):
             jnp.ones(nodes.shape) if problem.bound is None else (jnp.abs(nodes) < _inside(problem.bound)) * 1.0
         )
         self.node_image = self._node_average(image, widths)
-        self.node_square = self._node_average(image**2, widths)
+        self.node_square = self._node_average(interval_squares(problem.weight_map, nodes), widths)
 
     def _speed(self, problem: Problem):
         # with weight decay the drift is linear between thresholds: its midpoint keeps the stationary density exact
@@ -92,12 +92,19 @@ class DensityOperator(eqx.Module):
         """V of a state."""
         return self.overlaps(masses)[2]
 
-    def rates(self, variance: Float[Array, ""]) -> tuple[Float[Array, "K N-1"], Float[Array, "K N-1"]]:
+    def force(self, masses: Masses) -> Float[Array, "..."]:
+        """What drives the weights in a state: V, or the averages of an output that is not linear."""
+        m, q, _ = self.overlaps(masses)
+        return self.problem.force(m, q)
+
+    def rates(self, force: Float[Array, "..."]) -> tuple[Float[Array, "K N-1"], Float[Array, "K N-1"]]:
         """Rates of probability per unit mass to the right from the left node, and to the left from the right node."""
         widths = jnp.diff(self.nodes)[None, :]
+        problem, strength = self.problem.under(force)
+        speed = self.speed if problem is self.problem else self._speed(problem)
         # at V = 0 the scheme becomes the upwind scheme; the tiny constant only avoids dividing 0 by 0 there
-        diffusivity = self.problem.diffusion(variance) / 2 + 1e-300
-        peclet = self.speed * widths / diffusivity
+        diffusivity = rows(problem.diffusion(strength) / 2 + 1e-300, 2)
+        peclet = speed * widths / diffusivity
         right, left = _bernoulli(-peclet), _bernoulli(peclet)
         scale, per_mass = diffusivity / widths, (self.mobile / self.volumes)[None, :]
         return scale * right * per_mass[:, :-1], scale * left * per_mass[:, 1:]
@@ -122,27 +129,26 @@ class DensityOperator(eqx.Module):
         Each of its three stages has the learning rate of its own time.
         """
         half = GAMMA / 2 * dt
-        variance = self.residual_variance(masses)
-        start = self.apply(self.at(time).rates(variance), masses)
-        guess = self.residual_variance(masses + GAMMA * dt * start)
-        guess = jnp.where(guess > 0, guess, variance)
-        middle, middle_variance, _ = self.at(time + GAMMA * dt)._stage(guess, masses + half * start, half)
+        force = self.force(masses)
+        start = self.apply(self.at(time).rates(force), masses)
+        guess = _usable(self.force(masses + GAMMA * dt * start), force)
+        middle, middle_force, _ = self.at(time + GAMMA * dt)._stage(guess, masses + half * start, half)
         middle_rate = (middle - masses) / half - start
         combined = masses + dt * np.sqrt(2) / 4 * (start + middle_rate)
-        guess = variance + (middle_variance - variance) / GAMMA
-        end, _, rates = self.at(time + dt)._stage(jnp.where(guess > 0, guess, middle_variance), combined, half)
+        guess = _usable(force + (middle_force - force) / GAMMA, middle_force)
+        end, _, rates = self.at(time + dt)._stage(guess, combined, half)
         end_rate = (end - combined) / half
         defect = start / GAMMA - middle_rate / (GAMMA * (1 - GAMMA)) + end_rate / (1 - GAMMA)
         error = self.implicit(rates, half, 2 * ERROR_CONSTANT * dt * defect)
         positive = positive_part(end)
         return positive, jnp.abs(error) + jnp.abs(positive - end)
 
-    def _stage(self, variance, right_hand_side: Masses, step):
+    def _stage(self, force, right_hand_side: Masses, step):
         for _ in range(STAGE_ITERATIONS):
-            rates = self.rates(variance)
+            rates = self.rates(force)
             masses = self.implicit(rates, step, right_hand_side)
-            variance = self.residual_variance(masses)
-        return masses, variance, rates
+            force = self.force(masses)
+        return masses, force, rates
 
     def observables(self, masses: Masses) -> dict[str, Array]:
         """Every named observable of a state."""
@@ -165,6 +171,12 @@ class DensityOperator(eqx.Module):
         share = jnp.where(self.mobile[None, :] == 0, outer, share) * marginal[None, :]
         levels = self.problem.weight_map.levels.size
         return jnp.zeros(levels).at[cell].add(share[0, 1:]).at[cell].add(share[1, :-1])
+
+
+def _usable(guess, fallback):
+    """An extrapolated force, unless its strength, the last entry, is not positive."""
+    strength = guess if jnp.ndim(guess) == 0 else guess[-1]
+    return jnp.where(strength > 0, guess, fallback)
 
 
 def _inside(bound):
@@ -220,7 +232,7 @@ class PositiveTRBDF2(diffrax.AbstractSolver):
         return y1, error, {"y0": y0, "y1": y1}, None, diffrax.RESULTS.successful
 
     def func(self, terms, t0, y0, args):
-        return args.apply(args.at(t0).rates(args.residual_variance(y0)), y0)
+        return args.apply(args.at(t0).rates(args.force(y0)), y0)
 
 
 def evolve(

@@ -47,15 +47,26 @@ def typical_variances(problem: Problem, extent: Extent) -> tuple[float, float]:
     """Rough smallest and largest V of a trajectory: the dithering floor, and a Gaussian start."""
     teacher = np.asarray(problem.teacher)
     start = np.full(teacher.shape, extent.mean), np.full(teacher.shape, max(extent.std, 1e-6) ** 2)
-    _, _, largest = problem.overlaps(
-        problem.weight_map.gaussian_mean(*start), problem.weight_map.gaussian_square(*start)
-    )
-    alpha_1, alpha_2 = float(problem.alpha_1), float(problem.alpha_2)
+    overlaps = problem.overlaps(problem.weight_map.gaussian_mean(*start), problem.weight_map.gaussian_square(*start))
+    largest = overlaps[2]
+    alpha_1, alpha_2 = float(jnp.max(problem.alpha_1)), float(jnp.max(problem.alpha_2))
     floor = float(problem.rho) * max(0.0, 1 - alpha_1**2 / alpha_2) + float(problem.sigma) ** 2
     if isinstance(problem.weight_map, StepMap):
         floor += alpha_2 * float(np.mean(np.diff(problem.weight_map.levels)) ** 2) / 12
+    if problem.equations.force is not None:
+        _, strength = problem.under(problem.force(*overlaps[:2]))
+        floor, largest = min(floor, float(strength)), strength
     largest = max(float(largest), floor)
     return max(floor, 1e-3 * largest), largest
+
+
+def _at_the_start(problem: Problem, extent: Extent) -> Problem:
+    """The problem with the response of its output at the start."""
+    if problem.linear_response:
+        return problem
+    start = jnp.full(problem.teacher.shape, extent.mean), jnp.full(problem.teacher.shape, max(extent.std, 1e-6) ** 2)
+    mean, square = problem.weight_map.gaussian_mean(*start), problem.weight_map.gaussian_square(*start)
+    return problem.under(problem.force(*problem.overlaps(mean, square)[:2]))[0]
 
 
 def learning_rates(problem: Problem, t_end: float) -> np.ndarray:
@@ -71,29 +82,28 @@ def reach(problem: Problem, extent: Extent, t_end: float) -> tuple[float, float]
     Of a learning rate that changes, distances take the mean, spreading the mean square, and tails the largest value.
     """
     _, largest = typical_variances(problem, extent)
+    problem = _at_the_start(problem, extent)
     rates = learning_rates(problem, t_end)
     problem, diffusing, strongest = (
         dataclasses.replace(problem, eta=jnp.asarray(rate))
         for rate in (rates.mean(), np.sqrt(np.mean(rates**2)), rates.max())
     )
-    spread = SPREADS * np.sqrt(float(diffusing.diffusion(largest)) * t_end)
+    spread = SPREADS * np.sqrt(float(jnp.max(diffusing.diffusion(largest))) * t_end)
     thresholds = thresholds_of(problem)
     ends = []
     for side, start in ((-1, extent.low), (1, extent.high)):
-        target = side * float(np.max(side * np.asarray(problem.teacher)))
-        edge = max(side * start, *(side * thresholds), side * target, 0.0)
+        targets = np.asarray(problem.teacher)
+        edge = max(side * start, *(side * thresholds), float(np.max(side * targets)), 0.0)
         if problem.bound is not None:
             ends.append(side * max(side * start, float(problem.bound)) + side * 0.05 * float(problem.bound))
             continue
         # the drift outwards beyond every threshold, or at the edge for a map that is not a step function
-        beyond_edge = np.asarray(side * (edge + 1.0))
-        outward = side * float(problem.drift(target, problem.weight_map(beyond_edge), beyond_edge))
-        if outward >= 0:
-            beyond = outward * t_end + spread
-        else:
-            pull = side * float(strongest.drift(target, problem.weight_map(beyond_edge), beyond_edge))
-            beyond = min(spread, TAIL_LENGTHS * float(strongest.diffusion(largest)) / (-2 * pull))
-        ends.append(side * (edge + beyond + 0.05 * max(extent.high - extent.low, 1e-3)))
+        beyond_edge = np.full(targets.shape, side * (edge + 1.0))
+        outward = side * np.asarray(problem.drift(targets, problem.weight_map(beyond_edge), beyond_edge))
+        pull = side * np.asarray(strongest.drift(targets, problem.weight_map(beyond_edge), beyond_edge))
+        tails = TAIL_LENGTHS * np.asarray(strongest.diffusion(largest)) / np.maximum(-2 * pull, 1e-300)
+        beyond = np.max(np.where(outward >= 0, outward * t_end + spread, np.minimum(spread, tails)))
+        ends.append(side * (edge + float(beyond) + 0.05 * max(extent.high - extent.low, 1e-3)))
     return ends[0], ends[1]
 
 

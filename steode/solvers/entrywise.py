@@ -1,4 +1,4 @@
-"""Entrywise maps as JAX objects, with the Gaussian averages the limit needs.
+"""Deterministic entrywise maps as JAX objects, with the Gaussian averages the limit needs.
 
 These are the numerical ends of the named averages in `steode.symbolic.averages`; a test holds the two together.
 """
@@ -24,7 +24,11 @@ class Map(eqx.Module):
 
     @abc.abstractmethod
     def __call__(self, w: Float[Array, "..."]) -> Float[Array, "..."]:
-        """Q(w)."""
+        """Q(w), or its mean where Q is drawn at random."""
+
+    def square(self, w: Float[Array, "..."]) -> Float[Array, "..."]:
+        """E[Q(w)^2] at this w: the square itself, unless Q is drawn at random."""
+        return self(w) ** 2
 
     @abc.abstractmethod
     def gaussian_mean(self, mean: Float[Array, "..."], variance: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -124,3 +128,8 @@ def _last_axis(values, leading: int):
 def interval_images(entrywise_map: Map, nodes: Float[Array, " N"]) -> Float[Array, " N-1"]:
     """Q between neighboring nodes: exact for step maps whose thresholds are nodes, the midpoint value otherwise."""
     return entrywise_map((nodes[1:] + nodes[:-1]) / 2)
+
+
+def interval_squares(entrywise_map: Map, nodes: Float[Array, " N"]) -> Float[Array, " N-1"]:
+    """E[Q^2] between neighboring nodes, where `interval_images` gives E[Q]."""
+    return entrywise_map.square((nodes[1:] + nodes[:-1]) / 2)

@@ -14,19 +14,21 @@ from steode.solvers.entrywise import Map
 class Equations:
     """The limit's expressions, compiled by `steode.bridge`; all broadcast over arrays.
 
-    `training` stands for the three arguments eta, kappa and B.
+    `training` stands for the five arguments eta, kappa, B, c_h and c_*; `overlaps` for the output, m, q, rho and sigma.
+    Where `force` is given, c_2 stands for V in all but `residual_variance` and `observables`.
 
     Attributes
     ----------
     drift : (training, alpha_1, alpha_2, w*, Q, w) -> mean rate of change of w where the surrogate is 1.
     diffusion : (training, alpha_2, V) -> variance rate of w where the surrogate is 1.
     teacher_overlap, self_overlap : (alpha_1, w*, Q) and (alpha_2, Q) -> integrands of m and q.
-    residual_variance : (m, q, rho, sigma) -> V.
-    observables : name -> (V, m, q, sigma) -> value.
-    mean_slope, mean_square : input map -> alpha_1 and alpha_2.
+    residual_variance : overlaps -> V.
+    force : overlaps -> c_h, c_* and c_2; None: the output is linear and deterministic, 1, -1 and V.
+    observables : name -> (V, overlaps) -> value.
+    correlation, mean_square : (input map, lambda) -> alpha_1 and alpha_2.
     log_slope : (training, alpha_2, V, a, Q, w) -> slope of the log of the stationary density.
     closure : (training, alpha_1, alpha_2, w*, V, map, M, S) -> rates of M and S; None where there is none.
-    moments : (training, alpha_1, alpha_2, rho, sigma, A, C) -> rates of A and C; None unless the maps are affine.
+    moments : (training, alpha_1, alpha_2, E[w*^2], sigma, V, A, C) -> rates of A and C; None unless maps are affine.
     """
 
     drift: Callable
@@ -34,8 +36,9 @@ class Equations:
     teacher_overlap: Callable
     self_overlap: Callable
     residual_variance: Callable
+    force: Callable | None
     observables: tuple[tuple[str, Callable], ...]
-    mean_slope: Callable
+    correlation: Callable
     mean_square: Callable
     log_slope: Callable
     closure: Callable | None
@@ -60,6 +63,11 @@ class Problem(eqx.Module):
     teacher_weights: Float[Array, " K"]
     rho: Float[Array, ""]
     schedule: Callable | None = eqx.field(static=True, default=None)  # time -> eta; None: eta is constant
+    eigenvalues: Float[Array, " K"] | None = None  # of the teacher values' coordinates; None: all are 1
+    output: eqx.Module | None = None  # what the output averages are of, where the output is not linear
+    linear_response: bool = eqx.field(static=True, default=True)  # c_h = 1 and c_* = -1 at all times
+    response: tuple = (1.0, -1.0)  # c_h and c_*
+    input_moments: tuple | None = None  # alpha_1 and alpha_2, where they are known already
 
     def at(self, time) -> "Problem":
         """The equations at this time; the problem itself if the learning rate is constant."""
@@ -68,27 +76,39 @@ class Problem(eqx.Module):
         return dataclasses.replace(self, eta=jnp.asarray(self.schedule(time), self.eta.dtype))
 
     @property
-    def alpha_1(self) -> Float[Array, ""]:
-        """E[x Q_x(x)]."""
-        return self.equations.mean_slope(self.input_map)
+    def alpha_1(self) -> Float[Array, "..."]:
+        """E[x Q_x(x)]: one number, or one for each teacher value where there is a spectrum."""
+        if self.input_moments is not None:
+            return self.input_moments[0]
+        return self.equations.correlation(self.input_map, self._variance)
 
     @property
-    def alpha_2(self) -> Float[Array, ""]:
-        """E[Q_x(x)^2]."""
-        return self.equations.mean_square(self.input_map)
+    def alpha_2(self) -> Float[Array, "..."]:
+        """E[Q_x(x)^2]: one number, or one for each teacher value where there is a spectrum."""
+        if self.input_moments is not None:
+            return self.input_moments[1]
+        return self.equations.mean_square(self.input_map, self._variance)
+
+    @property
+    def _variance(self):
+        return jnp.asarray(1.0) if self.eigenvalues is None else self.eigenvalues
 
     @property
     def training(self) -> tuple:
-        """eta, kappa and B, the first three arguments of the equations."""
-        return self.eta, 0.0 if self.decay is None else self.decay, self.batch
+        """eta, kappa, B, c_h and c_*, the first arguments of the equations."""
+        return self.eta, 0.0 if self.decay is None else self.decay, self.batch, *self.response
 
     def drift(self, teacher, image, w):
-        """Mean rate of change of a weight w with quantized value `image`, where the surrogate is 1."""
-        return self.equations.drift(*self.training, self.alpha_1, self.alpha_2, teacher, image, w)
+        """Mean rate of change of a weight w with quantized value `image`, where the surrogate is 1.
 
-    def diffusion(self, residual_variance):
-        """Variance rate of a weight, where the surrogate is 1."""
-        return self.equations.diffusion(*self.training, self.alpha_2, residual_variance)
+        Teacher values along the first axis, if there is a spectrum.
+        """
+        alphas = (rows(alpha, jnp.ndim(teacher)) for alpha in (self.alpha_1, self.alpha_2))
+        return self.equations.drift(*self.training, *alphas, teacher, image, w)
+
+    def diffusion(self, strength):
+        """Variance rate of a weight, where the surrogate is 1; `strength` is V, or c_2 in general."""
+        return self.equations.diffusion(*self.training, self.alpha_2, strength)
 
     def overlaps(self, mean_image: Float[Array, " K"], mean_square: Float[Array, " K"]) -> tuple:
         """m, q and V from E[Q | w*] and E[Q^2 | w*] at each teacher value.
@@ -97,8 +117,31 @@ class Problem(eqx.Module):
         """
         m = self.teacher_weights @ self.equations.teacher_overlap(self.alpha_1, self.teacher, mean_image)
         q = self.teacher_weights @ self.equations.self_overlap(self.alpha_2, mean_square)
-        return m, q, self.equations.residual_variance(m, q, self.rho, self.sigma)
+        return m, q, self.loss(m, q)
+
+    def loss(self, m, q):
+        """V at given overlaps."""
+        return self.equations.residual_variance(self.output, m, q, self.rho, self.sigma)
+
+    def force(self, m, q) -> Float[Array, "..."]:
+        """What drives the weights at given overlaps: c_2 alone (V for a linear output), or c_h, c_* and c_2."""
+        if self.equations.force is None:
+            return self.loss(m, q)
+        averages = self.equations.force(self.output, m, q, self.rho, self.sigma)
+        return averages[2] if self.linear_response else jnp.stack(averages)
+
+    def under(self, force: Float[Array, "..."]) -> tuple["Problem", Float[Array, ""]]:
+        """The problem with the response that a force has, and its strength V or c_2."""
+        if self.linear_response:
+            return self, force
+        return dataclasses.replace(self, response=(force[0], force[1])), force[2]
 
     def observables(self, m, q, residual_variance) -> dict[str, Array]:
         """Named observables of the order parameters."""
-        return {name: function(residual_variance, m, q, self.sigma) for name, function in self.equations.observables}
+        arguments = (residual_variance, self.output, m, q, self.rho, self.sigma)
+        return {name: function(*arguments) for name, function in self.equations.observables}
+
+
+def rows(values, ndim: int):
+    """Values of the teacher's rows (K,) with as many axes as the arrays they meet; a single number as it is."""
+    return jnp.reshape(values, values.shape + (1,) * (ndim - 1)) if jnp.ndim(values) else values

@@ -36,7 +36,7 @@ def affine(problem: Problem, variance: float) -> Spectrum:
     The tilt by (w - a)^2 changes the variance s^2 of the Gaussian weights and, where weight decay holds their mean off
     the target by x, also the mean, whose response is slower by a factor of two; the parts weigh 2 s^4 and 4 x^2 s^2.
     """
-    constants = (*problem.training, problem.alpha_1, problem.alpha_2, problem.rho, problem.sigma)
+    constants = (*problem.training, problem.alpha_1, problem.alpha_2, problem.rho, problem.sigma, 0.0)
     offset, *columns = (
         np.array([float(rate) for rate in problem.equations.moments(*constants, *moments)])
         for moments in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))

@@ -5,9 +5,13 @@ root. From the lower end of the first interval where it changes from positive to
 the root is near, and Newton's method refines it. Derivatives follow from the implicit function theorem.
 """
 
+import dataclasses
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optimistix
 from jaxtyping import Array, Bool, Float
 
@@ -55,6 +59,13 @@ def kinks(problem: Problem) -> Float[Array, " n"]:
     elif isinstance(problem.weight_map, SmoothMap):
         values = jnp.asarray([limit for limit in problem.weight_map.limits if abs(limit) < jnp.inf])
     return values * problem.alpha_2 / problem.alpha_1
+
+
+def kinks_by_eigenvalue(problem: Problem) -> np.ndarray | Callable[[float], np.ndarray]:
+    """`kinks`, or a function of the eigenvalue that gives them where there is a spectrum."""
+    if problem.eigenvalues is None:
+        return np.asarray(kinks(problem))
+    return lambda value: np.asarray(kinks(dataclasses.replace(problem, eigenvalues=jnp.asarray(value))))
 
 
 def find_root(problem: Problem) -> tuple[Float[Array, ""], Bool[Array, ""]]:

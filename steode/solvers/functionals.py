@@ -76,7 +76,7 @@ def _derivatives(problem: Problem, overlaps, names, teacher, inside, w):
 
 
 def _observable(problem: Problem, name: str, m, q, rho):
-    variance = problem.equations.residual_variance(m, q, rho, problem.sigma)
+    variance = problem.equations.residual_variance(problem.output, m, q, rho, problem.sigma)
     return problem.observables(m, q, variance)[name]
 
 

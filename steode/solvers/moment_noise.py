@@ -62,7 +62,7 @@ def moment_noise(
 def _residual_variance(problem: Problem, x):
     m = problem.equations.teacher_overlap(problem.alpha_1, 1.0, x[2])
     q = problem.equations.self_overlap(problem.alpha_2, x[3])
-    return m, q, problem.equations.residual_variance(m, q, x[0], problem.sigma)
+    return m, q, problem.equations.residual_variance(problem.output, m, q, x[0], problem.sigma)
 
 
 def _observables(problem: Problem, x) -> dict[str, Array]:
@@ -72,7 +72,7 @@ def _observables(problem: Problem, x) -> dict[str, Array]:
 def _rates(problem: Problem, x):
     # the drift is linear in (w*, Q, w) with Q = w, so it may be evaluated at means
     cross, second = problem.equations.moments(
-        *problem.training, problem.alpha_1, problem.alpha_2, x[0], problem.sigma, x[2], x[3]
+        *problem.training, problem.alpha_1, problem.alpha_2, x[0], problem.sigma, 0.0, x[2], x[3]
     )
     return jnp.stack([0.0 * x[0], 0.0 * x[0], cross, second, problem.drift(x[1], x[4], x[4])])
 

@@ -24,8 +24,9 @@ def gaussian_closure(
         return problem.overlaps(problem.weight_map.gaussian_mean(*state), problem.weight_map.gaussian_square(*state))
 
     def rates(t, state, args):
-        _, _, residual_variance = overlaps(state)
-        arguments = (*problem.at(t).training, problem.alpha_1, problem.alpha_2, problem.teacher, residual_variance)
+        m, q, _ = overlaps(state)
+        now, strength = problem.at(t).under(problem.force(m, q))
+        arguments = (*now.training, problem.alpha_1, problem.alpha_2, problem.teacher, strength)
         return problem.equations.closure(*arguments, problem.weight_map, *state)
 
     def observables(t, state, args):
@@ -39,23 +40,46 @@ def gaussian_closure(
 
 
 def exact_moments(
-    problem: Problem, cross_moment: Float[Array, ""], second_moment: Float[Array, ""], times, tolerance, max_steps: int
+    problem: Problem,
+    teacher_square: Float[Array, "..."],
+    cross_moment: Float[Array, "..."],
+    second_moment: Float[Array, "..."],
+    mean: Float[Array, "..."],
+    teacher_mean: Float[Array, "..."],
+    times: Float[Array, " T"],
+    tolerance,
+    max_steps: int,
 ) -> diffrax.Solution:
-    """The closed equations for A = E[w* w] and C = E[w^2]; `ys` holds the named observables at `times`."""
+    """The closed equations for A = E[w* w], C = E[w^2] and E[w]; `ys` holds the named observables at `times`.
+
+    Without a spectrum they are single numbers; with one they are given each eigenvalue, whose probabilities are the
+    problem's `teacher_weights`. `teacher_square` is E[w*^2], `teacher_mean` E[w*].
+    """
+
+    def average(values):
+        return values if problem.eigenvalues is None else problem.teacher_weights @ values
+
+    def overlaps(cross, second):
+        # m and q are linear in these two moments: the integrands at w* Q = A and E[Q^2], a function of w^2 = C
+        m = average(problem.equations.teacher_overlap(problem.alpha_1, 1.0, cross))
+        square = problem.weight_map.gaussian_square(0 * second, second)
+        q = average(problem.equations.self_overlap(problem.alpha_2, square))
+        return m, q, problem.loss(m, q)
 
     def rates(t, state, args):
-        return problem.equations.moments(
-            *problem.at(t).training, problem.alpha_1, problem.alpha_2, problem.rho, problem.sigma, *state
-        )
+        cross, second, mean_w = state
+        now, strength = problem.at(t).under(problem.force(*overlaps(cross, second)[:2]))
+        arguments = (problem.alpha_1, problem.alpha_2, teacher_square, problem.sigma, strength)
+        drift = now.drift(teacher_mean, mean_w, mean_w)
+        return *now.equations.moments(*now.training, *arguments, cross, second), drift
 
     def observables(t, state, args):
-        cross, second = state
-        # m and q are linear in these two moments: the integrands at w* Q = A and Q^2 = B
-        m = problem.equations.teacher_overlap(problem.alpha_1, 1.0, cross)
-        q = problem.equations.self_overlap(problem.alpha_2, second)
-        return problem.observables(m, q, problem.equations.residual_variance(m, q, problem.rho, problem.sigma))
+        cross, second, mean_w = state
+        mean = average(mean_w)
+        spread = {"mean_w": mean, "std_w": jnp.sqrt(jnp.maximum(average(second) - mean**2, 0.0))}
+        return problem.observables(*overlaps(cross, second)) | spread
 
-    return _integrate(rates, (cross_moment, second_moment), observables, times, tolerance, max_steps)
+    return _integrate(rates, (cross_moment, second_moment, mean), observables, times, tolerance, max_steps)
 
 
 def _integrate(rates, start, observables, times, tolerance, max_steps) -> diffrax.Solution:

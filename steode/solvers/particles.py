@@ -5,6 +5,8 @@ N^-1/2; weak error of first order in the time step, but of order one half where 
 bound, which Euler steps overshoot.
 """
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -22,28 +24,30 @@ def evolve_particles(
     key: jax.Array,
 ) -> dict[str, Float[Array, "T ..."]]:
     """Named observables of one population of P particles after each of T spans: `steps` steps of length `dts` each."""
-    rho = jnp.mean(teacher**2)
+    variances = 1.0 if problem.eigenvalues is None else problem.eigenvalues
+    # once for the run: with a spectrum they are one number for each particle
+    moments = problem.alpha_1, problem.alpha_2
+    problem = dataclasses.replace(problem, rho=jnp.mean(variances * teacher**2), input_moments=moments)
 
     def overlaps(w):
-        image = problem.weight_map(w)
-        m = jnp.mean(problem.equations.teacher_overlap(problem.alpha_1, teacher, image))
-        q = jnp.mean(problem.equations.self_overlap(problem.alpha_2, image**2))
-        return image, m, q, problem.equations.residual_variance(m, q, rho, problem.sigma)
+        m = jnp.mean(problem.equations.teacher_overlap(problem.alpha_1, teacher, problem.weight_map(w)))
+        q = jnp.mean(problem.equations.self_overlap(problem.alpha_2, problem.weight_map.square(w)))
+        return m, q, problem.loss(m, q)
 
     def step(index, w, time, dt):
-        now = problem.at(time)
-        image, _, _, variance = overlaps(w)
+        m, q, _ = overlaps(w)
+        now, strength = problem.at(time).under(problem.force(m, q))
         noise = jax.random.normal(jax.random.fold_in(key, index), w.shape, w.dtype)
-        change = now.drift(teacher, image, w) * dt + jnp.sqrt(now.diffusion(variance) * dt) * noise
+        change = now.drift(teacher, problem.weight_map(w), w) * dt + jnp.sqrt(now.diffusion(strength) * dt) * noise
         if problem.bound is not None:
             change = jnp.where(jnp.abs(w) < problem.bound, change, 0.0)
         return w + change
 
     def observables(w):
-        image, m, q, variance = overlaps(w)
-        values = problem.observables(m, q, variance) | {"mean_w": jnp.mean(w), "std_w": jnp.std(w)}
+        values = problem.observables(*overlaps(w)) | {"mean_w": jnp.mean(w), "std_w": jnp.std(w)}
         if isinstance(problem.weight_map, StepMap):
             levels = problem.weight_map.levels
+            image = problem.weight_map(w)
             values["level_fraction"] = jnp.mean((image[:, None] == levels[None, :]) * 1.0, axis=0)
         return values
 

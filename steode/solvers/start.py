@@ -6,6 +6,7 @@ of the instance from a comparison with a finite-dimensional run.
 
 import abc
 import dataclasses
+from collections.abc import Callable
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,20 +15,51 @@ from steode.laws import Empirical, Law
 from steode.solvers.domain import TAIL, Extent
 from steode.solvers.initial import node_masses
 
+Kinks = np.ndarray | Callable[[float], np.ndarray]
+"""Teacher values at which integrands have kinks, shape (n,), or a function of the eigenvalue that gives them."""
+
+
+def kinks_at(kinks: Kinks, eigenvalue: float) -> np.ndarray:
+    """The kinks at one eigenvalue."""
+    return kinks(eigenvalue) if callable(kinks) else kinks
+
 
 class Start(abc.ABC):
-    """Initial data; `rows(count)` discretizes the teacher law to about `count` values."""
+    """Initial data; `rows(kinks, count)` discretizes the teacher law to about `count` values."""
 
     extent: Extent
     """Support, mean and standard deviation of w_0."""
 
     @abc.abstractmethod
-    def rows(self, kinks: np.ndarray, count: int) -> "Rows":
+    def rows(self, kinks: Kinks, count: int) -> "Rows":
         """Teacher values and the conditional initial laws."""
 
     @abc.abstractmethod
-    def draw(self, generator: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
-        """(w*, w_0) of `size` particles."""
+    def draw(self, generator: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """(w*, w_0) of `size` particles, and their eigenvalues where there is a spectrum."""
+
+    @abc.abstractmethod
+    def moments(self) -> "Moments":
+        """Averages over the coordinates of each eigenvalue."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Moments:
+    """Averages given each eigenvalue, arrays of shape (K,); single numbers where there is no spectrum.
+
+    Attributes
+    ----------
+    eigenvalues, weights : distinct eigenvalues and their probabilities; None without a spectrum.
+    teacher_mean, teacher_square, cross, mean, square : E[w*], E[w*^2], E[w* w_0], E[w_0] and E[w_0^2].
+    """
+
+    eigenvalues: np.ndarray | None
+    weights: np.ndarray | None
+    teacher_mean: np.ndarray
+    teacher_square: np.ndarray
+    cross: np.ndarray
+    mean: np.ndarray
+    square: np.ndarray
 
 
 class Rows(abc.ABC):
@@ -36,17 +68,22 @@ class Rows(abc.ABC):
     Attributes
     ----------
     teacher, weights : values w* and probabilities, shape (K,).
-    rho : E[w*^2] of the law itself, not of its discretization.
-    cross_moment : E[w* w_0].
+    rho : E[lambda w*^2] of the law itself, not of its discretization.
+    eigenvalues : the eigenvalue each row's coordinates carry, shape (K,); None without a spectrum.
     mean, variance : of w_0 given each teacher value, shape (K,).
     """
 
     teacher: np.ndarray
     weights: np.ndarray
     rho: float
-    cross_moment: float
     mean: np.ndarray
     variance: np.ndarray
+    eigenvalues: np.ndarray | None = None
+
+    @property
+    def fineness(self) -> int:
+        """The `count` to double for a finer discretization."""
+        return self.teacher.size
 
     @abc.abstractmethod
     def masses(self, nodes):
@@ -65,17 +102,21 @@ class NominalStart(Start):
         return Extent(*self.init.support(TAIL), self.init.mean, float(np.sqrt(self.init.variance)))
 
     def rows(self, kinks, count):
-        return _NominalRows(*self.teacher.quadrature(kinks, count), self)
+        return _NominalRows(*self.teacher.quadrature(kinks_at(kinks, 1.0), count), self)
 
     def draw(self, generator, size):
-        return self.teacher.sample(generator, size), self.init.sample(generator, size)
+        return self.teacher.sample(generator, size), self.init.sample(generator, size), None
+
+    def moments(self):
+        teacher, init = self.teacher, self.init
+        cross = teacher.mean * init.mean
+        return Moments(None, None, teacher.mean, teacher.second_moment, cross, init.mean, init.second_moment)
 
 
 class _NominalRows(Rows):
     def __init__(self, values, weights, start: NominalStart):
         self.teacher, self.weights, self._init = values, weights, start.init
         self.rho = start.teacher.second_moment
-        self.cross_moment = start.teacher.mean * start.init.mean
         self.mean = np.full(values.shape, start.init.mean)
         self.variance = np.full(values.shape, start.init.variance)
 
@@ -97,15 +138,23 @@ class DrawnStart(Start):
         return Extent(float(w.min()), float(w.max()), float(w.mean()), float(w.std()))
 
     def rows(self, kinks, count):
-        return _DrawnRows(self, kinks, count)
+        return _DrawnRows(self, kinks_at(kinks, 1.0), count)
+
+    def moments(self):
+        teacher, initial = self.teacher, self.initial
+        cross, square = np.mean(teacher * initial), np.mean(initial**2)
+        return Moments(None, None, teacher.mean(), np.mean(teacher**2), cross, initial.mean(), square)
 
     def draw(self, generator, size):
+        chosen = self.choose(generator, size)
+        return self.teacher[chosen], self.initial[chosen], None
+
+    def choose(self, generator, size) -> np.ndarray:
+        """Indices of the draws that stand for `size` particles."""
         # whole copies of the drawn coordinates first, so that as little as possible is resampled
         copies, rest = divmod(size, self.teacher.size)
-        chosen = np.concatenate(
-            [np.tile(np.arange(self.teacher.size), copies), generator.choice(self.teacher.size, rest)]
-        )
-        return self.teacher[chosen], self.initial[chosen]
+        repeated = np.tile(np.arange(self.teacher.size), copies)
+        return np.concatenate([repeated, generator.choice(self.teacher.size, rest)])
 
 
 class _DrawnRows(Rows):
@@ -118,7 +167,6 @@ class _DrawnRows(Rows):
     def __init__(self, start: DrawnStart, kinks: np.ndarray, count: int):
         self.teacher, self.weights = Empirical(start.teacher).quadrature(kinks, count)
         self.rho = float(np.mean(start.teacher**2))
-        self.cross_moment = float(np.mean(start.teacher * start.initial))
         size, ends = start.teacher.size, np.cumsum(self.weights)
         edges = np.union1d(np.arange(size + 1) / size, ends[:-1])
         middles, widths = (edges[1:] + edges[:-1]) / 2, np.diff(edges)

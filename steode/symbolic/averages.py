@@ -10,6 +10,7 @@ import sympy
 
 from steode.elementwise import Elementwise
 from steode.quantizers import EntrywiseMap, Identity, StepFunction
+from steode.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
 from steode.symbolic import symbols as sym
 from steode.symbolic.stationary_law import stationary_spread
 
@@ -112,9 +113,52 @@ def explicit(expression: sympy.Expr, maps: dict[sympy.Symbol, tuple[EntrywiseMap
 def _gaussian_form(kind: type, entrywise_map: EntrywiseMap, scale: sympy.Expr, mean, variance) -> sympy.Expr:
     if isinstance(entrywise_map, StepFunction):
         return _gaussian_step_average(kind, *exact_steps(entrywise_map, scale), mean, variance)
+    if isinstance(entrywise_map, StochasticRounding):
+        return _gaussian_rounding_average(kind, exact_steps(entrywise_map.grid, scale)[0], mean, variance)
+    if is_affine(entrywise_map):
+        square = second_moment(entrywise_map, mean**2 + variance, scale)
+        return {GaussianMean: mean, GaussianSquare: square, GaussianSlope: sympy.S.One}[kind]
     function = _expression(entrywise_map)
     integrand = {GaussianMean: function, GaussianSquare: function**2, GaussianSlope: sympy.diff(function, sym.w)}[kind]
     return _gaussian_integral(integrand, mean, variance)
+
+
+def is_affine(entrywise_map: EntrywiseMap) -> bool:
+    """True if E[Q(u)] = u for every u, and E[Q(u)^2] is affine in u^2."""
+    return isinstance(entrywise_map, Identity | AdditiveNoise | MultiplicativeNoise | CommonFactor)
+
+
+def second_moment(entrywise_map: EntrywiseMap, square: sympy.Expr, noise_variance: sympy.Expr) -> sympy.Expr:
+    """E[Q(u)^2] of an affine map, given E[u^2] and the symbol of its noise variance."""
+    if isinstance(entrywise_map, AdditiveNoise):
+        return square + noise_variance
+    return square if isinstance(entrywise_map, Identity) else square * (1 + noise_variance)
+
+
+def conditional_variance(entrywise_map: EntrywiseMap, u: sympy.Expr, scale: sympy.Expr) -> sympy.Expr:
+    """Var Q(u) given u of a stochastic map; L_j and L_{j+1} are the levels around u of stochastic rounding."""
+    if isinstance(entrywise_map, StochasticRounding):
+        return (u - sym.level) * (sym.next_level - u)
+    return sympy.expand(second_moment(entrywise_map, u**2, scale) - u**2)
+
+
+def _gaussian_rounding_average(kind, levels, mean, variance):
+    # E[Q] is w clipped to the range, E[Q^2] interpolates the squares of the levels: sums of (w - L)_+
+    def above(level):
+        return gaussian_tail().subs({sym.w: level, sym.M: mean, sym.S: variance}, simultaneous=True)
+
+    def excess(level):
+        mass = gaussian_point_mass().subs({sym.w: level, sym.M: mean, sym.S: variance}, simultaneous=True)
+        return (mean - level) * above(level) + variance * mass
+
+    if kind is GaussianSlope:
+        return above(levels[0]) - above(levels[-1])
+    if kind is GaussianMean:
+        return levels[0] + excess(levels[0]) - excess(levels[-1])
+    total = levels[0] ** 2
+    for low, high in zip(levels[:-1], levels[1:], strict=True):
+        total += (low + high) * (excess(low) - excess(high))
+    return total
 
 
 def _expression(entrywise_map: Identity | Elementwise) -> sympy.Expr:
@@ -167,3 +211,46 @@ def level_sum(average: sympy.Expr, count: int) -> sympy.Expr:
     factor = template.subs({sym.w: sym.T[j], sym.M: mean, sym.S: variance}, simultaneous=True)
     start = sympy.S.Zero if kind is GaussianSlope else levels[0] ** power
     return start + sympy.Sum((levels[j] ** power - levels[j - 1] ** power) * factor, (j, 1, count - 1))
+
+
+class OutputAverage(sympy.Function):
+    """A Gaussian average over both pre-activations: Cov(h, h^*) = m, Var h = q, Var h^* = rho, label noise sigma.
+
+    The first argument is the symbol of the output, the others are m, q, rho and sigma; evaluated by quadrature.
+    """
+
+    nargs = 5
+    template = ""
+
+    def _latex(self, printer, exp=None):
+        return rf"\left({self.template}\right)^{{{exp}}}" if exp is not None else self.template
+
+
+class StudentResponse(OutputAverage):
+    """The first entry of C^{-1} (E[e h], E[e h^*]), C the covariance of (h, h^*)."""
+
+    template = r"\left[C^{-1}\,\mathrm{E}\left(e h,\ e h^{*}\right)\right]_1"
+
+
+class TeacherResponse(OutputAverage):
+    """The second entry of C^{-1} (E[e h], E[e h^*])."""
+
+    template = r"\left[C^{-1}\,\mathrm{E}\left(e h,\ e h^{*}\right)\right]_2"
+
+
+class ResidualSquare(OutputAverage):
+    """E[e^2]."""
+
+    template = r"\mathrm{E}\left[e^2\right]"
+
+
+class LossSquare(OutputAverage):
+    """E[(f(h) - Q_l(y))^2]."""
+
+    template = r"\mathrm{E}\left[(f(h) - Q_l(y))^2\right]"
+
+
+class ErrorSquare(OutputAverage):
+    """E[(f(h) - f_*(h^*))^2]."""
+
+    template = r"\mathrm{E}\left[(f(h) - f_{*}(h^{*}))^2\right]"

@@ -7,6 +7,7 @@ import sympy
 
 from steode.errors import SpecificationError
 from steode.symbolic.printing import latex
+from steode.symbolic.prose import with_mathematics
 
 OURS = "derived here"
 """Reference of steps that are our own derivation rather than quoted."""
@@ -20,7 +21,7 @@ class Step:
     ----------
     title : short name, unique in its derivation.
     equation : the SymPy relations (or expressions) this step establishes.
-    reason : one sentence saying why they hold.
+    reason : one sentence saying why they hold, in plain text; its formulas are set in LaTeX where the step is rendered.
     reference : where the statement or method comes from.
     """
 
@@ -39,9 +40,10 @@ class Step:
         return _gathered(self.lines)
 
     def markdown(self, number: int | None = None) -> str:
-        """Title, reason, equations and reference as Markdown."""
+        """Title, reason, equations and reference as Markdown with LaTeX."""
         heading = f"### {number}. {self.title}" if number is not None else f"### {self.title}"
-        return f"{heading}\n\n{self.reason}\n\n$$\n{self.latex()}\n$$\n\n*{self.reference}*\n"
+        reason, reference = with_mathematics(self.reason), with_mathematics(self.reference)
+        return f"{heading}\n\n{reason}\n\n$$\n{self.latex()}\n$$\n\n*{reference}*\n"
 
     def _repr_markdown_(self) -> str:
         return self.markdown()
@@ -77,8 +79,9 @@ class Derivation:
         """The whole derivation as the body of a LaTeX article."""
         parts = []
         for step in self.steps:
-            parts.append(f"\\subsection*{{{step.title}}}\n{_tex_text(step.reason)}\n\\[\n{step.latex()}\n\\]")
-            parts.append(f"\\emph{{{_tex_text(step.reference)}}}\n")
+            reason, reference = (with_mathematics(text, _tex_text) for text in (step.reason, step.reference))
+            parts.append(f"\\subsection*{{{step.title}}}\n{reason}\n\\[\n{step.latex()}\n\\]")
+            parts.append(f"\\emph{{{reference}}}\n")
         return "\n".join(parts)
 
     def _repr_markdown_(self) -> str:

@@ -50,6 +50,8 @@ class Limit:
     parameters : value of every hyperparameter symbol of this model; of eta the formula in tau, or eta itself, where the
         learning rate is a schedule. A schedule leaves plateau_time and fixed_point_value None.
     maps : symbol of each entrywise map -> (the map, its scale symbol).
+    output : averages of the output channel (`steode.systems.linear.output.Output`) of a model that goes beyond
+        quantized weights and isotropic quantized inputs; then c_2 stands for V in diffusion and moment equations.
     """
 
     model: object
@@ -67,6 +69,7 @@ class Limit:
     fixed_point_value: sympy.Expr | None
     parameters: dict[sympy.Symbol, float]
     maps: dict[sympy.Symbol, tuple[EntrywiseMap, sympy.Expr]]
+    output: object | None = None
 
     def step(self, title: str) -> Step:
         """One step of the derivation by its title. Raises `SpecificationError` if there is none."""

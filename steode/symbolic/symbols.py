@@ -14,6 +14,9 @@ eta = Symbol("eta", positive=True)
 sigma = Symbol("sigma", nonnegative=True)
 omega = Symbol("omega", positive=True)
 omega_x = Symbol("omega_x", positive=True)
+omega_f = Symbol("omega_f", positive=True)
+omega_l = Symbol("omega_l", positive=True)
+omega_o = Symbol("omega_o", positive=True)
 bound = Symbol("c", positive=True)
 kappa = Symbol("kappa", positive=True)
 batch = Symbol("B", positive=True)
@@ -30,9 +33,36 @@ z = Symbol("z", real=True)
 r = Symbol("r", real=True)
 xi = Symbol("xi", real=True)
 
-# the two entrywise maps as objects
+# the entrywise maps as objects: weights, inputs, output, teacher's output, labels, residual
 Q_w = Symbol("Q_w")
 Q_x = Symbol("Q_x")
+f = Symbol("f")
+f_star = Symbol("f_{*}")
+Q_l = Symbol("Q_l")
+Q_o = Symbol("Q_o")
+
+# variances of stochastic maps: of the weight given w, and the noise variance of each map
+v = Symbol("v", nonnegative=True)
+nu_w = Symbol("nu_w", positive=True)
+nu_x = Symbol("nu_x", positive=True)
+nu_f = Symbol("nu_f", positive=True)
+nu_l = Symbol("nu_l", positive=True)
+nu_o = Symbol("nu_o", positive=True)
+g = Symbol("g", real=True)
+
+# spectrum, and the output: pre-activations of student and teacher, residual, what its Gaussian averages are
+lam = Symbol("lambda", positive=True)
+h = Symbol("h", real=True)
+h_star = Symbol("h^{*}", real=True)
+e = Symbol("e", real=True)
+e_0 = Symbol("e_0", real=True)
+e_h = Symbol("e_h", real=True)
+e_star = Symbol("e_{*}", real=True)
+c_h = Symbol("c_h", real=True)
+c_star = Symbol("c_{*}", real=True)
+c_2 = Symbol("c_2", positive=True)
+rho_w = Symbol(r"\rho_{\lambda}", nonnegative=True)
+gap = Symbol("G", real=True)
 
 # input moments and order parameters
 alpha_1 = Symbol("alpha_1", positive=True)
@@ -80,6 +110,9 @@ threshold = Symbol("T_j", real=True)
 dw = Symbol(r"\mathrm{d}w")
 dtau = Symbol(r"\mathrm{d}\tau")
 dB = Symbol(r"\mathrm{d}B")
+
+NOISE_VARIANCES = (nu_w, nu_x, nu_f, nu_l, nu_o)
+"""Noise variances of the maps of weights, inputs, output, labels and residual."""
 
 PARAMETERS: dict[str, Symbol] = {
     "learning_rate": eta,

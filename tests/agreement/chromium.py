@@ -26,8 +26,8 @@ class Chromium:
             "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-extensions",
             "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
             "--hide-scrollbars", "--remote-debugging-pipe", f"--user-data-dir={profile}",
-            # no network: names do not resolve, and whatever is left meets a closed port
-            "--host-resolver-rules=MAP * ~NOTFOUND", "--proxy-server=http://127.0.0.1:9",
+            # no network: names do not resolve, and whatever is left meets a closed port; servers of a test's own do
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--proxy-server=http://127.0.0.1:9",
         ]  # fmt: skip
         # the browser reads commands from descriptor 3 and writes answers to descriptor 4
         redirected = f'exec "$0" "$@" 3<&{read_commands} 4>&{write_answers}'
@@ -80,18 +80,44 @@ class Chromium:
 
     def open(self, path: pathlib.Path, timeout: float = 60.0) -> None:
         """Load a file and wait until it is drawn, formulas included."""
-        self.events.clear()
-        self.send("Page.navigate", url=path.resolve().as_uri())
-        ready = (
+        self.navigate(path.resolve().as_uri())
+        self.wait(
             "document.readyState === 'complete' && (!document.querySelector('.math') || "
-            "!!(window.MathJax && MathJax.startup && MathJax.startup.promise))"
+            "!!(window.MathJax && MathJax.startup && MathJax.startup.promise))",
+            timeout,
         )
-        deadline = time.monotonic() + timeout
-        while not self.evaluate(ready):
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{path} is not drawn after {timeout:g} s")
-            time.sleep(0.05)
         self.evaluate("document.querySelector('.math') ? MathJax.startup.promise.then(() => true) : true")
+
+    def navigate(self, address: str) -> None:
+        """Begin to load an address: a file, or a server on this machine."""
+        self.events.clear()
+        self.send("Page.navigate", url=address)
+
+    def wait(self, condition: str, timeout: float = 60.0) -> None:
+        """Return when a JavaScript expression is true."""
+        deadline = time.monotonic() + timeout
+        while not self.evaluate(condition):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not true after {timeout:g} s: {condition}")
+            time.sleep(0.05)
+
+    def click(self, element: str) -> None:
+        """Press and release the mouse in the middle of the element that a JavaScript expression gives."""
+        middle = (
+            f"(() => {{ const e = {element}; e.scrollIntoView({{block: 'nearest'}}); "
+            "const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()"
+        )
+        x, y = self.evaluate(middle)
+        for kind in ("mousePressed", "mouseReleased"):
+            self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def press(self, key: str, code: int, shift: bool = False) -> None:
+        """Press and release a key, named as in `KeyboardEvent.key`, with its Windows key code."""
+        for kind in ("keyDown", "keyUp"):
+            self.send(
+                "Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code,
+                modifiers=8 if shift else 0,
+            )  # fmt: skip
 
     def evaluate(self, expression: str):
         """Value of a JavaScript expression; a promise is awaited."""

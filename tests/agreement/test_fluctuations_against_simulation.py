@@ -11,9 +11,10 @@ import scipy.stats
 
 from steode.fluctuations import fluctuations
 from steode.laws import Constant, Normal, TwoPoint, UniformLaw
+from steode.problem import make_problem
 from steode.quantizers import Levels, SignedInteger, Uniform
 from steode.simulate import simulate
-from steode.solve import make_problem, solve
+from steode.solve import solve
 from steode.solvers.domain import reach, resolution, thresholds_of
 from steode.solvers.linear_noise import linear_noise
 from steode.solvers.mesh import make_mesh

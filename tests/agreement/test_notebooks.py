@@ -25,13 +25,8 @@ KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 MEANT = "make notebooks"
 """How a notebook is made anew from its source."""
 
-REPRESENTATIVE = ("01_first_limit", "03_plateau_against_range")
-"""Executed with every change; the others take their time, and the slow set runs them."""
-
-
-def by_name(paths, chosen=tuple(NAMES)):
-    marked = [pytest.param(path, marks=[pytest.mark.representative] * (path.stem in chosen)) for path in paths]
-    return pytest.mark.parametrize("source", marked, ids=lambda path: path.stem)
+pytestmark = pytest.mark.representative
+by_name = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 
 
 def cells(notebook) -> list[tuple[str, str]]:
@@ -42,13 +37,12 @@ def executed(source: pathlib.Path) -> dict:
     return json.loads(source.with_suffix(".ipynb").read_text(encoding="utf-8"))
 
 
-@pytest.mark.representative
 def test_the_notebooks_are_those_of_the_list():
     assert [source.stem for source in SOURCES] == NAMES
     assert sorted(path.stem for path in FOLDER.glob("*.ipynb")) == NAMES
 
 
-@by_name(SOURCES, REPRESENTATIVE)
+@by_name
 def test_source_runs_and_its_claims_hold(source, monkeypatch):
     monkeypatch.chdir(FOLDER)
     try:
@@ -57,7 +51,7 @@ def test_source_runs_and_its_claims_hold(source, monkeypatch):
         plt.close("all")
 
 
-@by_name(SOURCES)
+@by_name
 def test_source_ends_in_an_assertion_and_draws_with_steode_alone(source):
     tree = ast.parse(source.read_text(encoding="utf-8"))
     last = tree.body[-1]
@@ -67,14 +61,14 @@ def test_source_ends_in_an_assertion_and_draws_with_steode_alone(source):
     assert not any(name.startswith("matplotlib") for name in imported)
 
 
-@by_name(SOURCES)
+@by_name
 def test_executed_notebook_is_its_source(source):
     written = jupytext.read(source, fmt="py:percent")
     assert cells(executed(source)) == cells(written), f"{source.stem}: {MEANT}"
     assert written.metadata["kernelspec"] == KERNEL
 
 
-@by_name(SOURCES)
+@by_name
 def test_executed_notebook_has_its_outputs_and_little_else(source):
     path = source.with_suffix(".ipynb")
     notebook = executed(source)
@@ -92,7 +86,7 @@ def test_executed_notebook_has_its_outputs_and_little_else(source):
     assert [text for text in texts if re.search(r"0x[0-9a-f]{8}|[\"' (]/(?:home|root|tmp|usr|work|Users)/", text)] == []
 
 
-@by_name(SOURCES)
+@by_name
 def test_every_figure_of_a_source_is_shown(source):
     code = [cell for cell in executed(source)["cells"] if cell["cell_type"] == "code"]
     shown = [any("image/png" in output.get("data", {}) for output in cell["outputs"]) for cell in code]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from steode import Constant, LinearModel, Normal, Uniform, compare, simulate, solve
+from steode.problem import make_problem
 from steode.schedule import Schedule
-from steode.solve import make_problem
 from steode.solvers.adaptive import _evolve
 from steode.solvers.domain import reach, resolution, thresholds_of
 from steode.solvers.mesh import make_mesh

@@ -19,7 +19,7 @@ from steode import (
     fixed_points,
     solve,
 )
-from steode.solve import make_problem
+from steode.problem import make_problem
 from steode.solvers.density import DensityOperator, evolve, positive_part
 from steode.solvers.domain import reach, resolution, thresholds_of
 from steode.solvers.mesh import make_mesh

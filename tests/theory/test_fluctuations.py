@@ -16,9 +16,10 @@ from steode.compare import compare
 from steode.errors import SpecificationError, UnsupportedError
 from steode.fluctuations import fluctuations
 from steode.laws import Constant, Discrete, Empirical, Normal, TwoPoint
+from steode.problem import make_problem
 from steode.quantizers import Uniform
 from steode.simulate import simulate
-from steode.solve import make_problem, solve
+from steode.solve import solve
 from steode.solvers.adjoint import linearize
 from steode.solvers.density import DensityOperator
 from steode.solvers.functionals import functionals, start_noise

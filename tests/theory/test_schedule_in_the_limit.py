@@ -9,8 +9,8 @@ import pytest
 import scipy.integrate
 
 from steode import Constant, LinearModel, Normal, Uniform, solve
+from steode.problem import make_problem
 from steode.schedule import Schedule
-from steode.solve import make_problem
 from steode.solvers.density import DensityOperator, evolve
 from steode.solvers.domain import reach, resolution, thresholds_of
 from steode.solvers.mesh import make_mesh

@@ -19,7 +19,7 @@ from steode import (
     Uniform,
     fixed_points,
 )
-from steode.solve import make_problem
+from steode.problem import make_problem
 from steode.solvers import linearized, stationary, stationary_mesh
 from steode.solvers.density import DensityOperator
 from steode.solvers.start import NominalStart

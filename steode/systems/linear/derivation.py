@@ -8,6 +8,7 @@ import sympy
 
 from steode.quantizers import EntrywiseMap, StepFunction
 from steode.schedule import Schedule
+from steode.stochastic import StochasticRounding
 from steode.symbolic import averages
 from steode.symbolic import symbols as sym
 from steode.symbolic.averages import GaussianSlope, GaussianSquare
@@ -33,16 +34,16 @@ def derive_linear(model: LinearModel) -> Limit:
     moments, input_moments = _input_moments(model.input_quantizer, maps)
     one_step, drift, diffusion = _one_step(model)
     order, residual_variance, order_parameters = _order_parameters()
-    evolution = _evolution(model, drift, diffusion)
+    density = evolution(model, drift, diffusion)
     closure_steps, gaussian_closure, exact_moments = closures.derive_closures(
         model, drift, diffusion, residual_variance, maps
     )
     if isinstance(model.learning_rate, Schedule):
-        steps = [*setting, *moments, *one_step, *order, *evolution, *closure_steps]
+        steps = [*setting, *moments, *one_step, *order, *density, *closure_steps]
         steps, long_times = schedules.follow(model.learning_rate, steps), stationary.LongTimes([])
     else:
         long_times = stationary.derive_stationary(model, drift, diffusion, residual_variance, exact_moments, maps)
-        steps = [*setting, *moments, *one_step, *order, *evolution, *closure_steps, *long_times.steps]
+        steps = [*setting, *moments, *one_step, *order, *density, *closure_steps, *long_times.steps]
     return Limit(
         model=model,
         derivation=Derivation(tuple(steps)),
@@ -79,12 +80,12 @@ def _parameters(model: LinearModel) -> dict[sympy.Symbol, float]:
     return values
 
 
-def _decay(model: LinearModel) -> sympy.Expr:
+def decay(model: LinearModel) -> sympy.Expr:
     """Change of a weight by weight decay in one step."""
     return -sym.eta * sym.kappa * sym.w / sym.d if model.weight_decay else sympy.S.Zero
 
 
-def _batch(model: LinearModel) -> sympy.Expr:
+def batch(model: LinearModel) -> sympy.Expr:
     return sym.batch if model.batch_size > 1 else sympy.S.One
 
 
@@ -98,7 +99,7 @@ def _setting(model: LinearModel) -> list[Step]:
     gradient = residual.lhs * sym.z
     if model.batch_size > 1:
         gradient = sympy.Function(r"\mathrm{mean}_{B}")(gradient)
-    update = -sym.eta / sympy.sqrt(sym.d) * gradient * sym.s + _decay(model)
+    update = -sym.eta / sympy.sqrt(sym.d) * gradient * sym.s + decay(model)
     clipped = isinstance(model.surrogate, ClippedSurrogate)
     surrogate = sympy.Piecewise((1, sympy.Abs(sym.w) < sym.bound), (0, True)) if clipped else sympy.S.One
     samples = "a batch of B fresh samples, whose gradients are averaged," if model.batch_size > 1 else "a fresh sample"
@@ -122,7 +123,7 @@ def _setting(model: LinearModel) -> list[Step]:
 
 def _input_moments(quantizer: EntrywiseMap, maps) -> tuple[list[Step], dict[sympy.Symbol, sympy.Expr]]:
     named = {sym.alpha_1: GaussianSlope(sym.Q_x, 0, 1), sym.alpha_2: GaussianSquare(sym.Q_x, 0, 1)}
-    shown = tuple(sympy.Eq(symbol, _shown(average, maps)) for symbol, average in named.items())
+    closed = tuple(sympy.Eq(symbol, shown(average, maps)) for symbol, average in named.items())
     definitions = (
         sympy.Eq(sym.alpha_1, sympy.Symbol(r"\mathrm{E}[x\,Q_x(x)]"), evaluate=False),
         sympy.Eq(sym.alpha_2, sympy.Symbol(r"\mathrm{E}[Q_x(x)^2]"), evaluate=False),
@@ -131,12 +132,14 @@ def _input_moments(quantizer: EntrywiseMap, maps) -> tuple[list[Step], dict[symp
         "The input enters through two numbers: its correlation with the quantized input, which Stein's lemma turns "
         "into the mean slope of the quantizer, and the second moment of the quantized input."
     )
-    return [Step("input moments", definitions + shown, reason, STEIN)], named
+    return [Step("input moments", definitions + closed, reason, STEIN)], named
 
 
-def _shown(average: sympy.Expr, maps) -> sympy.Expr:
+def shown(average: sympy.Expr, maps) -> sympy.Expr:
     """The closed form of a named average, or a sum over levels where it would not fit a page."""
     quantizer, _ = maps[average.args[0]]
+    if isinstance(quantizer, StochasticRounding) and len(quantizer.grid.unit_levels) > EXPLICIT_LEVELS:
+        return average
     if isinstance(quantizer, StepFunction) and len(quantizer.unit_levels) > EXPLICIT_LEVELS:
         return averages.level_sum(average, len(quantizer.unit_levels))
     return sympy.expand(averages.explicit(average, maps))
@@ -162,9 +165,9 @@ def _one_step(model: LinearModel) -> tuple[list[Step], sympy.Expr, sympy.Expr]:
     groups = [((sym.x, sym.z), _input_moment), ((sym.r,), _rest_moment)]
     sample_mean = expectation(step, groups)
     second = expectation(sympy.expand(step**2), groups)
-    mean = sample_mean + _decay(model)
+    mean = sample_mean + decay(model)
     drift = leading_order(mean, sym.d)
-    diffusion = leading_order((second - sample_mean**2) / _batch(model), sym.d)
+    diffusion = leading_order((second - sample_mean**2) / batch(model), sym.d)
     mean_step, variance_step = sympy.symbols(r"\mathrm{E}[\mathrm{d}w] \mathrm{Var}[\mathrm{d}w]")
     steps = [
         Step(
@@ -181,7 +184,7 @@ def _one_step(model: LinearModel) -> tuple[list[Step], sympy.Expr, sympy.Expr]:
         ),
         Step(
             "stochastic differential equation",
-            (sympy.Eq(sym.dw, _increment(drift, diffusion)),),
+            (sympy.Eq(sym.dw, increment(drift, diffusion)),),
             "Mean and variance of order 1/d per step give, in rescaled time tau = step/d, a diffusion for each "
             "coordinate; coordinates interact only through V.",
             "diffusion limit of Markov chains; derived here",
@@ -190,7 +193,7 @@ def _one_step(model: LinearModel) -> tuple[list[Step], sympy.Expr, sympy.Expr]:
     return steps, drift, diffusion
 
 
-def _increment(drift: sympy.Expr, diffusion: sympy.Expr) -> sympy.Expr:
+def increment(drift: sympy.Expr, diffusion: sympy.Expr) -> sympy.Expr:
     """drift dtau + sqrt(diffusion) dB, left as written: SymPy would sort the differentials into the coefficients."""
     terms = [
         sympy.Mul(coefficient, differential, evaluate=False)
@@ -226,7 +229,7 @@ def _order_parameters() -> tuple[list[Step], sympy.Expr, dict[sympy.Symbol, symp
     return steps, residual_variance, integrands
 
 
-def _evolution(model: LinearModel, drift: sympy.Expr, diffusion: sympy.Expr) -> list[Step]:
+def evolution(model: LinearModel, drift: sympy.Expr, diffusion: sympy.Expr) -> list[Step]:
     density = sym.mu(sym.tau, sym.w)
     image = sympy.Function("Q_w")(sym.w)
     surrogate = sympy.Function("s")(sym.w) if isinstance(model.surrogate, ClippedSurrogate) else sympy.S.One

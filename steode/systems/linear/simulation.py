@@ -89,21 +89,8 @@ class LinearSystem(eqx.Module):
     def step(self, teacher, weights: Float[Array, " d"], sample, index) -> tuple[Array, Array]:
         """The weights after step `index`, and the sum of the residuals yhat - y."""
         inputs, labels = sample
-        learning_rate = self._learning_rate(index)
-        root = np.sqrt(self.dim).astype(weights.dtype)
-        residuals = _dot(inputs, self.weight_map(weights)) / root - labels
-        change = _dot((learning_rate / (root * self.batch)) * residuals, inputs)
-        if self.bound is not None:
-            change = jnp.where(jnp.abs(weights) < self.bound, change, 0)
-        if self.decay is not None:
-            change = change + (learning_rate * self.decay / self.dim) * weights
-        return weights - change, jnp.sum(residuals)
-
-    def _learning_rate(self, index):
-        if self.schedule is None:
-            return self.learning_rate
-        dtype = self.learning_rate.dtype
-        return jnp.asarray(self.schedule(jnp.asarray(index, dtype) / self.dim), dtype)
+        residuals = dot(inputs, self.weight_map(weights)) / np.sqrt(self.dim).astype(weights.dtype) - labels
+        return descend(self, index, weights, residuals, inputs), jnp.sum(residuals)
 
     def observe(self, teacher, weights) -> dict[str, Array]:
         """Observables by name; see `steode.trajectory.OBSERVABLES`."""
@@ -111,34 +98,52 @@ class LinearSystem(eqx.Module):
         # E_x[(Q_i Q(x) - w*_i x)^2] as a sum of squares: rounding cannot make it negative
         error = self.input_power * (image - self.shrinkage * teacher) ** 2 + self.input_residual * teacher**2
         eps_g = jnp.mean(error) / 2
-        mean_w = jnp.mean(weights)
-        measured = {
+        return {
             "eps_g": eps_g,
             "V": 2 * eps_g + self.noise**2,
             "m": self.shrinkage * self.input_power * jnp.mean(teacher * image),
             "q": self.input_power * jnp.mean(image**2),
-            "mean_w": mean_w,
-            "std_w": jnp.sqrt(jnp.mean((weights - mean_w) ** 2)),
-        }
-        if isinstance(self.weight_map, StepMap):
-            measured["level_fraction"] = self.weight_map.fractions(weights)
-        if self.edges is not None:
-            bins = jnp.searchsorted(self.edges, weights, side="right")  # 0 and the last are outside
-            counts = jnp.bincount(bins, length=self.edges.size + 1)[1:-1]
-            measured["bin_fraction"] = counts / jnp.asarray(weights.size, weights.dtype)
-        return measured
+        } | statistics(weights, self.weight_map, self.edges)
 
     def held_out(self, teacher, weights, normals: Float[Array, "R normals"]) -> dict[str, Array]:
         """Values on R fresh batches, (R,) each, whose averages are observables: half the squared noiseless residual."""
         inputs, noiseless, _ = self.draw(teacher, normals)
-        prediction = _dot(self.input_map(inputs), self.weight_map(weights)) / np.sqrt(self.dim).astype(weights.dtype)
+        prediction = dot(self.input_map(inputs), self.weight_map(weights)) / np.sqrt(self.dim).astype(weights.dtype)
         return {"eps_g_test": jnp.mean((prediction - noiseless) ** 2, axis=1) / 2}
 
     def draw(self, teacher, normals: Float[Array, "R normals"]) -> tuple[Array, Array, Array]:
         """Inputs (R, B, d) before quantization, labels without noise (R, B) and standard normal label noise (R, B)."""
         normals = jnp.reshape(normals, (-1, self.batch, self.dim + 1))
         inputs, xi = normals[..., :-1], normals[..., -1]
-        return inputs, _dot(inputs, teacher) / np.sqrt(self.dim).astype(inputs.dtype), xi
+        return inputs, dot(inputs, teacher) / np.sqrt(self.dim).astype(inputs.dtype), xi
+
+
+def descend(system, index, weights, residuals: Float[Array, " B"], inputs: Float[Array, "B d"]) -> Array:
+    """The weights after a step along mean_batch[residual * input] / sqrt(d), with the system's rate, band and decay."""
+    learning_rate = system.learning_rate
+    if system.schedule is not None:
+        time = jnp.asarray(index, learning_rate.dtype) / system.dim
+        learning_rate = jnp.asarray(system.schedule(time), learning_rate.dtype)
+    root = np.sqrt(system.dim).astype(weights.dtype)
+    change = dot((learning_rate / (root * system.batch)) * residuals, inputs)
+    if system.bound is not None:
+        change = jnp.where(jnp.abs(weights) < system.bound, change, 0)
+    if system.decay is not None:
+        change = change + (learning_rate * system.decay / system.dim) * weights
+    return weights - change
+
+
+def statistics(weights: Float[Array, " d"], weight_map, edges) -> dict[str, Array]:
+    """Observables of the latent weights alone: moments, fractions at levels, fractions in bins."""
+    mean_w = jnp.mean(weights)
+    measured = {"mean_w": mean_w, "std_w": jnp.sqrt(jnp.mean((weights - mean_w) ** 2))}
+    if isinstance(weight_map, StepMap):
+        measured["level_fraction"] = weight_map.fractions(weights)
+    if edges is not None:
+        bins = jnp.searchsorted(edges, weights, side="right")  # 0 and the last are outside
+        counts = jnp.bincount(bins, length=edges.size + 1)[1:-1]
+        measured["bin_fraction"] = counts / jnp.asarray(weights.size, weights.dtype)
+    return measured
 
 
 def linear_system(
@@ -149,27 +154,34 @@ def linear_system(
     `compile_map` turns an `Elementwise` map or a `Schedule` into a JAX function; it is passed in, so that this module
     needs no SymPy.
     """
-    rate, schedule = model.learning_rate, None
-    if isinstance(rate, Schedule):
-        schedule = compile_map(rate)
-        rate = schedule(0.0)
     shrinkage, power, residual = input_moments(model.input_quantizer)
-    bound = model.surrogate.bound if isinstance(model.surrogate, ClippedSurrogate) else None
     return LinearSystem(
-        learning_rate=jnp.asarray(rate, dtype),
-        noise=jnp.asarray(model.noise, dtype),
-        decay=jnp.asarray(model.weight_decay, dtype) if model.weight_decay else None,
-        bound=None if bound is None else jnp.asarray(bound, dtype),
-        weight_map=_device_map(model.weight_quantizer, dtype, compile_map),
-        input_map=_device_map(model.input_quantizer, dtype, compile_map),
+        **training(model, dtype, compile_map),
+        weight_map=device_map(model.weight_quantizer, dtype, compile_map),
+        input_map=device_map(model.input_quantizer, dtype, compile_map),
         shrinkage=jnp.asarray(shrinkage, dtype),
         input_power=jnp.asarray(power, dtype),
         input_residual=jnp.asarray(residual, dtype),
         dim=dim,
-        batch=model.batch_size,
         edges=None if edges is None else jnp.asarray(edges, dtype),
-        schedule=schedule,
     )
+
+
+def training(model: LinearModel, dtype, compile_map: Callable[[EntrywiseMap], Callable]) -> dict:
+    """The fields of a system that say how it is trained."""
+    rate, schedule = model.learning_rate, None
+    if isinstance(rate, Schedule):
+        schedule = compile_map(rate)
+        rate = schedule(0.0)
+    bound = model.surrogate.bound if isinstance(model.surrogate, ClippedSurrogate) else None
+    return {
+        "learning_rate": jnp.asarray(rate, dtype),
+        "noise": jnp.asarray(model.noise, dtype),
+        "decay": jnp.asarray(model.weight_decay, dtype) if model.weight_decay else None,
+        "bound": None if bound is None else jnp.asarray(bound, dtype),
+        "batch": model.batch_size,
+        "schedule": schedule,
+    }
 
 
 @functools.lru_cache(maxsize=64)
@@ -206,12 +218,14 @@ def _gaussian_averages(quantizer: EntrywiseMap, functions: Callable) -> np.ndarr
     return result.estimate
 
 
-def _device_map(quantizer: EntrywiseMap, dtype, compile_map) -> StepMap | SmoothMap:
+def device_map(quantizer: EntrywiseMap, dtype, compile_map) -> StepMap | SmoothMap:
+    """A deterministic map as JAX applies it."""
     if isinstance(quantizer, StepFunction):
         return StepMap(jnp.asarray(quantizer.levels, dtype), jnp.asarray(quantizer.thresholds, dtype))
     return SmoothMap(None if isinstance(quantizer, Identity) else compile_map(quantizer))
 
 
-def _dot(a, b):
+def dot(a, b):
+    """a . b at full precision."""
     # accelerators shorten float32 products in matrix units by default
     return jnp.dot(a, b, precision=lax.Precision.HIGHEST)

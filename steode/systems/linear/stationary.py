@@ -55,7 +55,7 @@ def derive_stationary(
     slope = log_slope(drift, diffusion)
     theta, pull = temperature(slope)
     equation, unreachable = _fixed_point(residual_variance, theta, pull)
-    steps = [density_step(slope, stepwise), _mean_image(drift, diffusion, stepwise), equation]
+    steps = [density_step(drift, slope, stepwise), _mean_image(drift, diffusion, stepwise), equation]
     if not stepwise:
         return LongTimes(steps)
     levels, solution = averages.exact_steps(quantizer, maps[sym.Q_w][1])[0], None
@@ -69,6 +69,28 @@ def derive_stationary(
         if exact_inputs:
             steps.append(expansions.exact_recovery(theta))
     return LongTimes([*steps, plateau], time, solution)
+
+
+def derive_self_consistency(model: LinearModel, drift, diffusion, second) -> list[Step]:
+    """The steps about stationary states of a model with any output: the density, and the equations that close it.
+
+    `second` is E[Q_w(w)^2] given w.
+    """
+    quantizer = model.weight_quantizer
+    stepwise = isinstance(quantizer, StepFunction)
+    drift, diffusion = drift.subs(sym.s, 1), diffusion.subs(sym.s, 1)
+    law = density_step(drift, log_slope(drift, diffusion), stepwise)
+    weight = sympy.Symbol(r"\left\langle Q \right\rangle", real=True)
+    square = sympy.Symbol(rf"\left\langle {sympy.latex(second)} \right\rangle", nonnegative=True)
+    equations = (
+        sympy.Eq(sym.m, sympy.Symbol(rf"\mathrm{{E}}\left[{sympy.latex(sym.alpha_1 * sym.wstar * weight)}\right]")),
+        sympy.Eq(sym.q, sympy.Symbol(rf"\mathrm{{E}}\left[{sympy.latex(sym.alpha_2 * square)}\right]")),
+    )
+    reason = (
+        "In a stationary state the output averages c_h, c_*, c_2 set the density of every weight, and the averages of "
+        "that density, in angle brackets, give m and q and so the output averages back."
+    )
+    return [law, _mean_image(drift, diffusion, stepwise), Step("self-consistency", equations, reason)]
 
 
 def _no_universal_state() -> Step:

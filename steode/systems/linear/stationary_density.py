@@ -16,11 +16,21 @@ WRITTEN_OUT = 4
 
 @functools.lru_cache(maxsize=16)
 def log_slope(drift, diffusion) -> sympy.Expr:
-    """d log p/dw at zero flux, in a = alpha_1 w*/alpha_2: the flux is drift p - (diffusion p)'/2."""
+    """d log p/dw at zero flux, in the target a: the flux is drift p - (diffusion p)'/2."""
     density = sym.p(sym.w)
     flux = drift * density - sympy.diff(diffusion * density, sym.w) / 2
     slope = sympy.solve(flux, sympy.diff(density, sym.w))[0] / density
-    return sympy.factor(sympy.simplify(slope.subs(sym.wstar, sym.a * sym.alpha_2 / sym.alpha_1)))
+    teacher = sympy.solve(_without_decay(drift).subs(sym.Q, sym.a), sym.wstar)[0]
+    return sympy.factor(sympy.simplify(slope.subs(sym.wstar, teacher)))
+
+
+def target(drift) -> sympy.Expr:
+    """The quantized weight at which the drift vanishes, weight decay aside: a in w*."""
+    return sympy.solve(_without_decay(drift), sym.Q)[0]
+
+
+def _without_decay(drift) -> sympy.Expr:
+    return drift.subs(sym.w, 0)
 
 
 @functools.lru_cache(maxsize=16)
@@ -31,11 +41,11 @@ def temperature(slope) -> tuple[sympy.Expr, sympy.Expr]:
 
 
 @functools.lru_cache(maxsize=16)
-def density_step(slope, stepwise: bool) -> Step:
+def density_step(drift, slope, stepwise: bool) -> Step:
     """The step "stationary density"."""
     theta, pull = temperature(slope)
     equations = [
-        sympy.Eq(sym.a, sym.alpha_1 * sym.wstar / sym.alpha_2),
+        sympy.Eq(sym.a, target(drift)),
         sympy.Eq(sympy.Derivative(sympy.log(sym.p(sym.w)), sym.w), slope),
         sympy.Eq(sym.theta, theta),
     ]

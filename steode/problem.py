@@ -1,0 +1,86 @@
+"""A model's numbers put into the compiled equations of its limit."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from steode import bridge
+from steode.derive import derive
+from steode.schedule import Schedule
+from steode.solvers.entrywise import Map, StepMap
+from steode.solvers.equations import Problem
+from steode.solvers.output import GeneralOutput
+from steode.solvers.spectral_start import DrawnSpectralStart, SpectralStart
+from steode.solvers.start import DrawnStart, NominalStart, Rows, Start
+from steode.systems.linear.output import Output
+from steode.systems.linear.spec import LinearModel
+from steode.systems.linear.surrogates import ClippedSurrogate, DerivativeOf
+
+
+def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None) -> Problem:
+    """The equations of a model with its numbers, or those in `parameters`.
+
+    See `steode.limit_function` and `steode.fixed_point_function` for the names.
+    """
+    parameters = parameters or {}
+    bound = model.surrogate.bound if isinstance(model.surrogate, ClippedSurrogate) else None
+    bound = parameters.get("bound", bound)
+    decay = parameters.get("weight_decay", model.weight_decay)
+    eta, schedule = parameters.get("learning_rate", model.learning_rate), None
+    if isinstance(eta, Schedule):
+        schedule = bridge.entrywise_function(eta)
+        eta = schedule(0.0)
+    limit = derive(model)
+    weight_map = bridge.numeric_map(model.weight_quantizer, parameters.get("weight_range"))
+    if "levels" in parameters or "thresholds" in parameters:
+        levels = parameters.get("levels", weight_map.levels)
+        weight_map = StepMap(jnp.asarray(levels), jnp.asarray(parameters.get("thresholds", weight_map.thresholds)))
+    # the equations of a batch of one do not contain its size
+    general = model.replace(batch_size=max(model.batch_size, 2)) if "batch_size" in parameters else model
+    return Problem(
+        equations=bridge.compile_limit(derive(general)),
+        eta=jnp.asarray(eta) if schedule is None else jnp.asarray(eta, float),
+        decay=jnp.asarray(decay) if model.weight_decay else None,
+        batch=jnp.asarray(parameters.get("batch_size", float(model.batch_size))),
+        sigma=jnp.asarray(parameters.get("noise", model.noise)),
+        bound=None if bound is None else jnp.asarray(bound),
+        weight_map=weight_map,
+        input_map=bridge.numeric_map(model.input_quantizer, parameters.get("input_range")),
+        teacher=jnp.asarray(rows.teacher),
+        teacher_weights=jnp.asarray(rows.weights),
+        rho=jnp.asarray(rows.rho),
+        schedule=schedule,
+        eigenvalues=None if rows.eigenvalues is None else jnp.asarray(rows.eigenvalues),
+        output=None if limit.output is None else numeric_output(model, limit.output),
+        linear_response=limit.output is None or limit.output.is_linear,
+    )
+
+
+def numeric_output(model: LinearModel, output: Output) -> Map | GeneralOutput:
+    """What the symbol f stands for in the averages of a model's output: its map, or the whole output."""
+    if not output.needs_quadrature:
+        return bridge.numeric_map(model.activation)
+    surrogate, backward = model.activation_surrogate, None
+    if isinstance(surrogate, DerivativeOf):
+        backward = bridge.compile_expression(surrogate.derivative, (surrogate.proxy.variable,))
+    return GeneralOutput(
+        activation=bridge.numeric_map(model.activation),
+        backward=backward,
+        bound=jnp.asarray(surrogate.bound) if isinstance(surrogate, ClippedSurrogate) else None,
+        teacher_map=bridge.numeric_map(model.teacher_activation),
+        label_map=bridge.numeric_map(model.label_quantizer),
+        residual_map=bridge.numeric_map(model.residual_quantizer),
+    )
+
+
+def nominal_start(model: LinearModel) -> Start:
+    """Independent w* and w_0 from the model's laws, with the eigenvalue each coordinate carries."""
+    if model.spectrum.is_isotropic:
+        return NominalStart(model.teacher, model.init)
+    return SpectralStart(model.teacher, model.init, model.spectrum.values)
+
+
+def drawn_start(model: LinearModel, teacher: np.ndarray, initial: np.ndarray) -> Start:
+    """The empirical law of drawn weights (d,), with the eigenvalues of their coordinates."""
+    if model.spectrum.is_isotropic:
+        return DrawnStart(teacher, initial)
+    return DrawnSpectralStart(teacher, initial, model.spectrum.coordinates(teacher.size))

@@ -1,0 +1,86 @@
+"""Random entrywise maps as JAX objects: the limit sees E[Q(w)] and E[Q(w)^2] at each w, and Gaussian averages of both.
+
+These are the numerical ends of the same named averages as those of the deterministic maps.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import erfc
+from jaxtyping import Array, Float
+
+from steode.solvers.entrywise import Map
+
+
+class NoisyMap(Map):
+    """E[Q(w)] = w and Var Q(w) = added + factor w^2."""
+
+    added: Float[Array, ""]
+    factor: Float[Array, ""]
+
+    def __call__(self, w):
+        return w
+
+    def square(self, w):
+        return (1 + self.factor) * w**2 + self.added
+
+    def gaussian_mean(self, mean, variance):
+        return mean + 0 * variance
+
+    def gaussian_square(self, mean, variance):
+        return (1 + self.factor) * (mean**2 + variance) + self.added
+
+    def gaussian_slope(self, mean, variance):
+        return 1 + 0 * (mean + variance)
+
+
+class RoundingMap(Map):
+    """Stochastic rounding to increasing levels: E[Q(w)] is w clipped to their range, and E[Q(w)^2] interpolates the
+
+    squares of the levels linearly, for w (low + high) - low high does so between two of them.
+    """
+
+    levels: Float[Array, " n"]
+
+    @property
+    def limits(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        """The outermost levels."""
+        return self.levels[0], self.levels[-1]
+
+    def __call__(self, w):
+        return jnp.clip(w, self.levels[0], self.levels[-1])
+
+    def square(self, w):
+        w = self(w)
+        upper = jnp.clip(jnp.searchsorted(self.levels, w, side="right"), 1, self.levels.size - 1)
+        low, high = self.levels[upper - 1], self.levels[upper]
+        return w * (low + high) - low * high
+
+    def gaussian_mean(self, mean, variance):
+        return self._interpolant(jnp.stack([self.levels[0], self.levels[-1]]), jnp.ones(1), mean, variance)
+
+    def gaussian_square(self, mean, variance):
+        slopes = self.levels[1:] + self.levels[:-1]
+        constant = self.levels[0] ** 2 - self.levels[0]
+        return constant + self._interpolant(self.levels, slopes, mean, variance)
+
+    def gaussian_slope(self, mean, variance):
+        mean, variance = jnp.broadcast_arrays(jnp.asarray(mean, self.levels.dtype), variance)
+        ends = jnp.stack([self.levels[0], self.levels[-1]])
+        above = erfc(_standardized(ends, mean, variance) / np.sqrt(2.0)) / 2
+        return above[..., 0] - above[..., 1]
+
+    def _interpolant(self, knots, slopes, mean, variance):
+        """E of levels[0] plus the continuous function with these slopes between the knots, zero below them."""
+        mean, variance = jnp.broadcast_arrays(jnp.asarray(mean, self.levels.dtype), variance)
+        u = _standardized(knots, mean, variance)
+        tail = erfc(u / np.sqrt(2.0)) / 2
+        density = jnp.exp(-(u**2) / 2) / np.sqrt(2 * np.pi)
+        # E (w - T)_+ at each knot; the last slope ends at the last knot
+        excess = jnp.sqrt(variance)[..., None] * (density - u * tail)
+        changes = jnp.diff(slopes, prepend=0.0, append=0.0)
+        return self.levels[0] + excess @ changes
+
+
+def _standardized(points, mean, variance):
+    points = jnp.reshape(points, (1,) * mean.ndim + (-1,))
+    return (points - mean[..., None]) / jnp.sqrt(variance)[..., None]

@@ -1,0 +1,118 @@
+"""Initial data of the limit where coordinates carry eigenvalues: the rows of each eigenvalue, one after the other."""
+
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+
+from steode.laws import Law
+from steode.quadrature import rule_of_sample
+from steode.solvers.start import DrawnStart, Kinks, Moments, NominalStart, Rows, Start, kinks_at
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SpectralStart(Start):
+    """Independent w* ~ teacher, w_0 ~ init and lambda, uniform on the given eigenvalues (n,)."""
+
+    teacher: Law
+    init: Law
+    values: np.ndarray
+
+    @property
+    def extent(self):
+        return NominalStart(self.teacher, self.init).extent
+
+    def rows(self, kinks: Kinks, count: int):
+        eigenvalues, weights = _eigenvalue_rule(self.values, count)
+        start = NominalStart(self.teacher, self.init)
+        edges = [kinks_at(kinks, value) for value in eigenvalues]
+        # without quantized inputs the kinks are the same at every eigenvalue, and so is the rule
+        rules = {at.tobytes(): start.rows(at, count) for at in {at.tobytes(): at for at in edges}.values()}
+        parts = [rules[at.tobytes()] for at in edges]
+        rho = self.teacher.second_moment * float(np.mean(self.values))
+        return _StackedRows(parts, eigenvalues, weights, rho)
+
+    def draw(self, generator, size):
+        # the most even share of particles for each eigenvalue
+        index = np.arange(size) * self.values.size // size if size >= self.values.size else None
+        if index is None:
+            index = generator.choice(self.values.size, size)
+        return self.teacher.sample(generator, size), self.init.sample(generator, size), self.values[index]
+
+    def moments(self):
+        eigenvalues, counts = np.unique(self.values, return_counts=True)
+        one, plain = np.ones(eigenvalues.shape), NominalStart(self.teacher, self.init).moments()
+        averages = (plain.teacher_mean, plain.teacher_square, plain.cross, plain.mean, plain.square)
+        return Moments(eigenvalues, counts / counts.sum(), *(one * average for average in averages))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class DrawnSpectralStart(Start):
+    """The empirical joint law of drawn teacher weights, initial weights and eigenvalues, each of shape (d,)."""
+
+    teacher: np.ndarray
+    initial: np.ndarray
+    values: np.ndarray
+
+    @property
+    def extent(self):
+        return DrawnStart(self.teacher, self.initial).extent
+
+    def rows(self, kinks: Kinks, count: int):
+        distinct = np.unique(self.values)
+        ranks = np.searchsorted(distinct, self.values)
+        # neighboring eigenvalues are joined, and stand at their mean, where there are more than `count`
+        groups = ranks * min(count, distinct.size) // distinct.size
+        parts, eigenvalues, weights = [], [], []
+        for group in np.unique(groups):
+            chosen = groups == group
+            value = float(self.values[chosen].mean())
+            parts.append(DrawnStart(self.teacher[chosen], self.initial[chosen]).rows(kinks_at(kinks, value), count))
+            eigenvalues.append(value)
+            weights.append(chosen.mean())
+        rho = float(np.mean(self.values * self.teacher**2))
+        return _StackedRows(parts, np.array(eigenvalues), np.array(weights), rho)
+
+    def draw(self, generator, size):
+        chosen = DrawnStart(self.teacher, self.initial).choose(generator, size)
+        return self.teacher[chosen], self.initial[chosen], self.values[chosen]
+
+    def moments(self):
+        eigenvalues, index = np.unique(self.values, return_inverse=True)
+        counts = np.bincount(index)
+
+        def mean(values):
+            return np.bincount(index, values) / counts
+
+        teacher, initial = self.teacher, self.initial
+        averages = (mean(teacher), mean(teacher**2), mean(teacher * initial), mean(initial), mean(initial**2))
+        return Moments(eigenvalues, counts / counts.sum(), *averages)
+
+
+class _StackedRows(Rows):
+    """Rows of several eigenvalues."""
+
+    def __init__(self, parts: list[Rows], eigenvalues: np.ndarray, weights: np.ndarray, rho: float):
+        sizes = [part.teacher.size for part in parts]
+        self.teacher = np.concatenate([part.teacher for part in parts])
+        self.weights = np.concatenate([weight * part.weights for weight, part in zip(weights, parts, strict=True)])
+        self.mean = np.concatenate([part.mean for part in parts])
+        self.variance = np.concatenate([part.variance for part in parts])
+        self.eigenvalues = np.repeat(eigenvalues, sizes)
+        self.rho = rho
+        self._parts = parts
+
+    @property
+    def fineness(self):
+        return max(len(self._parts), *(part.fineness for part in self._parts))
+
+    def masses(self, nodes):
+        return jnp.concatenate([part.masses(nodes) for part in self._parts])
+
+
+def _eigenvalue_rule(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct eigenvalues and their probabilities, or about `count` Gauss nodes where they are more."""
+    distinct, counts = np.unique(values, return_counts=True)
+    if distinct.size <= count:
+        return distinct, counts / values.size
+    return rule_of_sample(values, np.zeros(0), count)
