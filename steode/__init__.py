@@ -22,6 +22,16 @@ from steode.fixed_point_function import FixedPointFunction, fixed_point_function
 from steode.fixed_points import fixed_points
 from steode.fluctuation import Fluctuations
 from steode.fluctuations import fluctuations
+from steode.format_error import FormatError, format_error
+from steode.formats import (
+    FloatFormat,
+    IntegerFormat,
+    bfloat16,
+    float4_e2m1fn,
+    float8_e4m3fn,
+    float8_e5m2,
+    int4,
+)
 from steode.laws import Constant, Discrete, Empirical, Laplace, Normal, TwoPoint, UniformLaw
 from steode.limit_function import LimitFunction, limit_function
 from steode.optimal_range import OptimalRange, optimal_range
@@ -39,6 +49,7 @@ from steode.symbolic.derivation import Derivation, Step
 from steode.symbolic.limit import Limit
 from steode.systems.linear.spec import LinearModel
 from steode.systems.linear.surrogates import ClippedSurrogate, DerivativeOf, IdentitySurrogate
+from steode.toolkit_grid import toolkit_grid
 from steode.trajectory import Density, Snapshots, Trajectory
 
 __all__ = [
@@ -62,9 +73,12 @@ __all__ = [
     "FixedPoint",
     "FixedPointFunction",
     "FixedPoints",
+    "FloatFormat",
     "Fluctuations",
+    "FormatError",
     "Identity",
     "IdentitySurrogate",
+    "IntegerFormat",
     "Isotropic",
     "Laplace",
     "Levels",
@@ -94,6 +108,7 @@ __all__ = [
     "UniformLaw",
     "UnsupportedError",
     "__version__",
+    "bfloat16",
     "compare",
     "convergence_in_dim",
     "deployments",
@@ -101,7 +116,12 @@ __all__ = [
     "explore",
     "fixed_point_function",
     "fixed_points",
+    "float4_e2m1fn",
+    "float8_e4m3fn",
+    "float8_e5m2",
     "fluctuations",
+    "format_error",
+    "int4",
     "limit_function",
     "optimal_range",
     "plateau",
@@ -111,4 +131,5 @@ __all__ = [
     "solve",
     "stability",
     "sweep",
+    "toolkit_grid",
 ]

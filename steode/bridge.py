@@ -148,8 +148,12 @@ def compile_limit(limit: Limit) -> Equations:
         teacher_square = sym.rho_w if general else sym.rho
         arguments = (*training, sym.alpha_1, sym.alpha_2, teacher_square, sym.sigma, strength, sym.A, sym.C)
         moments = _compile_all(limit.exact_moments.rates, arguments)
-    force = None
+    force = strength_of_gap = None
     if general:
+        if limit.output.is_linear:
+            # m leaves the sum, so that a small distance of the pre-activations is not a difference of large overlaps
+            by_gap = limit.output.strength.subs(noises).subs(sym.m, (sym.q + sym.rho - sym.gap) / 2)
+            strength_of_gap = compile_expression(sympy.expand(by_gap), (sym.gap, sym.q, sym.rho, sym.sigma))
         expressions = tuple(value.subs(noises) for value in (*limit.output.response, limit.output.strength))
         force = _compile_all(expressions, overlaps)
     return Equations(
@@ -159,6 +163,7 @@ def compile_limit(limit: Limit) -> Equations:
         self_overlap=compile_expression(order[sym.q].subs(sym.v, 0).subs(sym.Q**2, sym.C), (sym.alpha_2, sym.C)),
         residual_variance=compile_expression(limit.residual_variance.subs(noises), overlaps),
         force=force,
+        strength_of_gap=strength_of_gap,
         observables=tuple(
             (name, compile_expression(expression.subs(noises), (sym.V, *overlaps)))
             for name, expression in limit.observables.items()

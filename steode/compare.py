@@ -188,6 +188,5 @@ def _at_times(theory: Trajectory, times: np.ndarray) -> Trajectory:
 
 
 def _solve_again(theory: Trajectory, times: np.ndarray, tolerance: float, start=None) -> Trajectory:
-    model = configuration.from_dict(theory.provenance.specification)
     method = theory.provenance.method
-    return solve(model, float(times[-1]), times=times, method=method, tolerance=tolerance, start=start)
+    return solve(theory.model, float(times[-1]), times=times, method=method, tolerance=tolerance, start=start)

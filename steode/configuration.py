@@ -16,7 +16,7 @@ import tomllib
 import numpy as np
 import sympy
 
-from steode import elementwise, laws, quantizers, spectrum, stochastic
+from steode import elementwise, formats, laws, quantizers, spectrum, stochastic
 from steode.errors import SpecificationError
 from steode.expression import parse_expression, suggestion
 from steode.schedule import Schedule
@@ -33,6 +33,8 @@ _TYPES = {
         quantizers.Ternary,
         quantizers.Levels,
         elementwise.Elementwise,
+        formats.IntegerFormat,
+        formats.FloatFormat,
         stochastic.AdditiveNoise,
         stochastic.MultiplicativeNoise,
         stochastic.CommonFactor,

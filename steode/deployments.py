@@ -11,7 +11,7 @@ from steode.fixed_point import FixedPoint, FixedPoints, problem_at
 from steode.fixed_points import fixed_points
 from steode.quantizers import StepFunction
 from steode.schedule import check_constant
-from steode.solve import check_model
+from steode.solve import check_basic, check_model
 from steode.solvers import latent
 from steode.stability import stability
 from steode.systems.linear.spec import LinearModel
@@ -120,6 +120,7 @@ def deployments(model: LinearModel) -> Deployments:
         As `fixed_points`.
     """
     check_model(model)
+    check_basic(model, "deployments")
     check_constant(model.learning_rate, "deployments")
     if not isinstance(model.weight_quantizer, StepFunction):
         raise UnsupportedError(

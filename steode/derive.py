@@ -1,12 +1,16 @@
 """The verb `derive`: from a specification to its limit."""
 
+import dataclasses
 import functools
 
 from steode.errors import SpecificationError
+from steode.quantizers import StepFunction
+from steode.symbolic import symbols as sym
 from steode.symbolic.limit import Limit
 from steode.systems.linear.derivation import derive_linear
 from steode.systems.linear.general_derivation import derive_general
 from steode.systems.linear.spec import LinearModel
+from steode.systems.linear.surrogates import IdentitySurrogate
 
 
 @functools.singledispatch
@@ -31,4 +35,35 @@ def _(model: LinearModel) -> Limit:
 
 @functools.lru_cache(maxsize=64)
 def _derive_linear(model: LinearModel) -> Limit:
-    return derive_linear(model) if model.is_basic else derive_general(model)
+    if not model.is_basic:
+        return derive_general(model)
+    form, numbers = _form(model)
+    limit = _derive_form(form)
+    quantizers = {sym.Q_w: model.weight_quantizer, sym.Q_x: model.input_quantizer}
+    maps = {symbol: (quantizers[symbol], scale) for symbol, (_, scale) in limit.maps.items()}
+    parameters = {symbol: numbers.get(symbol, value) for symbol, value in limit.parameters.items()}
+    return dataclasses.replace(limit, model=model, parameters=parameters, maps=maps)
+
+
+_derive_form = functools.lru_cache(maxsize=64)(derive_linear)
+
+
+def _form(model: LinearModel) -> tuple[LinearModel, dict]:
+    """The model with 1 for the numbers that its derivation knows as symbols alone, and those numbers.
+
+    SymPy then works once for all models of that form: moving a number derives nothing again.
+    """
+    numbers, changes = {}, {}
+    if not isinstance(model.surrogate, IdentitySurrogate):
+        return model, numbers
+    if isinstance(model.learning_rate, float):
+        numbers[sym.eta], changes["learning_rate"] = model.learning_rate, 1.0
+    if model.noise > 0:
+        numbers[sym.sigma], changes["noise"] = model.noise, 1.0
+    for name, symbol in (("weight_quantizer", sym.omega), ("input_quantizer", sym.omega_x)):
+        quantizer = getattr(model, name)
+        if isinstance(quantizer, StepFunction) and quantizer.has_range and dataclasses.is_dataclass(quantizer):
+            unit = dataclasses.replace(quantizer, range=1.0)
+            if (unit.unit_levels, unit.unit_thresholds) == (quantizer.unit_levels, quantizer.unit_thresholds):
+                numbers[symbol], changes[name] = quantizer.range, unit
+    return model.replace(**changes), numbers

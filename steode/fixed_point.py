@@ -26,10 +26,12 @@ class FixedPoint:
     input_term : rho (1 - alpha_1^2/alpha_2)/2, the loss by quantized inputs alone.
     dithering_term : alpha_2 E Var(Q | w*)/2, weights flipping between levels (or, unquantized, fluctuating).
     clipping_term : alpha_2 E (|a| - omega)_+^2/2, targets beyond the last level.
-    decay_term : alpha_2 E (E[Q | w*] - a)^2/2 minus the clipping term: the pull of weight decay. The four terms sum to
-        eps_g.
-    residual : V implied by the stationary law minus V.
-    converged : True if |residual| <= 1e-11 V.
+    decay_term : alpha_2 E (E[Q | w*] - a)^2/2 minus the clipping term: the pull of weight decay.
+    noise_term : alpha_2 E v/2 and the variance of the output's map, halved: stochastic maps of weights and output. The
+        five terms sum to eps_g; they are NaN for an output that is not linear, whose error is no such sum.
+    residual : V implied by the stationary law minus V (with an output that is not deterministic and linear: the
+        largest relative difference between the output's averages and those implied, times V).
+    converged : True if |residual| <= 1e-11 V (1e-8 V with an output that is not linear).
     quadrature_error : estimated relative error of V by the quadrature of the teacher law; 0 for atomic laws.
     kind : "regular"; "exact recovery" (V = 0); or "algebraic recovery" (V = 0, approached as a power of tau, because
         targets sit on the last level).
@@ -51,6 +53,7 @@ class FixedPoint:
     kind: str
     escaping: float
     deviation: float
+    noise_term: float = 0.0
 
     def density(self, w, wstar: float) -> np.ndarray:
         """Stationary density mu(w | w*) at points w of shape (N,), in closed form.
@@ -115,11 +118,12 @@ class FixedPoints:
 
     def __repr__(self) -> str:
         decays = any(point.decay_term for point in self.points)
-        names = ["eps_g", "input", "dithering", "clipping", *(["decay"] if decays else [])]
+        noisy = any(point.noise_term for point in self.points)
+        names = ["eps_g", "input", "dithering", "clipping", *(["decay"] * decays), *(["noise"] * noisy)]
         rows = [" ".join(f"{name:>10}" for name in names) + "  kind"]
         for point in self.points:
             terms = [point.eps_g, point.input_term, point.dithering_term, point.clipping_term]
-            terms += [point.decay_term] if decays else []
+            terms += [point.decay_term] * decays + [point.noise_term] * noisy
             kind = point.kind if point.converged else "NOT CONVERGED"
             rows.append(" ".join(f"{term:10.6f}" for term in terms) + f"  {kind}")
         rows.append(f"without quantizers: eps_g = {self.unquantized_eps_g:.6f}")

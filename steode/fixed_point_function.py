@@ -17,7 +17,7 @@ from steode.errors import SpecificationError, UnsupportedError, check_integer
 from steode.problem import make_problem
 from steode.quantizers import StepFunction
 from steode.schedule import check_constant
-from steode.solve import check_model
+from steode.solve import check_basic, check_model
 from steode.solvers.equations import Problem
 from steode.solvers.fixed_point import fixed_point_terms, kinks, place_teacher
 from steode.solvers.teacher import ContinuousTeacher, Teacher, make_teacher
@@ -173,6 +173,7 @@ def fixed_point_function(model: LinearModel, *, teacher_nodes: int | None = None
         For the clipped surrogate and for decreasing maps of the weights, as `fixed_points`.
     """
     check_model(model)
+    check_basic(model, "fixed_point_function")
     levels = len(model.weight_quantizer.unit_levels) if isinstance(model.weight_quantizer, StepFunction) else 0
     if teacher_nodes is None:
         teacher_nodes = 16 if levels <= 16 else 12 if levels <= 64 else 8

@@ -11,6 +11,7 @@ import scipy.optimize
 from steode.errors import ConvergenceError
 from steode.fixed_point import FixedPoint, FixedPoints
 from steode.fixed_point_function import FixedPointFunction, check_stationary, fixed_point_function
+from steode.general_fixed_points import general_fixed_points
 from steode.quantizers import Identity, StepFunction
 from steode.solve import check_model
 from steode.solvers import stationary
@@ -40,6 +41,10 @@ def fixed_points(model: LinearModel, *, throw: bool = True) -> FixedPoints:
     `steode.solvers.root_search`); where neither holds the search is for changes of sign, and the result says so. The
     root V = 0 of a representable teacher is found separately.
 
+    With a spectrum, stochastic maps, or maps of labels, output and residual the same law is closed through the averages
+    of the output: one equation for c_2 while the residual answers linearly, else three for c_h, c_* and c_2, solved by
+    Newton's method from several starts.
+
     Parameters
     ----------
     model : the specification.
@@ -57,6 +62,8 @@ def fixed_points(model: LinearModel, *, throw: bool = True) -> FixedPoints:
     """
     check_model(model)
     check_stationary(model)
+    if not model.is_basic:
+        return general_fixed_points(model, throw=throw)
     with jax.enable_x64(True):
         plain = model.replace(weight_quantizer=Identity(), input_quantizer=Identity())
         unquantized = float((affine_root(fixed_point_function(plain).problem({}))[0] - model.noise**2) / 2)

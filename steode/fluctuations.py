@@ -16,7 +16,7 @@ from steode.laws import Law
 from steode.laws.continuous import ContinuousLaw
 from steode.problem import make_problem
 from steode.quantizers import StepFunction
-from steode.solve import check_model, checked_times
+from steode.solve import check_basic, check_model, checked_times
 from steode.solvers.adaptive import MAX_STEPS
 from steode.solvers.functionals import SCALARS, start_noise
 from steode.solvers.functionals import columns as columns_of
@@ -71,6 +71,7 @@ def fluctuations(
         If the tolerance cannot be reached, or the limit cannot be integrated.
     """
     check_model(model)
+    check_basic(model, "fluctuations")
     t_end, tolerance = check_positive("t_end", t_end), check_positive("tolerance", tolerance)
     times = checked_times("times", np.linspace(0, t_end, 21) if times is None else times, t_end)
     names = _checked_names(observable, model)

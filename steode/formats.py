@@ -128,7 +128,7 @@ class IntegerFormat(Format):
     Parameters
     ----------
     bits : width from 2 to 16; the theory of nearest rounding takes up to 12.
-    range : positive number as above, or None for step 1, the integers themselves.
+    range : positive number as above; None stands for step 1, the integers themselves.
     narrow : leave out the lowest code, so that the grid is odd.
     range_at : "largest", "middle" or "positive".
 
@@ -191,7 +191,7 @@ class FloatFormat(Format):
     ----------
     exponent_bits : from 1 to 8.
     mantissa_bits : at least 0; with sign and exponent at most 16 bits; the theory of nearest rounding takes up to 12.
-    range : the largest magnitude, or None for the format's own (448 for float8_e4m3fn).
+    range : the largest magnitude; None stands for the format's own (448 for float8_e4m3fn), which is then kept.
     special : "ieee", "nan" or "none".
 
     Without mantissa bits every number is even, and a tie between two powers of two takes the larger one. Raises

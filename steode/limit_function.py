@@ -14,7 +14,7 @@ from steode.derive import derive
 from steode.errors import SpecificationError, UnsupportedError, check_integer, check_positive
 from steode.problem import make_problem
 from steode.schedule import Schedule
-from steode.solve import check_model, checked_times
+from steode.solve import check_basic, check_model, checked_times
 from steode.solvers import moments
 from steode.solvers.adaptive import MAX_STEPS, TIME_FRACTION
 from steode.solvers.density import DensityOperator, adaptive_controller, evolve
@@ -122,6 +122,7 @@ def limit_function(
         As `steode.solve`.
     """
     check_model(model)
+    check_basic(model, "limit_function")
     if method not in ("density", "gaussian"):
         remedy = "Use solve for the other methods."
         raise SpecificationError("method", '"density" or "gaussian"', method, remedy)

@@ -13,7 +13,7 @@ from steode.fixed_point_function import FixedPointFunction, fixed_point_function
 from steode.limit_function import limit_function
 from steode.quantizers import StepFunction
 from steode.rounding import rounding_range
-from steode.solve import check_model, solve
+from steode.solve import check_basic, check_model, solve
 from steode.solvers.fixed_point import fixed_point_terms, place_teacher
 from steode.systems.linear.spec import LinearModel
 
@@ -94,6 +94,7 @@ def optimal_range(
         If no fixed point was found at any range, or the refinement at a given time does not settle.
     """
     check_model(model)
+    check_basic(model, "optimal_range")
     check_parameter(model, parameter)
     low, high = _checked_bounds(model, parameter, bounds)
     tolerance = check_positive("tolerance", tolerance)

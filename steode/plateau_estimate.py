@@ -12,7 +12,7 @@ from steode.errors import UnsupportedError
 from steode.problem import make_problem
 from steode.quantizers import StepFunction
 from steode.schedule import check_constant
-from steode.solve import check_model
+from steode.solve import check_basic, check_model
 from steode.solvers import stationary
 from steode.solvers.equations import Problem
 from steode.solvers.fixed_point import kinks
@@ -57,6 +57,7 @@ def plateau_estimate(model: LinearModel) -> PlateauEstimate:
         average, or no target pulls them out of their cell (with weight decay they may come to rest inside it).
     """
     check_model(model)
+    check_basic(model, "plateau_estimate")
     check_constant(model.learning_rate, "plateau_estimate")
     if not isinstance(model.weight_quantizer, StepFunction):
         raise UnsupportedError(

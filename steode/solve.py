@@ -15,13 +15,13 @@ from steode.configuration import to_dict
 from steode.derive import derive
 from steode.errors import ConvergenceError, SpecificationError, UnsupportedError, check_positive
 from steode.problem import drawn_start, make_problem, nominal_start
-from steode.quantizers import Identity
 from steode.schedule import Schedule
 from steode.solvers import moments
 from steode.solvers.adaptive import MAX_STEPS, solve_density
 from steode.solvers.domain import learning_rates
 from steode.solvers.particles import evolve_particles
 from steode.solvers.start import Start
+from steode.symbolic.averages import is_affine
 from steode.systems.linear.spec import LinearModel
 from steode.trajectory import Density, Provenance, Trajectory, device_name
 
@@ -35,7 +35,7 @@ def solve(
     t_end: float,
     *,
     times: Sequence[float] | None = None,
-    method: str = "density",
+    method: str | None = None,
     tolerance: float = 1e-4,
     density_times: Sequence[float] = (),
     start: tuple[np.ndarray, np.ndarray] | None = None,
@@ -47,10 +47,11 @@ def solve(
     model : the specification.
     t_end : last rescaled time tau = step/d, > 0.
     times : increasing times in [0, t_end] to report; 201 equally spaced ones if not given.
-    method :
+    method : None takes "moments" where those equations are exact and no density is asked for, and "density" otherwise;
+        `.provenance.method` says which it was.
         "density": the exact limit, by the Fokker-Planck equation (any model);
         "gaussian": the Gaussian closure, approximate unless the weights are not quantized (identity surrogate only);
-        "moments": the exact moment equations (unquantized weights, identity surrogate only);
+        "moments": the exact moment equations (weights whose quantized mean is w itself, identity surrogate);
         "particles": Euler-Maruyama with 8 populations of 20,000 particles, an independent check; its `error`
         is the standard error over populations and leaves out the bias of the time step.
     tolerance : wanted error of eps_g relative to its largest value on [0, t_end] (density), or of the integrator
@@ -62,7 +63,7 @@ def solve(
 
     Returns
     -------
-    Trajectory with observables eps_g, V, m, q, mean_w, std_w (not for moments) and, for density and particles with
+    Trajectory with observables eps_g, V, m, q, mean_w, std_w and, for density and particles with
     quantized weights, level_fraction. `.error` holds error estimates for density and particles.
 
     Raises
@@ -79,8 +80,10 @@ def solve(
     tolerance = check_positive("tolerance", tolerance)
     times = checked_times("times", np.linspace(0, t_end, 201) if times is None else times, t_end)
     density_times = checked_times("density_times", density_times, t_end)
+    if method is None:
+        method = "density" if density_times.size or derive(model).exact_moments is None else "moments"
     if method not in METHODS:
-        raise SpecificationError("method", "one of " + ", ".join(METHODS), method, 'The default is "density".')
+        raise SpecificationError("method", "one of " + ", ".join(METHODS), method, "Leave it out for the exact limit.")
     if density_times.size and method != "density":
         raise SpecificationError(
             "density_times", "method 'density'", method, "Other methods do not compute the density."
@@ -90,7 +93,7 @@ def solve(
         initial = nominal_start(model) if start is None else drawn_start(model, *_checked_start(start))
         observables, error, density = _SOLVERS[method](model, initial, times, density_times, tolerance)
     settings = {"t_end": t_end, "tolerance": tolerance, "start": "nominal" if start is None else "drawn"}
-    provenance = Provenance("limit", method, to_dict(model), settings, __version__, device_name())
+    provenance = Provenance("limit", method, to_dict(model), settings, __version__, device_name(), model)
     return Trajectory(times, observables, error, density, None, provenance)
 
 
@@ -120,7 +123,7 @@ def _solve_gaussian(model, start: Start, times, density_times, tolerance):
 
 def _solve_moments(model, start: Start, times, density_times, tolerance):
     if derive(model).exact_moments is None:
-        obstacle = "the clipped surrogate" if isinstance(model.weight_quantizer, Identity) else "a map of the weights"
+        obstacle = "the clipped surrogate" if is_affine(model.weight_quantizer) else "a map of the weights"
         raise UnsupportedError(f"moments: with {obstacle} no finite set of moments closes; use method='density'.")
     given = start.moments()
     arguments = (given.teacher_square, given.cross, given.square, given.mean, given.teacher_mean)
@@ -197,6 +200,15 @@ def check_model(model) -> None:
     """Raise `SpecificationError` unless `model` is a `LinearModel`."""
     if not isinstance(model, LinearModel):
         raise SpecificationError("model", "a LinearModel", model, "See steode.LinearModel.")
+
+
+def check_basic(model: LinearModel, what: str) -> None:
+    """Raise `UnsupportedError` for a model with options that `what` is not derived for."""
+    if not model.is_basic:
+        raise UnsupportedError(
+            f"{what}: not derived with {', '.join(model.options)}; derive, solve, fixed_points, simulate and compare "
+            "take every option."
+        )
 
 
 def checked_times(argument: str, times, t_end: float) -> np.ndarray:

@@ -14,8 +14,10 @@ import jax
 import numpy as np
 import xarray
 
+from steode.configuration import from_dict
 from steode.errors import SpecificationError
 from steode.schedule import check_writable
+from steode.systems.linear.spec import LinearModel
 
 OBSERVABLES = {
     "eps_g": "generalization error (V - sigma^2)/2",
@@ -39,7 +41,7 @@ class Provenance:
 
     `specification` is the model as a nested dict (see `steode.configuration`), `settings` the remaining arguments. A
     learning-rate schedule given by a function is kept as that function, so that the model can be made again as long as
-    the program runs.
+    the program runs. `model` is the specification itself, where it is at hand: not after reading a file.
     """
 
     kind: str
@@ -48,6 +50,7 @@ class Provenance:
     settings: dict = dataclasses.field(hash=False)
     version: str
     device: str
+    model: LinearModel | None = dataclasses.field(default=None, compare=False, repr=False)
 
 
 class Density(eqx.Module):
@@ -112,6 +115,23 @@ class Trajectory(eqx.Module):
         return self.observables[name]
 
     @property
+    def model(self) -> LinearModel:
+        """The specification: the object itself, or made again from a file.
+
+        Raises `SpecificationError` if a file names a class that is not steode's, such as a quantizer of your own.
+        """
+        if self.provenance.model is not None:
+            return self.provenance.model
+        try:
+            return from_dict(self.provenance.specification)
+        except SpecificationError as error:
+            if not error.argument.endswith(".type"):
+                raise
+            expected = "a specification made of steode's own classes"
+            remedy = "A file holds no more of a class of yours than its name: solve or simulate again."
+            raise SpecificationError(error.argument, expected, error.received, remedy) from None
+
+    @property
     def has_seeds(self) -> bool:
         """True if observables carry a leading axis of seeds."""
         return self.provenance.kind == "simulation"
@@ -142,7 +162,8 @@ class Trajectory(eqx.Module):
             data["weights"] = (("seed", "snapshot_time", "coordinate"), np.asarray(self.snapshots.weights))
             data["teacher_weights"] = (("seed", "coordinate"), np.asarray(self.snapshots.teacher))
             coords["snapshot_time"] = self.snapshots.times
-        parts = {field.name: getattr(self.provenance, field.name) for field in dataclasses.fields(self.provenance)}
+        fields = [field.name for field in dataclasses.fields(self.provenance) if field.name != "model"]
+        parts = {name: getattr(self.provenance, name) for name in fields}
         return xarray.Dataset(data, coords, attrs={"provenance": json.dumps(parts, default=repr)})
 
     def save(self, path: str | pathlib.Path) -> pathlib.Path:

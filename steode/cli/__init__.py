@@ -8,6 +8,7 @@ import typer
 from steode._version import __version__
 from steode.cli import verbs
 from steode.cli.fixed_points import fixed_points
+from steode.cli.regression import app as regression
 from steode.cli.run import run
 from steode.cli.sweep import sweep
 from steode.errors import SteodeError
@@ -25,6 +26,7 @@ Start with
     steode derive            the equations of the reference model, step by step
     steode fixed-points --set learning_rate=0.5
     steode sweep --figure phase_diagram.png
+    steode regression run SPEC.toml      linear regression with five quantizers: exact risk, bounds, runs
     steode COMMAND --help    what a command takes, with examples
 
 \b
@@ -60,6 +62,7 @@ app.command()(verbs.simulate)
 app.command("fixed-points")(fixed_points)
 app.command()(verbs.plateau)
 app.command()(sweep)
+app.add_typer(regression, name="regression")
 
 
 @app.callback(invoke_without_command=True)

@@ -110,6 +110,7 @@ def simulate(
     checkpoint: Annotated[
         pathlib.Path | None, typer.Option(help="Save what is done there, and go on from what is there.")
     ] = None,
+    basis: Annotated[str, typer.Option(help="Axes of the quantizers: eigenbasis or rotated.")] = "eigenbasis",
     entries: Set = (),
 ):
     """Run the training itself; print its error over time.
@@ -132,6 +133,7 @@ def simulate(
             key=settings.key,
             times=record_times(settings),
             snapshot_times=settings.density_times,
+            basis=basis,
             checkpoint=None if checkpoint is None else file_of(checkpoint, study, case),
         )
         show_label(case)

@@ -1,5 +1,6 @@
 """The widget: controls on the left, the figure on the right, a line of numbers below it."""
 
+import dataclasses
 import html
 
 import ipywidgets
@@ -13,6 +14,9 @@ from steode.quantizers import Uniform
 from steode.systems.linear.spec import LinearModel
 
 METHODS = {"closure, at once": "gaussian", "density": "density"}
+CONTINUOUS = {"range", "learning rate", "label noise", "initial spread"}
+"""Controls whose values compile nothing new."""
+BUSY = "computing … (a new bit width, teacher or method compiles for some seconds)"
 
 
 class Explorer(ipywidgets.VBox):
@@ -33,19 +37,28 @@ class Explorer(ipywidgets.VBox):
         closes = derive(self.start).gaussian_closure is not None
         methods = METHODS if closes else {"density": "density"}
         self.method = ipywidgets.Dropdown(options=methods, value="density", description="method", style=WIDE)
+        times = views.law_times(self.t_end)
         self.time = ipywidgets.FloatSlider(
-            self.t_end / 5, min=self.t_end / 500, max=self.t_end, step=self.t_end / 500, description="law at time",
-            continuous_update=False, style=WIDE,
-        )  # fmt: skip
+            times[len(times) // 5 - 1],
+            min=times[0],
+            max=times[-1],
+            step=times[0],
+            description="law at time",
+            style=WIDE,
+        )
         self.button = ipywidgets.Button(description=f"simulate (d = {self.dim}, {self.seeds} seeds)", tooltip="run SGD")
         self.button.layout.width = "auto"
-        self.image, self.status = ipywidgets.Image(format="png"), ipywidgets.HTML()
-        for widget in (*self.controls.values(), self.method, self.time):
+        self.image, self.status = ipywidgets.Image(format="svg+xml"), ipywidgets.HTML()
+        self.image.layout = {"width": "100%", "min_width": "380px", "max_width": "1080px"}
+        for widget in (*self.controls.values(), self.method):
             widget.observe(self._changed, names="value")
+        self.time.observe(self._time_changed, names="value")
         self.button.on_click(self._simulate)
         left = ipywidgets.VBox([*self.controls.values(), self.method, self.time, self.button])
-        right = ipywidgets.VBox([self.image, self.status])
-        super().__init__([ipywidgets.HBox([left, right])])
+        left.layout.flex = "0 0 310px"
+        right = ipywidgets.VBox([self.image, self.status], layout={"flex": "1 1 420px", "min_width": "0"})
+        # in a narrow column the figure goes below the controls
+        super().__init__([ipywidgets.HBox([left, right], layout={"flex_flow": "row wrap"})])
         self.view = None
         self.update()
 
@@ -55,35 +68,52 @@ class Explorer(ipywidgets.VBox):
         return model_at(self.start, {name: widget.value for name, widget in self.controls.items()})
 
     def update(self) -> None:
-        """Compute and draw: the curve first, then what takes longer."""
-        self.time.disabled = self.method.value != "density"
+        """Compute and draw; the density first without what else is known of the model, since drawing is fast."""
+        method = self.method.value
+        self.time.disabled = method != "density"
+        self._set_continuous(method == "gaussian")
         try:
-            self.view = views.limit(self.model, self.t_end, self.method.value, self.time.value)
-            self._show()
-            self.view = views.completed(self.view)
-            self._show()
+            view = views.limit(self.model, self.t_end, method, self.time.value)
+            if self.view is not None and self.view.model == view.model:
+                known = self.view
+                view = dataclasses.replace(view, runs=known.runs, stationary=known.stationary)
+            elif method == "density":
+                self._show(view)
+            self._show(views.completed(view))
         except SteodeError as error:
-            self.status.value = f"<b>{html.escape(str(error))}</b>"
+            self._say(error)
+
+    def _set_continuous(self, fast: bool) -> None:
+        """The closure follows a slider while it is dragged; the density waits until it is let go."""
+        for name in CONTINUOUS & self.controls.keys():
+            self.controls[name].continuous_update = fast
 
     def _changed(self, _) -> None:
-        self.status.value = "…"
+        self.status.value = BUSY
         self.update()
+
+    def _time_changed(self, _) -> None:
+        if self.view is not None and self.view.law_time is not None:
+            self._show(dataclasses.replace(self.view, law_time=self.time.value))
 
     def _simulate(self, _) -> None:
         if self.view is None:
             return
-        self.button.disabled = True
+        said, self.button.disabled, self.button.description = self.button.description, True, "simulating …"
         try:
-            self.view = views.simulated(self.view, self.dim, self.seeds)
-            self._show()
+            self._show(views.simulated(self.view, self.dim, self.seeds))
         except SteodeError as error:
-            self.status.value = f"<b>{html.escape(str(error))}</b>"
+            self._say(error)
         finally:
-            self.button.disabled = False
+            self.button.disabled, self.button.description = False, said
 
-    def _show(self) -> None:
-        self.image.value = views.draw(self.view)
+    def _show(self, view: views.View) -> None:
+        self.view = view
+        self.image.value = views.draw(view)
         self.status.value = "; ".join(self._numbers())
+
+    def _say(self, error: SteodeError) -> None:
+        self.status.value = f"<b>{html.escape(str(error))}</b>"
 
     def _numbers(self) -> list[str]:
         view = self.view

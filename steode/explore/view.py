@@ -4,11 +4,11 @@ import dataclasses
 import io
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from steode import plot
-from steode.errors import SpecificationError, SteodeError, UnsupportedError
+from steode.errors import SteodeError
 from steode.fixed_point import FixedPoints
 from steode.fixed_points import fixed_points
 from steode.plateau import Plateaus, plateau
@@ -22,7 +22,11 @@ from steode.trajectory import Trajectory
 TOLERANCE = 2e-3
 """Relative accuracy of the density solution: well below the width of a line."""
 TIMES = 201
-SIZE, DPI = (9.0, 3.4), 80
+LAWS = 40
+"""Equidistant times at which the law of the weights is kept, so that choosing one computes nothing."""
+SIZE = (9.0, 3.6)
+MARGINS = {"left": 0.075, "right": 0.985, "bottom": 0.14, "top": 0.83, "wspace": 0.22}
+"""Fixed: measuring the labels to find margins would take as long as drawing."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -31,19 +35,24 @@ class View:
 
     model: LinearModel
     theory: Trajectory
-    law_time: float | None  # of the law of the weights, where there is one
+    law_time: float | None  # of the law drawn, where the method has one
     stationary: FixedPoints | None = None
     plateaus: Plateaus | None = None
     estimate: PlateauEstimate | None = None
     runs: Trajectory | None = None
 
 
+def law_times(t_end: float) -> np.ndarray:
+    """Times at which the law of the weights is kept."""
+    return np.linspace(0, t_end, LAWS + 1)[1:]
+
+
 def limit(model: LinearModel, t_end: float, method: str, law_time: float) -> View:
-    """The curve, and by method "density" the law of the weights at `law_time`."""
+    """The curve, and by method "density" the law of the weights, drawn at `law_time`."""
     times = np.linspace(0, t_end, TIMES)
     if method == "gaussian":
         return View(model, solve(model, t_end, times=times, method="gaussian"), None)
-    theory = solve(model, t_end, times=times, tolerance=TOLERANCE, density_times=[law_time])
+    theory = solve(model, t_end, times=times, tolerance=TOLERANCE, density_times=law_times(t_end))
     return View(model, theory, law_time)
 
 
@@ -63,24 +72,27 @@ def completed(view: View) -> View:
 
 
 def simulated(view: View, dim: int, seeds: int) -> View:
-    """The view with runs of the algorithm, recorded at 41 times."""
-    times = view.theory.times[:: (TIMES - 1) // 40]
-    kept = [] if view.law_time is None else [view.law_time]
+    """The view with runs of the algorithm, recorded at the times of the laws."""
     t_end = float(view.theory.times[-1])
+    kept = law_times(t_end)
+    times = [0.0, *kept]
     runs = simulate(view.model, dim, t_end, seeds=seeds, times=times, snapshot_times=kept, progress=False)
     return dataclasses.replace(view, runs=runs)
 
 
 def draw(view: View) -> bytes:
-    """The view as a PNG image."""
-    figure = Figure(figsize=SIZE, dpi=DPI, layout="constrained")
-    with_law = view.law_time is not None
-    axes = figure.subplots(1, 2, width_ratios=(3, 2)) if with_law else [figure.subplots()]
-    _draw_curve(view, axes[0])
-    if with_law:
-        _draw_law(view, axes[1])
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(buffer)
+    """The view as an SVG image, the same for the same view."""
+    with style.settings():
+        figure = Figure(figsize=SIZE)
+        figure.subplots_adjust(**MARGINS)
+        if view.law_time is None:
+            _draw_curve(view, figure.subplots())
+        else:
+            left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+            _draw_curve(view, left)
+            _draw_law(view, right)
+        buffer = io.BytesIO()
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
     return buffer.getvalue()
 
 
@@ -88,15 +100,21 @@ def _draw_curve(view: View, ax) -> None:
     plot.trajectory(view.theory, view.runs, ax=ax)
     if view.plateaus:
         plot.plateaus(view.plateaus, None if view.estimate is None else view.estimate.length, ax=ax)
-    levels = () if view.stationary is None else [p.eps_g for p in view.stationary if np.isfinite(p.eps_g)]
-    for index, level in enumerate(levels):
-        name = "fixed point" if index == 0 else None
-        ax.axhline(level, color=style.COLORS[1], linestyle="--", linewidth=1, label=name)
-    style.legend(ax)
+    if view.stationary is not None and any(np.isfinite(point.eps_g) for point in view.stationary):
+        plot.fixed_points(view.stationary, color=1, ax=ax)
+    if view.law_time is not None:
+        height = np.interp(view.law_time, view.theory.times, view.theory["eps_g"])
+        ax.plot(view.law_time, height, "o", color=style.COLORS[0], markersize=6, zorder=4)
+    _legend_above(ax)
 
 
 def _draw_law(view: View, ax) -> None:
-    try:
-        plot.density(view.theory, view.law_time, view.runs, bins=50, ax=ax)
-    except (SpecificationError, UnsupportedError) as error:
-        ax.text(0.5, 0.5, str(error), ha="center", va="center", wrap=True, transform=ax.transAxes)
+    plot.density(view.theory, view.law_time, view.runs, bins=50, ax=ax)
+    ax.set(title="", ylabel=rf"density $\mu_\tau(w)$ at $\tau = {view.law_time:g}$")
+    _legend_above(ax)
+
+
+def _legend_above(ax) -> None:
+    """Nothing that is drawn can lie under it."""
+    place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.1}
+    style.legend(ax, ncols=2, columnspacing=1.0, handlelength=1.7, **place)

@@ -13,8 +13,9 @@ TERMS = (
     ("dithering_term", "dithering between levels"),
     ("clipping_term", "clipping at the range"),
     ("decay_term", "pull of weight decay"),
+    ("noise_term", "stochastic maps"),
 )
-HATCHES = ("", "///", "...", "xx")
+HATCHES = ("", "///", "...", "xx", "\\\\\\")
 MOST_MARKS = 15
 """Ranges up to which each has a marker on the limit's line."""
 
@@ -36,7 +37,7 @@ def decomposition(points: FixedPoints | Mapping[str, FixedPoints], *, ax: Axes |
     positions, base = np.arange(len(bars)), np.zeros(len(bars))
     for (name, meaning), hatch, color in zip(TERMS, HATCHES, style.COLORS, strict=False):
         heights = np.array([getattr(point, name) for _, point, _ in bars])
-        if name == "decay_term" and not heights.any():
+        if name in ("decay_term", "noise_term") and not heights.any():
             continue
         ax.bar(
             positions, heights, 0.55, base, color=color, hatch=hatch, edgecolor="white", linewidth=0.6, label=meaning

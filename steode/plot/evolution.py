@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from steode.configuration import from_dict
 from steode.errors import SpecificationError
 from steode.plot import style
 from steode.plot.law import kept_time, weights_at
@@ -48,7 +47,7 @@ def densities(
     """
     if theory.density is None:
         raise SpecificationError("theory", "a trajectory with densities", theory, "Pass density_times to solve.")
-    law, model = theory.density, from_dict(theory.provenance.specification)
+    law, model = theory.density, theory.model
     indices = [kept_time("times", law.times, time) for time in (law.times if times is None else times)]
     # a node that holds a frozen share has a negligible volume; its quotient is no density
     regular = law.volumes > 1e-3 * np.median(law.volumes)
@@ -109,7 +108,7 @@ def level_fractions(theory: Trajectory, runs: Trajectory | None = None, *, ax: A
     SpecificationError
         If a trajectory does not hold the fractions.
     """
-    levels = from_dict(theory.provenance.specification).weight_quantizer.levels if _counts(theory) else ()
+    levels = theory.model.weight_quantizer.levels if _counts(theory) else ()
     fractions = theory.mean("level_fraction")
     measured = None if runs is None else runs.mean("level_fraction")
     ax = style.axes(ax)

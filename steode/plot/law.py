@@ -3,7 +3,6 @@
 import numpy as np
 from matplotlib.axes import Axes
 
-from steode.configuration import from_dict
 from steode.errors import SpecificationError
 from steode.plot import style
 from steode.quantizers import StepFunction
@@ -37,7 +36,7 @@ def density(
     """
     if theory.density is None:
         raise SpecificationError("theory", "a trajectory with densities", theory, "Pass density_times to solve.")
-    law, model = theory.density, from_dict(theory.provenance.specification)
+    law, model = theory.density, theory.model
     index = kept_time("time", law.times, time)
     atoms = _atoms(law.nodes, model.surrogate)
     marginal = np.where(atoms, np.nan, law.marginal[index])

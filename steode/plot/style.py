@@ -47,6 +47,8 @@ SETTINGS = {
     "xtick.color": "black",
     "ytick.color": "black",
     "axes.prop_cycle": matplotlib.cycler(color=COLORS),
+    "svg.fonttype": "path",
+    "svg.hashsalt": "steode",
 }
 """Everything a figure takes from matplotlib's settings and that a user's own file could change; the fonts come with
 matplotlib."""

@@ -21,6 +21,7 @@ def simulate(
     snapshot_times=(),
     dtype: str = "float32",
     test_samples: int = 0,
+    basis: str = "eigenbasis",
     histogram_edges=None,
     teacher_weights=None,
     initial_weights=None,
@@ -31,14 +32,17 @@ def simulate(
     """Run the training algorithm itself: t_end * dim SGD steps, a fresh sample each, for several seeds.
 
     Every seed draws its own teacher and initial weights from the model's laws and its own samples. Nothing of the limit
-    is used: `eps_g` is the exact input average of half the squared noiseless residual, computed from the weights (see
-    `steode.systems.linear.simulation`). Seeds use all cores of a CPU, all devices of an accelerator machine, and all
-    processes of a `jax.distributed` program (docs/simulation.md).
+    is used: `eps_g` is the exact input average of half the squared noiseless residual (noise of stochastic maps
+    included), computed from the weights (see `steode.systems.linear.simulation` and `general_simulation`). Only where
+    the output is not linear up to noise, in the activations or, for `V`, the label quantizer, is it the average over
+    `test_samples` held-out batches, with a relative standard error of about sqrt(2/(test_samples * batch_size)); so are
+    `m` and `q` for quantized inputs in a rotated basis. Seeds use all cores of a CPU, all devices of an accelerator
+    machine, and all processes of a `jax.distributed` program (docs/simulation.md).
 
     Parameters
     ----------
     model : the specification.
-    dim : input dimension d >= 1.
+    dim : input dimension d >= 1; a multiple of the number of eigenvalues of the model's spectrum.
     t_end : rescaled time tau = step/dim, > 0; the run ends at the last time recorded or kept.
     seeds : number of independent runs.
     key : an integer in [0, 2^64) or a JAX PRNG key. The result is a function of (key, dim, seed number): on the same
@@ -49,7 +53,14 @@ def simulate(
         step/dim, each once.
     snapshot_times : times at which the weights are kept; time 0 always is, with the teacher.
     dtype : "float32" or "float64".
-    test_samples : if > 0, record also "eps_g_test", half the mean squared noiseless residual on this many fresh inputs.
+    test_samples : if > 0, record also "eps_g_test", half the mean squared noiseless residual on this many fresh batches
+        of inputs. Where the errors themselves have to be sampled these serve for them, and 0 stands for as many batches
+        as make 2000 samples, at least 200.
+    basis : "eigenbasis": quantizers act on the eigenvectors' coordinates of inputs, teacher and weights, as in the
+        limit. "rotated": on those after one random rotation R, the same for all seeds and a function of (key, dim):
+        x -> R x, with teacher and initial weights, drawn or given, rotated too, so that only the axes of the quantizers
+        change. Snapshots hold the rotated weights. It takes dim^2 operations a sample; dim <= 4096. With a spectrum
+        and quantizers there is no limit to compare with.
     histogram_edges : increasing bin edges, n + 1 of them; if given, record also "bin_fraction", the fraction of latent
         weights in each of the n bins [edge, next edge).
     teacher_weights, initial_weights : arrays (dim,), or (seeds, dim), in place of draws from the model's laws.
@@ -79,6 +90,7 @@ def simulate(
         snapshot_times=snapshot_times,
         dtype=dtype,
         test_samples=test_samples,
+        basis=basis,
         histogram_edges=histogram_edges,
         teacher_weights=teacher_weights,
         initial_weights=initial_weights,

@@ -28,16 +28,18 @@ from steode.simulate.request import (
     histogram_edges,
     key_words,
     record_steps,
+    rotation,
     seed_sequence,
     snapshot_steps,
 )
+from steode.systems.linear.general_simulation import general_system, held_out_batches
 from steode.systems.linear.paired import paired_system
 from steode.systems.linear.simulation import linear_system
 from steode.systems.linear.spec import LinearModel
 from steode.trajectory import Provenance, Snapshots, Trajectory, device_name
 
-TEACHER, INIT, TRAINING, HELD_OUT = range(4)
-"""What a seed needs random numbers for; each has a stream of its own."""
+TEACHER, INIT, TRAINING, HELD_OUT, ROTATION = range(5)
+"""What random numbers are for; each has a stream of its own. One rotation serves all seeds."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,7 @@ class Options:
     snapshot_times: object = ()
     dtype: str = "float32"
     test_samples: int = 0
+    basis: str = "eigenbasis"
     histogram_edges: object = None
     teacher_weights: object = None
     initial_weights: object = None
@@ -62,7 +65,8 @@ class Options:
 class Job:
     """A checked request, and what this process needs for its share of the seeds `mine`, of which there are S.
 
-    `teacher` (S, d), `initial` (S, C, d) for C models, `keys` (S, 2, 2); `settings` is the part for the provenance.
+    `teacher` (S, d), `initial` (S, C, d) for C models, both in the axes that are quantized, `rotation` (d, d) into
+    them, `keys` (S, 2, 2); `settings` is the part for the provenance.
     """
 
     models: tuple[LinearModel, ...]
@@ -73,6 +77,7 @@ class Job:
     mine: np.ndarray
     teacher: np.ndarray
     initial: np.ndarray
+    rotation: np.ndarray | None
     keys: np.ndarray
     settings: dict
 
@@ -104,6 +109,9 @@ def _prepare(models: tuple[LinearModel, ...], dim: int, t_end: float, options: O
     dim, seeds = check_integer("dim", dim, 1), check_integer("seeds", options.seeds, 1)
     t_end = check_positive("t_end", t_end)
     for model in models:
+        if len(models) > 1 and not (model.is_basic and options.basis == "eigenbasis"):
+            expected = "models without spectrum, stochastic maps and maps of labels, output and residual, in eigenbasis"
+            raise SpecificationError("models", expected, model, "Simulate each of them by simulate.")
         check_learning_rate(model.learning_rate, t_end)
         if options.checkpoint is not None:
             check_writable(configuration.to_dict(model))
@@ -112,7 +120,12 @@ def _prepare(models: tuple[LinearModel, ...], dim: int, t_end: float, options: O
     if dtype not in ("float32", "float64"):
         raise SpecificationError("dtype", '"float32" or "float64"', dtype, "float32 is accurate enough.")
     words = key_words(options.key)
+    turn = rotation(options.basis, dim, seed_sequence(words, dim, 0, ROTATION))
+    test_samples = test_samples or held_out_batches(models[0], turn is not None)
     records, snapshots = record_steps(options.times, t_end, dim), snapshot_steps(options.snapshot_times, t_end, dim)
+    for model in models:
+        if not model.is_basic:
+            model.spectrum.coordinates(dim)  # raises unless the eigenvalues fit
     edges = histogram_edges(options.histogram_edges)
     given = {
         name: given_weights(name, getattr(options, name), seeds, dim) for name in ("teacher_weights", "initial_weights")
@@ -121,9 +134,11 @@ def _prepare(models: tuple[LinearModel, ...], dim: int, t_end: float, options: O
 
     def draw(law, name, purpose):
         if given[name] is not None:
-            return given[name][mine].astype(dtype)
-        generators = (np.random.default_rng(seed_sequence(words, dim, int(seed), purpose)) for seed in mine)
-        return np.stack([law.sample(generator, dim) for generator in generators]).astype(dtype)
+            weights = given[name][mine]
+        else:
+            generators = (np.random.default_rng(seed_sequence(words, dim, int(seed), purpose)) for seed in mine)
+            weights = np.stack([law.sample(generator, dim) for generator in generators])
+        return (weights if turn is None else weights @ turn.T).astype(dtype)
 
     def seed_keys(seed):
         return [seed_sequence(words, dim, int(seed), purpose).generate_state(2) for purpose in (TRAINING, HELD_OUT)]
@@ -135,6 +150,7 @@ def _prepare(models: tuple[LinearModel, ...], dim: int, t_end: float, options: O
         "key": [int(word) for word in words],
         "dtype": dtype,
         "test_samples": test_samples,
+        "basis": options.basis,
         "given": [name for name, array in given.items() if array is not None],
         "paired": len(models),
     }
@@ -147,6 +163,7 @@ def _prepare(models: tuple[LinearModel, ...], dim: int, t_end: float, options: O
         mine=mine,
         teacher=draw(models[0].teacher, "teacher_weights", TEACHER),
         initial=np.stack([draw(model.init, "initial_weights", INIT) for model in models], axis=1),
+        rotation=turn,
         keys=np.array([seed_keys(seed) for seed in mine], np.uint32),
         settings=settings,
     )
@@ -166,8 +183,13 @@ def _fingerprint(job: Job) -> dict:
 
 
 def _run(job: Job, begin: engine.Progress, checkpoint: Checkpoint | None, progress: bool | None) -> engine.Run:
-    build = (job.dim, job.dtype, entrywise_function, job.edges)
-    system = paired_system(job.models, *build) if len(job.models) > 1 else linear_system(job.models[0], *build)
+    build, model = (job.dim, job.dtype, entrywise_function, job.edges), job.models[0]
+    if len(job.models) > 1:
+        system = paired_system(job.models, *build)
+    elif model.is_basic and job.rotation is None:
+        system = linear_system(model, *build)
+    else:
+        system = general_system(model, *build, job.rotation)
     visible = sys.stderr.isatty() if progress is None else progress
     delay = 1.0 if progress is None else 0.0
     saving = {} if checkpoint is None else {"save": checkpoint.save, "due": checkpoint.due}
@@ -203,5 +225,6 @@ def _trajectory(job: Job, run: engine.Run, teacher: np.ndarray, index: int) -> T
             settings=job.settings | {"interrupted": run.interrupted},
             version=__version__,
             device=device_name(),
+            model=model,
         ),
     )

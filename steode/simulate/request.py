@@ -4,6 +4,7 @@ import numbers
 
 import jax
 import numpy as np
+import scipy.stats
 
 from steode.errors import SpecificationError, check_array, check_increasing
 
@@ -11,6 +12,8 @@ MAX_STEPS = 2**31 - 1
 """Steps are counted in 32-bit integers on the device."""
 RECORDS = 201
 """Record times where none are given."""
+LARGEST_ROTATION = 4096
+"""Dimension up to which data are rotated: a matrix of dim^2 numbers, applied to every input."""
 
 
 def record_steps(times, t_end: float, dim: int) -> np.ndarray:
@@ -76,6 +79,20 @@ def key_words(key: int | jax.Array) -> np.ndarray:
 def seed_sequence(words: np.ndarray, dim: int, seed: int, purpose: int) -> np.random.SeedSequence:
     """The entropy of one stream; `dim` is part of it, so that a ladder of dimensions is made of independent runs."""
     return np.random.SeedSequence([int(words[0]), int(words[1]), dim, seed, purpose])
+
+
+def rotation(basis: str, dim: int, seed: np.random.SeedSequence) -> np.ndarray | None:
+    """A random orthogonal matrix (dim, dim) for the basis "rotated", None for "eigenbasis"."""
+    if basis not in ("eigenbasis", "rotated"):
+        remedy = "It says in which axes the quantizers act."
+        raise SpecificationError("basis", '"eigenbasis" or "rotated"', basis, remedy)
+    if basis == "eigenbasis":
+        return None
+    if dim > LARGEST_ROTATION:
+        remedy = 'A rotation needs dim^2 numbers, and as many operations for every input; use basis="eigenbasis" or a '
+        remedy += "smaller dim."
+        raise SpecificationError("dim", f'at most {LARGEST_ROTATION} with basis="rotated"', dim, remedy)
+    return scipy.stats.ortho_group.rvs(dim, random_state=np.random.default_rng(seed))
 
 
 def _checked_times(name: str, times, t_end: float, at_least: int) -> np.ndarray:

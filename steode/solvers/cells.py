@@ -43,18 +43,20 @@ class CellLaw(eqx.Module):
 def cell_law(problem: Problem, variance, a: Float[Array, " K"]) -> CellLaw:
     """The law at residual variance V for targets `a`, each of which needs a stationary law."""
     levels, thresholds = problem.weight_map.levels, problem.weight_map.thresholds
-    slopes = problem.equations.log_slope(*problem.training, problem.alpha_2, variance, a[None, :], levels[:, None], 0.0)
+    alpha_2 = problem.alpha_2[None, :] if jnp.ndim(problem.alpha_2) else problem.alpha_2
+    slopes = problem.equations.log_slope(*problem.training, alpha_2, variance, a[None, :], levels[:, None], 0.0)
     if problem.decay is None:
         masses, heights = _exponential(slopes, jnp.diff(thresholds)[:, None])
         total = jnp.sum(masses, axis=0, keepdims=True)
         return CellLaw(masses / total, heights - jnp.log(total), slopes)
-    logs, heights = _gaussian(slopes, curvature(problem, variance), thresholds[:, None])
+    stiffness = curvature(problem, variance)
+    logs, heights = _gaussian(slopes, stiffness[None, :] if jnp.ndim(stiffness) else stiffness, thresholds[:, None])
     total = jax.scipy.special.logsumexp(logs, axis=0, keepdims=True)
     return CellLaw(jnp.exp(logs - total), heights - total, slopes)
 
 
-def curvature(problem: Problem, variance) -> Float[Array, ""]:
-    """Minus the second derivative of the log-density inside a cell."""
+def curvature(problem: Problem, variance) -> Float[Array, "..."]:
+    """Minus the second derivative of the log-density inside a cell; one for each row where there is a spectrum."""
     arguments = (*problem.training, problem.alpha_2, variance, 0.0, 0.0)
     return problem.equations.log_slope(*arguments, 0.0) - problem.equations.log_slope(*arguments, 1.0)
 

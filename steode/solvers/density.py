@@ -13,7 +13,8 @@ width.
 Time. TR-BDF2, second order and L-stable, with V (or the averages of the output) iterated to the implicit stage values
 and its third-order error estimate driving the step size. No method of order above one is positive for every step
 size; where a step leaves a negative mass it is set to zero and the others are scaled to the same total, and the change
-counts as part of the step's error, so that a step for which it matters is refused. States are nonnegative and mass is kept to rounding.
+counts as part of the step's error, so that a step for which it matters is refused. States are nonnegative and mass is
+kept to rounding.
 
 Sources: Scharfetter and Gummel 1969; Chang and Cooper 1970; Bank et al. 1985; Hosea and Shampine 1996.
 """

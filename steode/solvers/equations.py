@@ -24,6 +24,7 @@ class Equations:
     teacher_overlap, self_overlap : (alpha_1, w*, Q) and (alpha_2, Q) -> integrands of m and q.
     residual_variance : overlaps -> V.
     force : overlaps -> c_h, c_* and c_2; None: the output is linear and deterministic, 1, -1 and V.
+    strength_of_gap : (G, q, rho, sigma) -> c_2, G = q - 2m + rho; None unless c_h = 1 and c_* = -1 are known.
     observables : name -> (V, overlaps) -> value.
     correlation, mean_square : (input map, lambda) -> alpha_1 and alpha_2.
     log_slope : (training, alpha_2, V, a, Q, w) -> slope of the log of the stationary density.
@@ -37,6 +38,7 @@ class Equations:
     self_overlap: Callable
     residual_variance: Callable
     force: Callable | None
+    strength_of_gap: Callable | None
     observables: tuple[tuple[str, Callable], ...]
     correlation: Callable
     mean_square: Callable

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.interpolate
 from jaxtyping import Array, Float
 
-from steode.solvers.equations import Problem
+from steode.solvers.equations import Problem, rows
 
 EDGES = np.concatenate([[0.0], np.geomspace(0.125, 40.0, 24)])
 """Ends of the panels in units of S; exp(-40) is what is left out."""
@@ -44,7 +44,8 @@ def law(problem: Problem, variance, a: Float[Array, " K"]) -> tuple[Array, Array
 
 def _slope(problem: Problem, variance, a, w):
     """Slope of the log-density; `a` broadcasts against w."""
-    return problem.equations.log_slope(*problem.training, problem.alpha_2, variance, a, problem.weight_map(w), w)
+    alpha_2 = rows(problem.alpha_2, jnp.ndim(w))
+    return problem.equations.log_slope(*problem.training, alpha_2, variance, a, problem.weight_map(w), w)
 
 
 def _minimum(problem: Problem, a):

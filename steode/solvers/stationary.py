@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 from steode.solvers import cells, smooth_law
 from steode.solvers.entrywise import IdentityMap, SmoothMap, StepMap
 from steode.solvers.equations import Problem
+from steode.solvers.random_maps import NoisyMap, RoundingMap
 
 
 class ImageMoments(eqx.Module):
@@ -37,15 +38,19 @@ class ImageMoments(eqx.Module):
 
 
 def targets(problem: Problem) -> Float[Array, " K"]:
-    """a = alpha_1 w*/alpha_2, the mean quantized weight at stationarity where it lies inside the range."""
-    return problem.alpha_1 * problem.teacher / problem.alpha_2
+    """a = alpha_1 w*/alpha_2, the mean quantized weight at stationarity where it lies inside the range.
+
+    An output that is not linear multiplies it by -c_*/c_h.
+    """
+    student, teacher = problem.response
+    return -teacher * problem.alpha_1 * problem.teacher / (student * problem.alpha_2)
 
 
 def image_range(problem: Problem) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Smallest and largest value of the map, approached or reached."""
     if isinstance(problem.weight_map, StepMap):
         return problem.weight_map.levels[0], problem.weight_map.levels[-1]
-    if isinstance(problem.weight_map, SmoothMap):
+    if isinstance(problem.weight_map, SmoothMap | RoundingMap):
         return tuple(map(jnp.asarray, problem.weight_map.limits))
     return jnp.asarray(-jnp.inf), jnp.asarray(jnp.inf)
 
@@ -63,7 +68,7 @@ def excess(problem: Problem) -> Float[Array, " K"]:
     return a - jnp.clip(a, *image_range(problem))
 
 
-def _inner_targets(problem: Problem) -> Float[Array, " K"]:
+def inner_targets(problem: Problem) -> Float[Array, " K"]:
     """Targets, with those that have no stationary law moved inside the range: their results are replaced."""
     low, high = image_range(problem)
     inside = jnp.where(jnp.isfinite(low + high), (low + high) / 2, jnp.where(jnp.isfinite(low), low + 1, high - 1))
@@ -76,7 +81,7 @@ def cell_probabilities(problem: Problem, variance: Float[Array, ""]) -> Float[Ar
     Targets outside the range, or on its last level, put all probability on that level: the weight escapes, or wanders
     beyond the last threshold without bound.
     """
-    probabilities = cells.cell_law(problem, variance, _inner_targets(problem)).probabilities.T
+    probabilities = cells.cell_law(problem, variance, inner_targets(problem)).probabilities.T
     levels = problem.weight_map.levels
     index = jnp.arange(levels.size)[None, :]
     a = targets(problem)[:, None]
@@ -86,9 +91,9 @@ def cell_probabilities(problem: Problem, variance: Float[Array, ""]) -> Float[Ar
 
 def image_moments(problem: Problem, variance: Float[Array, ""]) -> ImageMoments:
     """Mean and variance of the quantized weights at residual variance V > 0."""
-    if isinstance(problem.weight_map, IdentityMap):
+    if isinstance(problem.weight_map, IdentityMap | NoisyMap):
         return _affine_moments(problem, variance)
-    a = _inner_targets(problem)
+    a = inner_targets(problem)
     if isinstance(problem.weight_map, StepMap):
         probabilities = cells.cell_law(problem, variance, a).probabilities
         distances = problem.weight_map.levels[:, None] - a[None, :]
@@ -163,7 +168,7 @@ def error_terms(problem: Problem, variance: Float[Array, ""]) -> dict[str, Float
 def density(problem: Problem, variance: Float[Array, ""], w: Float[Array, " N"]) -> Float[Array, "K N"]:
     """Stationary density mu(w | w*) under a step function, for each teacher value; NaN where there is none."""
     thresholds = problem.weight_map.thresholds
-    law = cells.cell_law(problem, variance, _inner_targets(problem))
+    law = cells.cell_law(problem, variance, inner_targets(problem))
     cell = jnp.searchsorted(thresholds, w, side="right")
     # the threshold at the lower end of the cell, or the first one for the lowest cell
     anchor = jnp.maximum(cell - 1, 0)

@@ -3,13 +3,12 @@
 import dataclasses
 
 from steode.errors import ConvergenceError
-from steode.fixed_point_function import check_stationary
 from steode.fixed_points import fixed_points
 from steode.optimal_range import check_parameter, optimal_range
 from steode.stability import stability
 from steode.sweep.curves import CURVES
 from steode.sweep.source import Source, single
-from steode.sweep.stationary import FIXED_POINT
+from steode.sweep.stationary import FIXED_POINT, check_swept
 from steode.systems.linear.spec import LinearModel
 
 
@@ -45,7 +44,7 @@ def _times(model: LinearModel, settings: dict) -> dict[str, float]:
 
 
 def _check_range(model: LinearModel, settings: dict) -> None:
-    check_stationary(model)
+    check_swept(model)
     check_parameter(model, "weight_range")
 
 
@@ -53,7 +52,7 @@ MEASURES = {
     "fixed_point": Measure(("eps_g", "V", *TERMS, "deviation"), FIXED_POINT),
     "optimal_range": Measure(("best_range",), single(_best_range, _check_range)),
     "stability": Measure(
-        ("relaxation_time", "settling_time"), single(_times, lambda model, settings: check_stationary(model))
+        ("relaxation_time", "settling_time"), single(_times, lambda model, settings: check_swept(model))
     ),
     "plateau": Measure(("plateau_length",), CURVES, (*OF_CURVES, "plateau_tolerance"), ("t_end",)),
     "time_to_error": Measure(("time_to_error",), CURVES, (*OF_CURVES, "error"), ("t_end", "error")),

@@ -6,6 +6,7 @@ import numpy as np
 
 from steode.fixed_point_function import FixedPointFunction, check_stationary, fixed_point_function
 from steode.quantizers import Identity
+from steode.solve import check_basic
 from steode.sweep.source import FLAG, Source, Values
 from steode.systems.linear.spec import LinearModel
 
@@ -33,4 +34,10 @@ def _known(function: FixedPointFunction, parameters: Values) -> Values:
     return function.many(known or {"learning_rate": np.array([function.parameters["learning_rate"]])})
 
 
-FIXED_POINT = Source(_prepare, lambda settings: CONTINUOUS, lambda model, settings: check_stationary(model))
+def check_swept(model: LinearModel) -> None:
+    """Raise `UnsupportedError` where a fixed point is no function of the parameters that a sweep can follow."""
+    check_basic(model, "sweep of fixed points")
+    check_stationary(model)
+
+
+FIXED_POINT = Source(_prepare, lambda settings: CONTINUOUS, lambda model, settings: check_swept(model))

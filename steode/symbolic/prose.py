@@ -1,4 +1,4 @@
-"""Formulas in the reasons of a derivation: plain text such as `Q_x(x)`, read well in a terminal, set in LaTeX elsewhere.
+"""Formulas in the reasons of a derivation: plain text such as `Q_x(x)` in a terminal, set in LaTeX elsewhere.
 
 A reason is written once, as plain text. What is set as mathematics is a chain of terms joined by operators, in which at
 least one term is a known letter or name: `tau = step/d`, `w | w* ~ N(M, S)`, `E[x g(x)]`, `1/d^2`.
@@ -7,10 +7,10 @@ least one term is a known letter or name: `tau = step/d`, `w | w* ~ N(M, S)`, `E
 import re
 from collections.abc import Callable
 
-GREEK = (
-    "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi rho sigma tau phi chi psi omega "
-    "Gamma Delta Theta Lambda Sigma Phi Psi Omega"
-).split()
+GREEK = {
+    "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "kappa", "lambda", "mu", "nu", "xi", "rho",
+    "sigma", "tau", "phi", "chi", "psi", "omega", "Gamma", "Delta", "Theta", "Lambda", "Sigma", "Phi", "Psi", "Omega",
+}  # fmt: skip
 NAMES = {"yhat": r"\hat y", "eps_g": r"\varepsilon_g"} | {name: f"\\{name}" for name in GREEK}
 FUNCTIONS = {"E": r"\mathrm{E}", "Var": r"\mathrm{Var}", "N": r"\mathcal{N}", "O": "O"}
 """Read as such only before a bracket."""
@@ -26,10 +26,11 @@ _JOIN = r"(?:\s?[=<>|~+/-]\s?|,\s|\s)"
 _INSIDE = rf"-?{_FLAT}(?:{_JOIN}{_FLAT})*"
 _CALL = rf"(?:(?:{'|'.join(FUNCTIONS)}|{_SYMBOL})?(?:\({_INSIDE}\)|\[{_INSIDE}\]){_EXPONENT}?)"
 _TERM = rf"(?:{_CALL}|{_FLAT})"
-_FORMULA = re.compile(
-    rf"(?<![\w'.^*\\-]){_TERM}(?:(?:\s[=<>|~+-]\s|[/=]|\s(?=[A-Za-z]\w*\*?[\s,.;]?(?<=\*)|w\b)){_TERM})*(?![\w\[(*^])"
-)
-_KNOWN = re.compile(rf"(?<![A-Za-z]){_SYMBOL}|{'|'.join(rf'{name}(?=[(\[])' for name in FUNCTIONS)}")
+_OPERATOR = r"(?:\s[=<>|~+-]\s|[/=]|(?<=\*)\s(?=[a-z]\b))"
+"""Between terms; a space alone only after a star, as in `w* w`."""
+_FORMULA = re.compile(rf"(?<![\w'.^*\\-]){_TERM}(?:{_OPERATOR}{_TERM})*(?![\w\[(*^])")
+_CALLED = "|".join(rf"\b{name}[(\[]" for name in FUNCTIONS)
+_KNOWN = re.compile(rf"(?<![A-Za-z]){_SYMBOL}|{_CALLED}")
 
 
 def with_mathematics(text: str, other: Callable[[str], str] = str) -> str:

@@ -62,6 +62,22 @@ def test_the_closure_is_drawn_without_a_law_and_runs_beside_it(explorer):
     assert explorer.view.runs is None  # they were of another model
 
 
+def test_runs_stay_with_their_model_and_another_time_computes_nothing(explorer, monkeypatch):
+    explorer.button.click()
+    runs = explorer.view.runs
+    explorer.method.value = "density"
+    assert explorer.view.runs is runs
+    monkeypatch.setattr(view, "solve", None)
+    before = bytes(explorer.image.value)
+    explorer.time.value = 15.0
+    assert bytes(explorer.image.value) != before
+    explorer.time.value = 4.0
+    assert bytes(explorer.image.value) == before
+    monkeypatch.undo()
+    explorer.method.value = "gaussian"
+    assert explorer.controls["range"].continuous_update
+
+
 def test_what_makes_no_sense_is_said_and_the_figure_stays(explorer, monkeypatch):
     before = explorer.image.value
 

@@ -58,7 +58,7 @@ def test_additive_recursion_is_the_one_of_the_notes():
 def test_without_noise_every_kind_is_the_unquantized_recursion():
     zero = dict.fromkeys(sym.EPSILON.values(), 0)
     plain = derive_for(NONE)
-    for kinds in (ADDITIVE, ("common",) * 5, ("multiplicative", "additive", "common", "none", "multiplicative")):
+    for kinds in (ADDITIVE, ("common", "none", "common", "none", "none"), ("multiplicative", *NONE[1:])):
         found = derive_for(kinds)
         for name in ("square", "linear", "constant", "secular", "sum_square", "sum_linear"):
             value = getattr(found, name).subs(zero).subs(sym.lam["i"], sym.ell["i"])
@@ -67,10 +67,9 @@ def test_without_noise_every_kind_is_the_unquantized_recursion():
 
 def test_common_factors_of_the_weights_act_like_independent_ones():
     """Only squares of quantized weights enter the mean squares: the two noises differ in covariances alone."""
-    for others in (("none", "none"), ("additive", "common")):
-        kinds = [(others[0], "none", kind, others[1], "none") for kind in ("multiplicative", "common")]
-        element, common = (formulas(derive_for(kind)) for kind in kinds)
-        assert element == common
+    kinds = [("additive", "none", kind, "none", "none") for kind in ("multiplicative", "common")]
+    element, common = (formulas(derive_for(kind)) for kind in kinds)
+    assert element == common
 
 
 @pytest.mark.parametrize("role", [1, 3, 4])
@@ -82,10 +81,10 @@ def test_common_factors_differ_from_independent_ones_only_in_larger_batches(role
     assert any(sympy.simplify(difference.subs(sym.batch, 4)) != 0 for difference in differences)
 
 
-def test_noise_of_activations_and_gradients_is_divided_by_the_batch_unless_common():
-    """THE claim of the paper about batches, read off the formulas as B grows."""
+def test_noise_of_activations_is_divided_by_the_batch_unless_common():
+    """What the paper says of batches, read off the formulas as B grows."""
     for kind, vanishes in (("additive", True), ("multiplicative", True), ("common", False)):
-        found = derive_for(("none", "none", "none", kind, kind))
+        found = derive_for((*NONE[:3], kind, "none"))
         noise = sympy.limit(found.constant, sym.batch, sympy.oo)
         assert (noise == 0) is vanishes
 

@@ -189,7 +189,7 @@ def test_what_cannot_be_compared_is_refused(theory, runs):
         ((drawn, runs), {}, "nominal laws"),
         ((theory, runs), {"start": "somewhere"}, "start: "),
         ((theory, runs), {"observable": "loss"}, "observable: .*eps_g"),
-        ((theory, runs), {"observable": "std_w"}, "observable: .*eps_g"),
+        ((theory, runs), {"observable": "level_fraction"}, "observable: .*eps_g"),
     ):
         with pytest.raises(SpecificationError, match=message):
             compare(*arguments, **options)

@@ -10,6 +10,7 @@ import dataclasses
 
 import sympy
 
+from steode.elementwise import Elementwise
 from steode.errors import UnsupportedError
 from steode.quantizers import Identity
 from steode.stochastic import CommonFactor, StochasticMap
@@ -23,6 +24,7 @@ from steode.systems.linear.surrogates import IdentitySurrogate
 
 STEIN = "Stein's lemma for two Gaussian variables: E[F(h) h*] = Cov(h, h*) E[F'(h)]"
 COVARIANCE = sympy.Matrix([[sym.q, sym.m], [sym.m, sym.rho]])
+LEAST_NOISE = 0.1
 V_LABEL = sym.rho + sym.sigma**2
 """E[y^2] of a linear teacher's noisy labels."""
 
@@ -81,6 +83,13 @@ def _check(model: LinearModel) -> None:
         raise UnsupportedError(
             f"{common[0]}: a factor common to the whole vector leaves the pre-activation a mixture of Gaussians, whose "
             "limit is derived for linear outputs only; use MultiplicativeNoise, or simulate."
+        )
+    rounded = not (affine(model.residual_quantizer) and affine(model.label_quantizer))
+    if rounded and isinstance(model.teacher_activation, Elementwise) and model.noise < LEAST_NOISE:
+        raise UnsupportedError(
+            f"teacher_activation: labels that are a smooth map of h* meet a jump of label_quantizer or "
+            f"residual_quantizer; without label noise of at least {LEAST_NOISE} the quadrature is not accurate. Raise "
+            "noise, or simulate."
         )
     if not affine(model.residual_quantizer):
         random = [

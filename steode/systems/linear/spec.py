@@ -142,6 +142,13 @@ class LinearModel:
         )
 
     @property
+    def options(self) -> tuple[str, ...]:
+        """Fields that take the model beyond isotropic inputs, deterministic maps of both, and a linear output."""
+        random = [name for name in MAPS[:2] if isinstance(getattr(self, name), StochasticMap)]
+        around = {field.name: field.default for field in dataclasses.fields(self) if field.name in AROUND}
+        return (*random, *(name for name, default in around.items() if getattr(self, name) != default))
+
+    @property
     def is_basic(self) -> bool:
         """True for isotropic inputs, deterministic maps of weights and inputs, and a linear output."""
         random = any(isinstance(entry, StochasticMap) for entry in (self.weight_quantizer, self.input_quantizer))

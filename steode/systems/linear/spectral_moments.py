@@ -58,7 +58,8 @@ def _moments_at(quantizer: EntrywiseMap, stds: np.ndarray, breaks: np.ndarray | 
 
     def averages(functions):
         integrand = _integrand(quantizer, stds, functions)
-        return _adaptive(integrand) if breaks is None else _panels(integrand, stds, breaks)
+        # in units of the eigenvalue, so that absolute tolerances mean the same for all of them
+        return stds**2 * (_adaptive(integrand) if breaks is None else _panels(integrand, stds, breaks))
 
     overlap, power = averages(lambda x, mean, variance: (x * mean, mean**2 + variance))
     shrinkage = np.divide(overlap, power, out=np.zeros_like(overlap), where=power > 0)
@@ -72,7 +73,7 @@ def _integrand(quantizer: EntrywiseMap, stds: np.ndarray, functions: Callable) -
         x = stds[:, None] * g
         mean = np.asarray(quantizer(x), dtype=float)
         variance = quantizer.variance(x) if isinstance(quantizer, StochasticMap) else np.zeros_like(x)
-        return np.stack(functions(x, mean, variance)) * np.exp(-(g**2) / 2) / np.sqrt(2 * np.pi)
+        return np.stack(functions(x, mean, variance)) / stds[:, None] ** 2 * np.exp(-(g**2) / 2) / np.sqrt(2 * np.pi)
 
     return integrand
 

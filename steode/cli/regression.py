@@ -1,0 +1,157 @@
+"""steode regression: linear regression trained by SGD with five quantizers."""
+
+import json
+import pathlib
+from typing import Annotated
+
+import typer
+
+from steode.cli.options import Key, Seeds, Set, all_changes
+from steode.errors import DivergenceError, SpecificationError, UnsupportedError
+
+app = typer.Typer(
+    help="Linear regression trained by SGD whose data, labels, weights, activations and gradients are quantized.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+)
+
+SpecFile = Annotated[pathlib.Path, typer.Argument(metavar="SPEC.toml", show_default=False, help="Specification file.")]
+Steps = Annotated[int | None, typer.Option(help="Number of SGD steps.")]
+Folder = Annotated[pathlib.Path, typer.Option(help="Folder of figures and data.")]
+POINTS = 12
+"""Numbers of steps at which runs are measured and bounds are computed."""
+
+
+@app.callback()
+def _group():
+    """Keeps `run` a command of its own, although there is no other yet."""
+
+
+@app.command()
+def run(
+    spec: SpecFile,
+    out: Folder = pathlib.Path("results"),
+    steps: Steps = None,
+    seeds: Seeds = None,
+    key: Key = None,
+    entries: Set = (),
+):
+    """Exact risk, stability, bounds and simulation of every case, with figures and data.
+
+    Writes risk_raw.png, risk_quantized.png, a .nc file of the exact risk and of the runs of each case, and
+    summary.json. An unstable step size is reported, not refused; quantizers without an exact risk are simulated only.
+
+    \b
+    Examples
+        steode regression run examples/quantized_regression.toml --out results/regression
+        steode regression run my.toml --steps 5000 --set step_size=0.02 --set spectrum.count=400
+    """
+    from steode.regression import read_study
+
+    settings = {"steps": steps, "seeds": seeds, "key": key}
+    study = read_study(spec, all_changes(entries, settings))
+    if out.exists() and not out.is_dir():
+        raise SpecificationError("--out", "a folder", str(out), "A file of that name is in the way.")
+    out.mkdir(parents=True, exist_ok=True)
+    results = {}
+    for label, model in study.cases.items():
+        typer.echo(f"{label or study.title} ...", err=True)
+        results[label] = _case(model, study.settings)
+        typer.echo(_report(label or study.title, results[label]))
+        _write(out, label, results[label])
+    _draw(out, study.title, results)
+    summary = {label or "model": _numbers(result) for label, result in results.items()}
+    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    typer.echo(f"\nWritten: {out / 'risk_raw.png'}, {out / 'risk_quantized.png'}, {out / 'summary.json'}, *.nc")
+
+
+def _case(model, settings) -> dict:
+    """Everything about one model by name; what does not exist for it is None, and `notes` says why."""
+    import numpy as np
+
+    from steode import regression
+
+    found = {"exact": None, "stability": None, "runs": None, "comparison": None, "bounds": (), "notes": []}
+    few = np.unique(np.append(0, np.geomspace(1, settings.steps, POINTS).round())).astype(int)
+    try:
+        many = np.union1d(few, np.geomspace(1, settings.steps, 100).round().astype(int))
+        found["exact"] = regression.risk(model, settings.steps, record=many)
+        found["stability"] = regression.stability(model)
+        found["bounds"] = tuple(regression.bounds(model, int(number)) for number in few[1:])
+    except UnsupportedError as error:
+        found["notes"].append(str(error))
+    if settings.seeds:
+        try:
+            runs = {"seeds": settings.seeds, "key": settings.key, "record": few}
+            found["runs"] = regression.simulate(model, settings.steps, **runs)
+        except DivergenceError as error:
+            found["notes"].append(str(error))
+    if found["exact"] is not None and found["runs"] is not None and settings.seeds > 1:
+        found["comparison"] = regression.compare(found["exact"], found["runs"])
+    return found
+
+
+def _report(label: str, found: dict) -> str:
+    lines = [f"\n{label}"]
+    if found["stability"] is not None:
+        stable = found["stability"]
+        state = "stable" if stable.stable else "UNSTABLE: the risk grows without bound"
+        lines.append(f"step size {stable.step_size:g}, largest stable {stable.largest_step_size:.6g}: {state}")
+    if found["exact"] is not None:
+        final = ", ".join(f"{name} {array[-1]:.6g}" for name, array in found["exact"].values.items())
+        lines.append(f"exact risk after {found['exact'].steps[-1]} steps: {final}")
+    elif found["runs"] is not None:
+        final = ", ".join(f"{name} {found['runs'].mean(name)[-1]:.6g}" for name in found["runs"].values)
+        lines.append(f"mean risk of the runs after {found['runs'].steps[-1]} steps: {final}")
+    if found["bounds"]:
+        from steode.regression.bounds import SOURCE
+
+        last = found["bounds"][-1]
+        lines.append(f"bound ({SOURCE}): raw {last.raw:.6g}, k* = {last.effective_dimension}")
+    if found["comparison"] is not None:
+        lines.append(f"largest |z| of the runs: {found['comparison'].largest_z:.2f}")
+    return "\n".join([*lines, *(f"note: {note}" for note in found["notes"])])
+
+
+def _numbers(found: dict) -> dict:
+    """The last risks, the threshold and the comparison as plain numbers; infinite ones as text, which JSON lacks."""
+    import math
+
+    def plain(value: float):
+        return value if math.isfinite(value) else str(value)
+
+    numbers: dict = {"notes": found["notes"]}
+    if found["exact"] is not None:
+        numbers["exact"] = {name: plain(float(array[-1])) for name, array in found["exact"].values.items()}
+        numbers["stable"] = found["exact"].stable
+        numbers["largest_step_size"] = found["exact"].largest_step_size
+    if found["runs"] is not None:
+        numbers["simulation"] = {name: float(found["runs"].mean(name)[-1]) for name in found["runs"].values}
+    if found["bounds"]:
+        numbers["bound"] = {name: plain(getattr(found["bounds"][-1], name)) for name in ("raw", "quantized", "excess")}
+    if found["comparison"] is not None:
+        numbers["largest_z"] = found["comparison"].largest_z
+    return numbers
+
+
+def _write(out: pathlib.Path, label: str, found: dict) -> None:
+    slug = label.replace(" = ", "-").replace("/", "_").replace(" ", "_") or "model"
+    for kind in ("exact", "runs"):
+        if found[kind] is not None:
+            found[kind].save(out / f"{slug}-{kind}.nc")
+
+
+def _draw(out: pathlib.Path, title: str, results: dict) -> None:
+    # figures need matplotlib, which the rest does without
+    from matplotlib.figure import Figure
+
+    from steode.plot.regression import regression_risk
+
+    for kind in ("raw", "quantized"):
+        ax = Figure(figsize=(6.4, 4.2), layout="constrained").subplots()
+        for number, (label, found) in enumerate(results.items()):
+            if found["exact"] is not None or found["runs"] is not None:
+                parts = found["exact"], found["runs"], found["bounds"]
+                regression_risk(*parts, quantity=f"{kind}_average", label=label, color=number, ax=ax)
+        ax.set_title(title, fontsize="medium")
+        ax.figure.savefig(out / f"risk_{kind}.png", dpi=150)

@@ -1,0 +1,92 @@
+r"""Stationary states of the general linear system: the overlaps that a force leaves, and the force that they imply.
+
+Given c_h, c_* and c_2 every weight has the stationary law of `steode.solvers.stationary`, at the temperature
+eta c_2/(B c_h) around the target a = -c_* alpha_1 w*/(c_h alpha_2). Its averages give m and q, and those the force
+again. For a linear response one number, c_2, is left:
+
+    G = E[w*^2 (lambda - alpha_1^2/alpha_2)] + E[alpha_2 ((Q - a)^2 + v)],    c_2 = c_2(G, q).
+"""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from steode.solvers import smooth_law, stationary
+from steode.solvers.equations import Problem
+from steode.solvers.random_maps import NoisyMap, RoundingMap
+
+
+class State(eqx.Module):
+    """A stationary state under a force.
+
+    Attributes
+    ----------
+    teacher_overlap, self_overlap : m and q.
+    gap : G = q - 2m + rho, summed from squares.
+    unreachable, dithering, clipping, pull, noise : the parts of G: inputs alone, Var(Q), targets beyond the range,
+        weight decay, and the variance v of stochastic weights.
+    """
+
+    teacher_overlap: Float[Array, ""]
+    self_overlap: Float[Array, ""]
+    gap: Float[Array, ""]
+    unreachable: Float[Array, ""]
+    dithering: Float[Array, ""]
+    clipping: Float[Array, ""]
+    pull: Float[Array, ""]
+    noise: Float[Array, ""]
+
+
+def state(problem: Problem, force: Float[Array, "..."]) -> State:
+    """The stationary state under a force (c_2 alone, or c_h, c_* and c_2)."""
+    problem, strength = problem.under(force)
+    moments = stationary.image_moments(problem, strength)
+    mean = stationary.targets(problem) + moments.offset
+    noise = _noise(problem, strength, mean, moments)
+    weights, alpha_1, alpha_2 = problem.teacher_weights, problem.alpha_1, problem.alpha_2
+    variance = jnp.asarray(1.0) if problem.eigenvalues is None else problem.eigenvalues
+    unreachable = weights @ (problem.teacher**2 * (variance - alpha_1**2 / alpha_2))
+    clipping = weights @ (alpha_2 * stationary.excess(problem) ** 2)
+    bias = weights @ (alpha_2 * moments.offset**2)
+    dithering, extra = weights @ (alpha_2 * moments.variance), weights @ (alpha_2 * noise)
+    m = weights @ (alpha_1 * problem.teacher * mean)
+    q = weights @ (alpha_2 * (mean**2 + moments.variance + noise))
+    return State(m, q, unreachable + bias + dithering + extra, unreachable, dithering, clipping, bias - clipping, extra)
+
+
+def _noise(problem: Problem, strength, mean, moments) -> Float[Array, " K"]:
+    """E[v(w) | w*] of a stochastic map of the weights."""
+    weight_map = problem.weight_map
+    if isinstance(weight_map, NoisyMap):
+        return weight_map.added + weight_map.factor * (mean**2 + moments.variance)
+    if isinstance(weight_map, RoundingMap):
+        points, weights = smooth_law.law(problem, strength, stationary.inner_targets(problem))
+        inside = jnp.sum(weights * (weight_map.square(points) - weight_map(points) ** 2), axis=1)
+        # weights that escape sit beyond the outermost level, where nothing is left to draw
+        return jnp.where(stationary.is_confined(problem), inside, 0.0)
+    return jnp.zeros_like(mean)
+
+
+def implied_force(problem: Problem, force: Float[Array, "..."]) -> Float[Array, "..."]:
+    """The force that the stationary state under a force implies; a fixed point gives itself back."""
+    found = state(problem, force)
+    if problem.linear_response:
+        return problem.equations.strength_of_gap(found.gap, found.self_overlap, problem.rho, problem.sigma)
+    return problem.force(found.teacher_overlap, found.self_overlap)
+
+
+def strength_bounds(problem: Problem) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Values of c_2 below and above every fixed point of a linear response and a bounded map of the weights."""
+    low, high = stationary.image_range(problem)
+    a, weights, alpha_2 = stationary.targets(problem), problem.teacher_weights, problem.alpha_2
+    variance = jnp.asarray(1.0) if problem.eigenvalues is None else problem.eigenvalues
+    unreachable = weights @ (problem.teacher**2 * (variance - problem.alpha_1**2 / alpha_2))
+    rigid = weights @ (alpha_2 * stationary.excess(problem) ** 2)
+    widest = weights @ (alpha_2 * (jnp.maximum((a - low) ** 2, (a - high) ** 2)))
+    # q is at most that of the outermost levels all the time
+    most = weights @ (alpha_2 * jnp.maximum(low**2, high**2) + 0 * a)
+    noise = (
+        weights @ (alpha_2 * ((high - low) ** 2 / 4) + 0 * a) if isinstance(problem.weight_map, RoundingMap) else 0.0
+    )
+    of_gap, numbers = problem.equations.strength_of_gap, (problem.rho, problem.sigma)
+    return of_gap(unreachable + rigid, 0.0, *numbers), of_gap(unreachable + widest + noise, most + noise, *numbers)

@@ -1,0 +1,150 @@
+"""The linear system with spectra, stochastic maps and any output: several routes to each number."""
+
+import jax
+import numpy as np
+import pytest
+import sympy
+
+from steode import (
+    AdditiveNoise,
+    CommonFactor,
+    Constant,
+    Eigenvalues,
+    Elementwise,
+    LinearModel,
+    MultiplicativeNoise,
+    Normal,
+    PowerLaw,
+    StochasticRounding,
+    TwoPoint,
+    Uniform,
+    UnsupportedError,
+    derive,
+    fixed_points,
+    fluctuations,
+    solve,
+)
+from steode.problem import numeric_output
+from steode.solvers.entrywise import IdentityMap
+from steode.solvers.output import GeneralOutput
+from steode.symbolic import symbols as sym
+
+X = sympy.Symbol("x")
+TANH = Elementwise(sympy.tanh(X))
+TWO_BITS = Uniform(bits=2, range=2.0)
+BASE = LinearModel(teacher=TwoPoint(1.0), init=Normal(std=0.5), learning_rate=0.3, noise=0.2)
+AFFINE = {
+    "additive weights": {"weight_quantizer": AdditiveNoise(0.1)},
+    "multiplicative weights": {"weight_quantizer": MultiplicativeNoise(0.2), "weight_decay": 0.1},
+    "common factor of weights": {"weight_quantizer": CommonFactor(0.2)},
+    "common factor of inputs": {"input_quantizer": CommonFactor(0.3), "residual_quantizer": AdditiveNoise(0.1)},
+    "labels, output, residual": {
+        "label_quantizer": AdditiveNoise(0.2),
+        "activation": MultiplicativeNoise(0.1),
+        "residual_quantizer": MultiplicativeNoise(0.3),
+        "batch_size": 2,
+    },
+    "spectrum": {"spectrum": PowerLaw(exponent=1.0, count=5), "input_quantizer": TWO_BITS},
+    "quantized output": {"activation": TWO_BITS},
+}
+"""Options under which the moment equations close."""
+OVERLAPS = (0.6, 0.8, 1.1)
+"""m, q and rho."""
+
+
+@pytest.mark.parametrize("name", AFFINE)
+def test_exact_moments_are_chosen_and_agree_with_the_gaussian_closure(name):
+    model = BASE.replace(**AFFINE[name])
+    exact, closure = solve(model, 4.0, times=[1.0, 4.0]), solve(model, 4.0, times=[1.0, 4.0], method="gaussian")
+    assert exact.provenance.method == "moments"
+    for observable in ("eps_g", "V", "mean_w", "std_w"):
+        np.testing.assert_allclose(exact.observables[observable], closure.observables[observable], rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", sorted(set(AFFINE) - {"quantized output"}))
+def test_exact_moments_end_at_the_fixed_point(name):
+    model = BASE.replace(**AFFINE[name])
+    (point,) = fixed_points(model)
+    end = solve(model, 250.0, times=[250.0])
+    assert point.converged
+    assert end.observables["eps_g"][-1] == pytest.approx(point.eps_g, rel=1e-6)
+    assert end.observables["V"][-1] == pytest.approx(point.V, rel=1e-6)
+    terms = point.input_term + point.dithering_term + point.clipping_term + point.decay_term + point.noise_term
+    assert terms == pytest.approx(point.eps_g, rel=1e-12)
+
+
+def test_three_equations_end_where_the_moments_do():
+    model = BASE.replace(**AFFINE["quantized output"])
+    (point,) = fixed_points(model)
+    assert point.converged
+    assert not fixed_points(model).complete
+    assert solve(model, 500.0, times=[500.0]).observables["eps_g"][-1] == pytest.approx(point.eps_g, rel=1e-6)
+
+
+def test_one_eigenvalue_rescales_learning_rate_and_noise():
+    # x = sqrt(2) g: the update is that of eta' = 2 eta and sigma' = sigma/sqrt(2), the error twice as large
+    model = BASE.replace(weight_quantizer=TWO_BITS, spectrum=Eigenvalues([2.0, 2.0]))
+    plain = BASE.replace(weight_quantizer=TWO_BITS, learning_rate=0.6, noise=0.2 / np.sqrt(2))
+    times = [1.0, 5.0]
+    scaled, direct = (solve(each, 5.0, times=times, method="gaussian") for each in (model, plain))
+    np.testing.assert_allclose(scaled.observables["eps_g"], 2 * direct.observables["eps_g"], rtol=1e-6)
+    assert fixed_points(model)[0].eps_g == pytest.approx(2 * fixed_points(plain)[0].eps_g, rel=1e-9)
+
+
+def test_closed_form_and_quadrature_agree_for_a_quantized_output():
+    model = BASE.replace(activation=Uniform(3, 2.0))
+    m, q, rho = OVERLAPS
+    closed = derive(model).output
+    with jax.enable_x64(True):
+        activation = numeric_output(model, closed)
+        plain = IdentityMap()
+        general = GeneralOutput(activation, None, None, plain, plain, plain).averages(m, q, rho, model.noise)
+    numbers = {sym.m: m, sym.q: q, sym.rho: rho, sym.sigma: model.noise}
+    limit = derive(model)
+    expected = [limit.numeric(value).subs(numbers) for value in (*closed.response, closed.strength, closed.loss)]
+    np.testing.assert_allclose(np.array(general[:4]), np.array(expected, float), rtol=1e-11)
+
+
+def test_quantized_output_has_the_known_averages():
+    # c_h is the sum of the jumps times phi(t/sqrt q)/sqrt q, and c_* = -1
+    limit, q = derive(BASE.replace(activation=TWO_BITS)), 0.8
+    c_h = float(limit.numeric(limit.output.response[0]).subs(sym.q, q))
+    density = np.exp(-(TWO_BITS.thresholds**2) / (2 * q)) / np.sqrt(2 * np.pi * q)
+    assert c_h == pytest.approx(density @ np.diff(TWO_BITS.levels), rel=1e-12)
+    assert limit.output.response[1] == -1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"input_quantizer": CommonFactor(0.1), "activation": TWO_BITS}, "input_quantizer: a factor common"),
+        ({"residual_quantizer": TWO_BITS, "activation": AdditiveNoise(0.1)}, "residual_quantizer: .*activation"),
+        ({"teacher_activation": TANH, "residual_quantizer": TWO_BITS, "noise": 0.0}, "teacher_activation: .*noise"),
+    ],
+)
+def test_outputs_without_derivation_are_refused(options, message):
+    with pytest.raises(UnsupportedError, match=message):
+        derive(BASE.replace(**options))
+
+
+def test_verbs_that_are_not_derived_for_an_option_say_so():
+    with pytest.raises(UnsupportedError, match=r"fluctuations: .*spectrum"):
+        fluctuations(BASE.replace(spectrum=PowerLaw(1.0, 5)), 1.0)
+
+
+def test_a_drawn_start_keeps_the_eigenvalue_of_each_coordinate():
+    model = BASE.replace(spectrum=PowerLaw(1.0, 4))
+    generator = np.random.default_rng(0)
+    teacher, initial = generator.standard_normal((2, 40))
+    first = solve(model, 1.0, times=[0.0, 1.0], start=(teacher, initial)).observables["eps_g"][0]
+    eigenvalues = model.spectrum.coordinates(40)
+    assert first == pytest.approx(np.mean(eigenvalues * (initial - teacher) ** 2) / 2, rel=1e-9)
+
+
+def test_fine_stochastic_rounding_only_adds_its_variance():
+    # far below the spread of the weights the fractional position is uniform: v = Delta^2/6 on average
+    model = BASE.replace(weight_quantizer=StochasticRounding(Uniform(8, 8.0)), teacher=Constant(1.0))
+    step = 16 / 255
+    plain = solve(BASE.replace(weight_quantizer=AdditiveNoise(step**2 / 6), teacher=Constant(1.0)), 4.0, times=[4.0])
+    rounded = solve(model, 4.0, times=[4.0], method="gaussian")
+    assert rounded.observables["eps_g"] == pytest.approx(plain.observables["eps_g"], rel=1e-4)
