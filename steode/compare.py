@@ -162,6 +162,9 @@ def _check_pair(theory: Trajectory, runs: Trajectory, start: str) -> None:
     if theory.provenance.settings["start"] != "nominal":
         remedy = 'Use solve without start; compare(..., start="drawn") starts it from each run\'s weights.'
         raise SpecificationError("theory", "the limit from the nominal laws", "one from drawn weights", remedy)
+    if runs.provenance.settings.get("basis") == "rotated":
+        remedy = 'The limit quantizes in the eigenbasis of the inputs: simulate(..., basis="eigenbasis").'
+        raise SpecificationError("runs", "runs in the eigenbasis", "runs on rotated data", remedy)
     given = runs.provenance.settings.get("given")
     if given and start == "nominal":
         received, remedy = f"runs with given {' and '.join(given)}", 'Use compare(..., start="drawn").'

@@ -11,6 +11,8 @@ from steode.systems.linear.derivation import derive_linear
 from steode.systems.linear.general_derivation import derive_general
 from steode.systems.linear.spec import LinearModel
 from steode.systems.linear.surrogates import IdentitySurrogate
+from steode.systems.regression.derivation import RiskRecursion, derive_regression
+from steode.systems.regression.spec import RegressionModel
 
 
 @functools.singledispatch
@@ -31,6 +33,11 @@ def derive(model) -> Limit:
 @derive.register
 def _(model: LinearModel) -> Limit:
     return _derive_linear(model)
+
+
+@derive.register
+def _(model: RegressionModel) -> RiskRecursion:
+    return derive_regression(model)
 
 
 @functools.lru_cache(maxsize=64)

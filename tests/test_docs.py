@@ -9,7 +9,7 @@ import pytest
 import sympy
 
 import steode
-from steode import plot
+from steode import plot, regression
 
 ROOT = pathlib.Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -27,7 +27,10 @@ def test_every_public_name_is_in_the_api_reference_once():
     listed = [
         name for path in sorted((DOCS / "api").glob("*.md")) for name in DIRECTIVE.findall(path.read_text("utf-8"))
     ]
-    assert sorted(listed) == sorted([*steode.__all__, *(f"plot.{name}" for name in plot.__all__)])
+    modules = [
+        f"{module.__name__.removeprefix('steode.')}.{name}" for module in (plot, regression) for name in module.__all__
+    ]
+    assert sorted(listed) == sorted([*steode.__all__, *modules])
 
 
 def test_every_page_is_in_a_table_of_contents():
@@ -47,7 +50,7 @@ def test_relative_links_work_on_a_code_host_too(path):
 
 def test_derivations_and_their_pages_are_the_same_set():
     cases = (DOCS / "_ext" / "cases.py").read_text("utf-8")
-    models = set(re.findall(r'^    "(\w+)": LinearModel', cases, re.MULTILINE))
+    models = set(re.findall(r'^    "(\w+)": (?:Linear|Regression)Model', cases, re.MULTILINE))
     shown = set()
     for path in (DOCS / "derivations").glob("*.md"):
         shown |= set(re.findall(r"^```\{derivation\} (\w+)", path.read_text("utf-8"), re.MULTILINE))

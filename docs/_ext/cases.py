@@ -1,9 +1,25 @@
 """The derivation pages: the model of each, and which check stands beside which step."""
 
 import checks
+import regression_checks
 import sympy
 
-from steode import ClippedSurrogate, Constant, Elementwise, LinearModel, Normal, TwoPoint, Uniform
+from steode import (
+    AdditiveNoise,
+    ClippedSurrogate,
+    CommonFactor,
+    Constant,
+    DerivativeOf,
+    Elementwise,
+    LinearModel,
+    MultiplicativeNoise,
+    Normal,
+    PowerLaw,
+    StochasticRounding,
+    TwoPoint,
+    Uniform,
+)
+from steode.regression import ROLES, RegressionModel
 
 TWO_BITS = Uniform(bits=2, range=2.0)
 THREE_BITS = Uniform(bits=3, range=2.0, kind="mid-tread")
@@ -30,8 +46,58 @@ MODELS = {
     ),
     "unquantized": LinearModel(teacher=Constant(1.0), learning_rate=0.5, noise=0.3),
     "floor": LinearModel(weight_quantizer=TWO_BITS, teacher=TwoPoint(1.0), learning_rate=0.5, noise=0.3),
+    "spectrum": LinearModel(
+        weight_quantizer=TWO_BITS,
+        input_quantizer=TWO_BITS,
+        teacher=TwoPoint(1.0),
+        spectrum=PowerLaw(exponent=1.0, count=10, scale=3.0),
+        learning_rate=0.2,
+        noise=0.2,
+    ),
+    "noise_models": LinearModel(
+        weight_quantizer=AdditiveNoise(0.05),
+        input_quantizer=CommonFactor(0.1),
+        label_quantizer=AdditiveNoise(0.1),
+        residual_quantizer=MultiplicativeNoise(0.2),
+        teacher=TwoPoint(1.0),
+        learning_rate=0.3,
+        noise=0.2,
+    ),
+    "rounded_weights": LinearModel(
+        weight_quantizer=StochasticRounding(TWO_BITS),
+        activation=THREE_BITS,
+        teacher=TwoPoint(1.0),
+        learning_rate=0.3,
+        noise=0.2,
+    ),
+    "smooth_output": LinearModel(
+        weight_quantizer=TWO_BITS,
+        activation=TANH,
+        activation_surrogate=DerivativeOf(TANH),
+        teacher_activation=TANH,
+        teacher=TwoPoint(1.0),
+        learning_rate=0.5,
+        noise=0.2,
+    ),
 }
 """Name -> model. Each derivation is rendered from `derive(model)`."""
+
+REGRESSIONS = {
+    "quantized_regression": RegressionModel(
+        spectrum=PowerLaw(2.0, 40),
+        step_size=0.15,
+        batch_size=4,
+        **{f"{role}_quantizer": AdditiveNoise(0.05) for role in ROLES},
+    ),
+    "quantized_regression_multiplicative": RegressionModel(
+        spectrum=PowerLaw(2.0, 40),
+        step_size=0.15,
+        batch_size=4,
+        data_quantizer=MultiplicativeNoise(0.05),
+        activation_quantizer=CommonFactor(0.05),
+    ),
+}
+"""Models of quantized regression, by name."""
 
 CHECKS = {
     "both_quantized": {
@@ -63,5 +129,13 @@ CHECKS = {
     },
     "unquantized": {"exact moment equations": (checks.trajectory, 12.0)},
     "floor": {"small-learning-rate floor": (checks.floor, (0.1, 0.5, 1.5))},
+    "spectrum": {
+        "density equation": (checks.trajectory, 20.0),
+        "Gaussian closure": (checks.closure, 20.0),
+    },
+    "noise_models": {"exact moment equations": (checks.trajectory, 12.0)},
+    "rounded_weights": {"density equation": (checks.trajectory, 20.0)},
+    "smooth_output": {"density equation": (checks.trajectory, 20.0)},
+    "quantized_regression": {"risk on raw inputs": (regression_checks.risk,)},
 }
 """Name -> {title of a step: the check placed after it, with its arguments after the model}."""

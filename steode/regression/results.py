@@ -22,6 +22,12 @@ QUANTITIES = {
 Q_d(x), both without label noise; the excess is the latter minus its smallest value over w, E|w - w^q|^2/2 in the metric
 of E[z z^T]."""
 
+ON_TESTS = {
+    "raw_test": "risk of the last iterate against w* on raw test inputs",
+    "quantized_test": "risk of the last iterate against w* on quantized test inputs",
+}
+"""What `simulate` measures besides, if asked for test samples."""
+
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class RegressionRisk:
@@ -76,7 +82,8 @@ class RegressionRuns:
     ----------
     model : the specification.
     steps : numbers of steps after which it was measured, (T,).
-    values : name -> (seeds, T), the four of QUANTITIES that are no excess; measured from the weights.
+    values : name -> (seeds, T), the four of QUANTITIES that are no excess, measured from the weights, and those on
+        test inputs, if there were any.
     averaged_from : first iterate in the average; up to there the average is the iterate itself.
     key : the random key.
     """
@@ -133,7 +140,7 @@ def _table(steps: np.ndarray, values: dict[str, np.ndarray]) -> list[str]:
 
 
 def _dataset(dims, steps, values, model) -> xarray.Dataset:
-    variables = {name: (dims, array, {"long_name": QUANTITIES[name]}) for name, array in values.items()}
+    variables = {name: (dims, array, {"long_name": (QUANTITIES | ON_TESTS)[name]}) for name, array in values.items()}
     return xarray.Dataset(variables, {"step": steps}, {"specification": to_toml(model)})
 
 

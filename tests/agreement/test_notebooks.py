@@ -19,6 +19,7 @@ NAMES = [
     "04_fixed_points_and_deviation",
     "05_large_learning_rates",
     "06_your_own_weights",
+    "07_quantized_regression",
     "11_real_formats",
 ]
 LARGEST = 300_000

@@ -1,4 +1,4 @@
-"""The limit predicts runs of every option of the linear system: alone, in random combinations, and at two dimensions."""
+"""The limit predicts runs of every option of the linear system: alone, in combinations, and at several dimensions."""
 
 import functools
 

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+import scipy.optimize
 
 from steode import SpecificationError, UnsupportedError, regression
 from steode.quantizers import Identity
@@ -199,6 +200,23 @@ def test_crossover_rule_is_where_noise_on_the_smallest_eigenvalue_is_equal():
         regression.RegressionModel(spectrum=[1.0, 0.25], step_size=0.05), 5, 10, roles=("data",)
     )
     assert 2.0 ** (-2 * found.rule) * 0.25 == pytest.approx(2.0**-10)
+
+
+@pytest.mark.parametrize(("quantity", "power"), [("raw", 1), ("quantized", 0)])
+@pytest.mark.parametrize("dim", [8, 16])
+def test_converged_crossover_falls_with_the_approximation(quantity, power, dim):
+    """b - m is log2(sum lambda^-1/sum lambda)/4 or log2(d/sum lambda)/2: (a + 1)/4 or 1/2 bits for a doubling of d."""
+    # without label noise and with a tiny step the stationary risk is the approximation
+    model = regression.RegressionModel(spectrum=PowerLaw(2.0, dim), step_size=1e-12, noise=0.0)
+
+    def late(scheme, bits):
+        noisy = regression.quantize(model, scheme, 2.0 ** (-2 * bits), ("data",))
+        return getattr(regression.stability(noisy), quantity)
+
+    integers = late("additive", 12)
+    found = scipy.optimize.brentq(lambda m: np.log(late("multiplicative", m) / integers), 4, 14, xtol=1e-6)
+    share = (model.eigenvalues**-power).sum() / model.eigenvalues.sum()
+    assert found == pytest.approx(12 - np.log2(share) / (2 + 2 * power), abs=1e-3)
 
 
 def test_global_precision_is_left_alone(checked):

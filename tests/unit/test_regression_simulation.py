@@ -100,10 +100,10 @@ def test_unstable_runs_say_so():
 
 
 def test_files_hold_everything(tmp_path):
-    runs = regression.simulate(MODEL, 5, seeds=2, record=[0, 5])
+    runs = regression.simulate(MODEL, 5, seeds=2, record=[0, 5], test_samples=10)
     exact = regression.risk(MODEL, 5, record=[0, 5])
     with xarray.open_dataset(runs.save(tmp_path / "runs.nc"), engine="h5netcdf") as dataset:
-        assert dataset["raw_last"].dims == ("seed", "step")
+        assert dataset["raw_last"].dims == dataset["quantized_test"].dims == ("seed", "step")
         assert "MultiplicativeNoise" in dataset.attrs["specification"]
     with xarray.open_dataset(exact.save(tmp_path / "risk.nc"), engine="h5netcdf") as dataset:
         np.testing.assert_array_equal(dataset["excess_average"], exact["excess_average"])

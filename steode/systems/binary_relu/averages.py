@@ -9,7 +9,7 @@ import dataclasses
 import functools
 
 import sympy
-from sympy import Integral, Rational, cos, cot, erf, exp, oo, pi, sin, sqrt
+from sympy import Integral, cos, cot, erf, exp, oo, pi, sin, sqrt
 
 from steode.systems.binary_relu import symbols as sym
 
@@ -73,31 +73,19 @@ def _polar(all_on, student, teacher) -> PlaneAverages:
 
 def _clipped(both) -> PlaneAverages:
     """mu' = 1 for 0 < x < 1/R: the literature's integral over the angle, and a closed form from strips."""
-    x, y, t, theta = sym.x, sym.y, sym.t, sym.theta
+    x, y, theta = sym.x, sym.y, sym.theta
     edge = sympy.Symbol("X", positive=True)
     radial = sympy.integrate(sym.r**2 * exp(-(sym.r**2) / 2), (sym.r, 0, edge)).subs(edge, 1 / (sym.R * cos(sym.phi)))
-    angular = tuple(
-        Integral(direction(sym.phi) * radial, (sym.phi, *both)) / (2 * pi) for direction in (cos, sin)
-    )
-    # across the strip at x the gate leaves y > -x cot(theta): Phi(x cot(theta)) and the density there
-    bound, width = sympy.Symbol("C", real=True), sympy.Symbol("k", positive=True)
+    angular = tuple(Integral(direction(sym.phi) * radial, (sym.phi, *both)) / (2 * pi) for direction in (cos, sin))
+    # in the strip at x the teacher's gate leaves y > -x cot(theta): a share of the mass, and a mean of y
     density = exp(-(x**2) / 2) / sqrt(2 * pi)
     share = (1 + erf(x * cot(theta) / sqrt(2))) / 2
-    flux = sympy.integrate(-sympy.diff(exp(-(y**2) / 2), y), y) / sqrt(2 * pi)
-    flux = -flux.subs(y, bound)  # E[y 1{y > -C}], C = x cot(theta); zero at infinity
-    across = _gaussian_integral(sympy.expand(-flux * density), bound, x, width, edge).subs(width, 1 / sin(theta))
-    # by parts: x density is minus the slope of the density, and share' density is cot(theta) times the integrand above
+    mean = -sympy.integrate(y * exp(-(y**2) / 2), y).subs(y, -x * cot(theta)) / sqrt(2 * pi)
+    width = sympy.Symbol("k", positive=True)  # 1/sin(theta): both Gaussian factors together
+    joined = sympy.powsimp((mean * density).subs(cot(theta), sqrt(width**2 - 1)))
+    across = sympy.integrate(joined, (x, 0, edge)).subs(width, 1 / sin(theta))
+    # by parts: x density is minus the slope of the density, and the slope of the share is cot(theta) times a density
     along = (density * share).subs(x, 0) - (density * share).subs(x, edge) + cot(theta) * across
-    plain = sympy.integrate(x * density, (x, 0, edge))
-    values = (value.subs(edge, 1 / sym.R) for value in (plain, plain, along, across))
-    return PlaneAverages(*(_tidy(value) for value in values), radial.subs(t, sym.phi), angular)
-
-
-def _gaussian_integral(integrand, bound, x, width, edge) -> sympy.Expr:
-    """The integral over 0 < x < X of exp(-x^2/2) exp(-x^2 cot^2/2)/(2 pi): one Gaussian of inverse width 1/sin."""
-    joined = sympy.powsimp(integrand.subs(bound, x * sqrt(width**2 - 1)), force=True)
-    return sympy.integrate(sympy.simplify(joined), (x, 0, edge))
-
-
-def _tidy(value: sympy.Expr) -> sympy.Expr:
-    return sympy.expand(value.rewrite(cos).subs(cot(sym.theta), cos(sym.theta) / sin(sym.theta)) * Rational(1))
+    plain = density.subs(x, 0) - density.subs(x, edge)
+    ratio = {edge: 1 / sym.R, cot(theta): cos(theta) / sin(theta)}
+    return PlaneAverages(*(value.subs(ratio) for value in (plain, plain, along, across)), radial, angular)

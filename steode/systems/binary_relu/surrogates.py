@@ -79,7 +79,7 @@ def check_surrogate(given: object) -> Surrogate:
     try:
         with np.errstate(all="ignore"):
             values = np.asarray(own(points), complex)
-    except (NameError, TypeError, AttributeError):
+    except (NameError, TypeError, AttributeError, KeyError):  # a function or number NumPy and SciPy do not know
         values = np.array(np.nan)
     if not np.all(np.isfinite(values)) or np.any(values.imag):
         remedy = "mu' must be defined for every real number but single points."

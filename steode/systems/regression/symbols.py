@@ -5,7 +5,6 @@ from sympy import Function, Symbol
 gamma = Symbol("gamma", positive=True)
 batch = Symbol("B", positive=True, integer=True)
 sigma = Symbol("sigma", nonnegative=True)
-steps = Symbol("n", positive=True, integer=True)
 
 EPSILON = {
     "data": Symbol("epsilon_d", positive=True),

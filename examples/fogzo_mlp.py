@@ -1,0 +1,274 @@
+"""A two-layer network with 2-bit weights, trained by the straight-through estimator, by SPSA, and by FOGZO.
+
+    python examples/fogzo_mlp.py --out results/fogzo_mlp
+    python examples/fogzo_mlp.py --mnist mnist.npz --out results/fogzo_mnist
+
+Pixels - 10 rectified units - 10 classes, on the 1,797 8x8 digits of scikit-learn (`pip install steode[examples]`), or
+on MNIST where a file of it is given: an .npz with arrays x_train and y_train, or the folder with the two IDX files
+train-images-idx3-ubyte and train-labels-idx1-ubyte, .gz or not.
+
+Weights have four levels, (+-1/2, +-3/2) alpha with alpha the standard deviation of the initial weights of the layer,
+and the identity between the outermost levels as surrogate. Biases are not quantized: their gradient is exact, from a
+backward pass, for every estimator. Plain SGD, as many updates for every estimator, with a learning rate that falls
+linearly to zero and starts at the best of RATES for each estimator by the final loss on all samples, averaged over
+seeds. FOGZO's beta falls linearly from 1 to beta_min.
+
+A pass is one evaluation of the loss of a batch, forward or backward, each counted as one: STE 2, FOGZO 2n + 2, SPSA
+2n + 2 (2n without the one for biases, which is counted).
+
+Written: OUT.png, and OUT.json with every number in it.
+"""
+
+import argparse
+import gzip
+import json
+import pathlib
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.figure import Figure
+
+from steode.errors import SpecificationError
+from steode.estimators import Quantized, fogzo, linear_beta, spsa, ste
+from steode.plot import style
+
+HIDDEN, CLASSES = 10, 10
+UPDATES, BATCH, SEEDS = 1000, 64, 5
+RECORDS = 50
+RATES = (0.03, 0.1, 0.3, 1.0, 3.0)
+SPSA_N = (1, 10, 100, 740)
+FOGZO_N = (1, 10)
+BETA_MIN = (0.9, 0.99, 0.999)
+
+
+def read_idx(path: pathlib.Path) -> np.ndarray:
+    """The array of bytes in an IDX file, compressed or not."""
+    data = path.read_bytes()
+    data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+    if data[:3] != b"\x00\x00\x08":
+        raise SpecificationError("mnist", "an IDX file of bytes", str(path), "It begins with 0, 0, 8.")
+    axes = data[3]
+    shape = np.frombuffer(data, ">u4", axes, offset=4)
+    return np.frombuffer(data, np.uint8, offset=4 + 4 * axes).reshape(shape)
+
+
+def read_mnist(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
+    """Images (samples, pixels) as numbers, and their classes."""
+    if path.is_dir():
+        found = [sorted(path.glob(f"train-{name}*")) for name in ("images", "labels")]
+        if not all(found):
+            raise SpecificationError("mnist", "train-images* and train-labels*", str(path), "Give their folder.")
+        images, labels = (read_idx(files[0]) for files in found)
+    else:
+        with np.load(path) as arrays:
+            images, labels = arrays["x_train"], arrays["y_train"]
+    return images.reshape(len(images), -1).astype(np.float32), labels.astype(np.int32)
+
+
+def read_data(mnist: pathlib.Path | None) -> tuple[jax.Array, jax.Array]:
+    """Images of mean zero and variance one over all pixels, (samples, pixels), and their classes."""
+    if mnist is None:
+        from sklearn.datasets import load_digits
+
+        images, labels = load_digits(return_X_y=True)
+    else:
+        images, labels = read_mnist(mnist)
+    return jnp.asarray((images - images.mean()) / images.std(), jnp.float32), jnp.asarray(labels, jnp.int32)
+
+
+def steps_of(pixels: int) -> dict[str, float]:
+    """The step alpha of each layer's weights: the standard deviation of its initial weights."""
+    return {"first": (2 / pixels) ** 0.5, "second": (2 / HIDDEN) ** 0.5}
+
+
+def initial(key: jax.Array, pixels: int) -> dict[str, jax.Array]:
+    """Weights and biases before training."""
+    keys, alpha = jax.random.split(key), steps_of(pixels)
+    return {
+        "first": alpha["first"] * jax.random.normal(keys[0], (pixels, HIDDEN)),
+        "first_bias": jnp.zeros(HIDDEN),
+        "second": alpha["second"] * jax.random.normal(keys[1], (HIDDEN, CLASSES)),
+        "second_bias": jnp.zeros(CLASSES),
+    }
+
+
+def quantize(weights: jax.Array, alpha: float) -> jax.Array:
+    """Four levels, with the derivative of the identity between the outermost."""
+    levels = alpha * (jnp.clip(jnp.floor(weights / alpha), -2, 1) + 0.5)
+    surrogate = jnp.clip(weights, -1.5 * alpha, 1.5 * alpha)
+    return surrogate + jax.lax.stop_gradient(levels - surrogate)
+
+
+def loss(params: dict, images: jax.Array, labels: jax.Array) -> jax.Array:
+    """Mean cross entropy of the quantized network."""
+    alpha = steps_of(images.shape[1])
+    hidden = jax.nn.relu(images @ quantize(params["first"], alpha["first"]) + params["first_bias"][None])
+    scores = hidden @ quantize(params["second"], alpha["second"]) + params["second_bias"][None]
+    return -jnp.take_along_axis(jax.nn.log_softmax(scores), labels[:, None], axis=1).mean()
+
+
+def train(estimator, images, labels, updates: int, key: jax.Array, rate: jax.Array) -> jax.Array:
+    """Loss over all samples before training and after each of RECORDS equal parts of it."""
+    start_key, run_key = jax.random.split(key)
+
+    def update(params, step):
+        batch_key, direction_key = jax.random.split(jax.random.fold_in(run_key, step))
+        batch = jax.random.randint(batch_key, (BATCH,), 0, len(labels))
+        estimate = estimator(lambda at: loss(at, images[batch], labels[batch]), params, direction_key, step=step)
+        now = rate * (1 - step / updates)
+        return jax.tree.map(lambda leaf, part: leaf - now * part, params, estimate.gradient), None
+
+    def part(params, steps):
+        params, _ = jax.lax.scan(update, params, steps)
+        return params, loss(params, images, labels)
+
+    params = initial(start_key, images.shape[1])
+    _, losses = jax.lax.scan(part, params, jnp.arange(updates).reshape(RECORDS, -1))
+    return jnp.concatenate([loss(params, images, labels)[None], losses])
+
+
+def estimators(pixels: int, updates: int, spsa_n=SPSA_N, fogzo_n=FOGZO_N, beta_min=BETA_MIN) -> dict:
+    """Every estimator by its name, with its kind, n and beta_min."""
+    alpha = steps_of(pixels)
+    quantized = {name: Quantized("identity", alpha[name]) for name in alpha}
+    quantized |= {f"{name}_bias": None for name in alpha}
+    found = {"STE": (ste, {"kind": "STE", "passes": 2})}
+    for n in spsa_n:
+        found[f"SPSA n={n}"] = spsa(n, quantized), {"kind": "SPSA", "n": n, "passes": 2 * n + 2}
+    for least in beta_min:
+        for n in fogzo_n:
+            estimator = fogzo(n, linear_beta(least, updates), quantized)
+            labels = {"kind": "FOGZO", "n": n, "beta_min": least, "passes": 2 * n + 2}
+            found[f"FOGZO n={n} beta_min={least}"] = estimator, labels
+    return found
+
+
+def compute(images, labels, updates=UPDATES, seeds=SEEDS, rates=RATES, **which) -> dict:
+    """Losses of every estimator at its best learning rate, (seeds, RECORDS + 1), and the learning rates."""
+    keys = jax.random.split(jax.random.key(0), seeds)
+    rows = []
+    for name, (estimator, about) in estimators(images.shape[1], updates, **which).items():
+
+        @jax.jit
+        def runs(rate, estimator=estimator):
+            return jax.vmap(lambda key: train(estimator, images, labels, updates, key, rate))(keys)
+
+        begun = time.perf_counter()
+        losses = np.stack([runs(jnp.float32(rate)) for rate in rates])
+        finals = np.where(np.isfinite(losses[:, :, -1]), losses[:, :, -1], np.inf).mean(axis=1)
+        best = int(finals.argmin())
+        rows.append({"name": name, **about, "rate": rates[best], "losses": losses[best].tolist()})
+        rows[-1]["final_by_rate"] = [float(value) if np.isfinite(value) else None for value in finals]
+        print(f"{row_text(rows[-1])}   {time.perf_counter() - begun:.0f} s", flush=True)
+    data = {"updates": updates, "batch": BATCH, "seeds": seeds, "rates": list(rates), "pixels": images.shape[1]}
+    return data | {"records": (np.arange(RECORDS + 1) * updates // RECORDS).tolist(), "rows": rows}
+
+
+def final(row: dict) -> np.ndarray:
+    """Final loss of every seed."""
+    return np.array(row["losses"])[:, -1]
+
+
+def row_text(row: dict) -> str:
+    """One estimator as text."""
+    mean, error = final(row).mean(), final(row).std(ddof=1) / len(final(row)) ** 0.5
+    cost = f"{row['passes']:5d} passes an update"
+    return f"{row['name']:<26} {cost}, rate {row['rate']:<4g} loss {mean:.4f} +- {error:.4f}"
+
+
+def ratios(data: dict) -> list[dict]:
+    """Passes of a whole run of SPSA over the passes with which the others first reached its final loss, seed by seed.
+
+    Zero where it was not reached.
+    """
+    found = []
+    records = np.array(data["records"])
+    for slow in (row for row in data["rows"] if row["kind"] == "SPSA"):
+        for row in (row for row in data["rows"] if row["kind"] != "SPSA"):
+            values = []
+            for losses, target in zip(np.array(row["losses"]), final(slow), strict=True):
+                reached = np.flatnonzero(losses <= target)
+                spent = row["passes"] * records[reached[0]] if reached.size else np.inf
+                values.append(slow["passes"] * data["updates"] / spent)
+            low, median, high = np.quantile(values, (0, 0.5, 1))
+            about = {"spsa_n": slow["n"], "other": row["name"], "seeds": len(values)}
+            found.append(about | {"lowest": low, "median": median, "highest": high})
+    return found
+
+
+def table(data: dict) -> str:
+    """Every number that the page of documentation gives."""
+    lines = [row_text(row) for row in data["rows"]]
+    lines.append("\npasses of SPSA / passes to its final loss: median (lowest, highest over seeds), 0: not reached")
+    for row in data["ratios"]:
+        spread = f"({row['lowest']:.1f}, {row['highest']:.1f})"
+        lines.append(f"SPSA n={row['spsa_n']:<5d} {row['other']:<26} {row['median']:7.1f} {spread}")
+    return "\n".join(lines)
+
+
+def draw(data: dict) -> Figure:
+    """Training loss against passes, and the loss at the end against the number of directions."""
+    figure = Figure(figsize=(9.6, 4.2), layout="constrained")
+    left, right = (style.axes(ax) for ax in figure.subplots(1, 2, sharey=True))
+    least = data["rows"][-1]["beta_min"]
+    records = np.array(data["records"])[1:]
+    curves = [row for row in data["rows"] if row.get("beta_min", least) == least]
+    colors = {"STE": style.GRAY, "SPSA": style.COLORS[1], "FOGZO": style.COLORS[0]}
+    counted = {"STE": 0, "SPSA": 0, "FOGZO": 0}
+    for row in curves:
+        kind, losses = row["kind"], np.array(row["losses"])[:, 1:]
+        line = style.LINES[counted[kind]]
+        counted[kind] += 1
+        left.plot(row["passes"] * records, losses.mean(axis=0), color=colors[kind], linestyle=line, label=row["name"])
+        left.fill_between(
+            row["passes"] * records, losses.min(axis=0), losses.max(axis=0), color=colors[kind], alpha=0.12, linewidth=0
+        )
+    left.set(xlabel="passes (forward and backward, one each)", ylabel="training loss", xscale="log", yscale="log")
+    groups = {}
+    for row in data["rows"]:
+        label = row["kind"] + (f" beta_min={row['beta_min']:g}" if "beta_min" in row else "")
+        groups.setdefault(label, []).append(row)
+    for number, (label, rows) in enumerate((name, rows) for name, rows in groups.items() if name != "STE"):
+        mean = np.array([final(row).mean() for row in rows])
+        # columns: seeds; the bars end at the lowest and the highest
+        ends = np.array([[final(row).min(), final(row).max()] for row in rows]).T
+        color = colors["SPSA"] if label == "SPSA" else style.COLORS[(0, 2, 3, 4)[(number - 1) % 4]]
+        n = np.array([row["n"] for row in rows]) * 1.06 ** (number - 1)
+        look = {"color": color, "marker": style.MARKERS[number], "markerfacecolor": "white", "capsize": 2.5}
+        right.errorbar(n, mean, np.abs(ends - mean), label=label, **look)
+    right.axhline(final(groups["STE"][0]).mean(), color=style.GRAY, linewidth=1.2, label="STE")
+    right.set(xlabel="directions $n$", ylabel=f"training loss after {data['updates']} updates", xscale="log")
+    right.tick_params(labelleft=True)
+    for ax in (left, right):
+        style.legend(ax)
+    return figure
+
+
+def main() -> None:
+    """Train, print, draw, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("results/fogzo_mlp"))
+    parser.add_argument("--mnist", type=pathlib.Path, help="an .npz file, or the folder of the two IDX files")
+    parser.add_argument("--updates", type=int, default=UPDATES, help=f"a multiple of {RECORDS}")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="at least 2")
+    parser.add_argument("--n", type=int, nargs="+", default=SPSA_N, help="directions of SPSA")
+    parser.add_argument("--redraw", action="store_true", help="draw OUT.json again, without training")
+    arguments = parser.parse_args()
+    path = arguments.out.with_suffix(".json")
+    if arguments.redraw:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    else:
+        images, labels = read_data(arguments.mnist)
+        data = compute(images, labels, arguments.updates, arguments.seeds, spsa_n=tuple(arguments.n))
+        data["ratios"] = ratios(data)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    print(table(data))
+    with style.settings():
+        draw(data).savefig(arguments.out.with_suffix(".png"), dpi=150)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Two linear layers with a binarized ReLU and Gaussian input: when a coarse gradient descends, and where it ends.
+
+from steode import binary_relu
+
+model = binary_relu.BinaryReLUModel(rows=4, filter_size=8, surrogate="clipped relu")
+binary_relu.derive(model)
+binary_relu.fixed_points(model)
+starts = binary_relu.random_starts(model, 100)
+binary_relu.solve(model, starts, t_end=100.0)
+binary_relu.simulate(model, starts, steps=1000, batch=64)
+"""
+
+from steode.binary_relu.descend import descend
+from steode.binary_relu.fixed_points import StationaryPoint, fixed_points
+from steode.binary_relu.gradients import Gradients, gradients, sampled_gradients
+from steode.binary_relu.profile import LossProfile, loss_profile
+from steode.binary_relu.runs import CoarseRuns
+from steode.binary_relu.simulate import simulate
+from steode.binary_relu.solve import CoarseFlow, solve
+from steode.binary_relu.starts import Starts, random_starts, starts
+from steode.systems.binary_relu.derivation import CoarseGradient
+from steode.systems.binary_relu.derivation import derive_binary_relu as derive
+from steode.systems.binary_relu.spec import BinaryReLUModel
+from steode.systems.binary_relu.surrogates import SURROGATES, Surrogate
+
+__all__ = [
+    "SURROGATES",
+    "BinaryReLUModel",
+    "CoarseFlow",
+    "CoarseGradient",
+    "CoarseRuns",
+    "Gradients",
+    "LossProfile",
+    "Starts",
+    "StationaryPoint",
+    "Surrogate",
+    "derive",
+    "descend",
+    "fixed_points",
+    "gradients",
+    "loss_profile",
+    "random_starts",
+    "sampled_gradients",
+    "simulate",
+    "solve",
+    "starts",
+]

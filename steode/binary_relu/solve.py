@@ -1,0 +1,135 @@
+"""The verb `solve`: the coarse-gradient flow from many starts."""
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from steode.binary_relu.compiled import CompiledGradient, compile_gradient
+from steode.binary_relu.starts import Starts
+from steode.errors import ConvergenceError, SpecificationError, check_positive
+from steode.solvers.coarse_flow import flow
+from steode.systems.binary_relu.spec import BinaryReLUModel, check_model
+
+OUTCOMES = ("running", "converged", "vanished")
+"""Still moving at the last time; at rest; |w| reached the smallest length."""
+AT_REST = 1e-7
+SMALLEST = 1e-3
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CoarseFlow:
+    """The flow from K starts.
+
+    Attributes
+    ----------
+    model : the specification.
+    times : (T,); step size times number of steps.
+    v, length, theta, loss : (K, T, m) and (K, T); after the flow came to rest its last value, after |w| vanished NaN.
+    outcome : (K,), one of OUTCOMES.
+    end_time : (K,), when it ended.
+    end_v, end_length, end_theta, end_loss : (K, m) and (K,), where it ended.
+    """
+
+    model: BinaryReLUModel
+    times: np.ndarray
+    v: np.ndarray
+    length: np.ndarray
+    theta: np.ndarray
+    loss: np.ndarray
+    outcome: np.ndarray
+    end_time: np.ndarray
+    end_v: np.ndarray
+    end_length: np.ndarray
+    end_theta: np.ndarray
+    end_loss: np.ndarray
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{int(np.sum(self.outcome == name))} {name}" for name in OUTCOMES)
+        surrogate = self.model.surrogate.name
+        return f"Coarse-gradient flow, surrogate {surrogate}: {len(self.outcome)} starts, {counts}"
+
+
+def solve(
+    model: BinaryReLUModel,
+    starts: Starts,
+    t_end: float,
+    *,
+    points: int = 201,
+    tolerance: float = 1e-9,
+    smallest: float = SMALLEST,
+) -> CoarseFlow:
+    """Solve v' = -df/dv, w' = -E g in (v, |w|, theta), the limit of small steps.
+
+    Parameters
+    ----------
+    model : the specification.
+    starts : from `steode.binary_relu.starts` or `random_starts`.
+    t_end : last time, > 0: step size times number of steps.
+    points : number of equally spaced times from 0 to t_end to report, at least 2.
+    tolerance : of the integrator (Tsit5), relative and absolute.
+    smallest : length at which w counts as vanished, > 0; the flow has no continuation through w = 0.
+
+    A run ends when all rates are below 1e-7 ("converged") or when |w| falls to `smallest` ("vanished").
+
+    Raises
+    ------
+    SpecificationError
+        If an argument makes no sense.
+    ConvergenceError
+        If the integrator fails.
+    """
+    check_model(model)
+    check_starts(model, starts)
+    t_end, tolerance = check_positive("t_end", t_end), check_positive("tolerance", tolerance)
+    smallest = check_positive("smallest", smallest)
+    if np.any(starts.length <= smallest):
+        raise SpecificationError("smallest", "a length below that of every start", smallest, "Lower it.")
+    times = np.linspace(0.0, t_end, max(int(points), 2))
+    with jax.enable_x64(True):
+        given = tuple(jnp.asarray(part) for part in (starts.v, starts.length, starts.theta))
+        saved, ended, mask, good = jax.device_get(
+            _flows(compile_gradient(model), given, jnp.asarray(times), *map(jnp.asarray, (tolerance, smallest)))
+        )
+    if not np.all(good):
+        number = int(np.flatnonzero(~good)[0])
+        raise ConvergenceError(f"solve: the integration of start {number} failed; raise `smallest` or the tolerance.")
+    (v, length, theta, loss), (end_time, end_v, end_length, end_theta, end_loss) = saved, ended
+    at_rest, vanished = (np.asarray(event) for event in mask)
+    outcome = np.where(vanished, "vanished", np.where(at_rest, "converged", "running"))
+    late = times[None, :] > end_time[:, None]
+    last = np.where(vanished, np.nan, 1.0)
+    curves = (
+        np.where(late, (last * final)[:, None], curve)
+        for curve, final in ((length, end_length), (theta, end_theta), (loss, end_loss))
+    )
+    v = np.where(late[:, :, None], (last[:, None] * end_v)[:, None, :], v)
+    return CoarseFlow(model, times, v, *curves, outcome, end_time, end_v, end_length, end_theta, end_loss)
+
+
+@eqx.filter_jit
+def _flows(compiled: CompiledGradient, starts, times, tolerance, smallest):
+    def one(start):
+        solution = flow(compiled.rates, start, times, tolerance, AT_REST, smallest)
+        curves, end = solution.ys
+        final = tuple(value[0] for value in end)
+        value = jax.vmap(lambda v, R, theta: compiled.evaluate("loss", v, R, theta))(*curves)
+        saved, ended = (*curves, value), (solution.ts[1][0], *final, compiled.evaluate("loss", *final))
+        # an event ends a run with a result of its own, which is no failure
+        good = jnp.all(jnp.isfinite(final[0])) & jnp.isfinite(final[1]) & jnp.isfinite(solution.ts[1][0])
+        return saved, ended, solution.event_mask, good
+
+    return jax.lax.map(one, starts)
+
+
+def check_starts(model: BinaryReLUModel, starts: object) -> None:
+    """Raise `SpecificationError` unless `starts` are `Starts` that fit the model."""
+    if not isinstance(starts, Starts):
+        raise SpecificationError(
+            "starts", "Starts", starts, "Make them with steode.binary_relu.starts(model, v, theta)."
+        )
+    if starts.v.shape[1] != model.rows:
+        received = f"v of shape {starts.v.shape}"
+        raise SpecificationError("starts", f"v with {model.rows} entries", received, "Make them with this model.")
