@@ -3,9 +3,9 @@
     python benchmarks/estimators.py
 
 Milliseconds of one update (an estimate and a step of SGD) in a compiled loop, the best of several; then per pass,
-divided by that of a plain gradient step with the same number of passes' share: (time/passes)/(time of STE/2). The
-forward pass alone is timed too, many at once as the estimators do it, without perturbations: what is above it is spent
-on drawing random directions and adding them up.
+divided by that of a plain gradient step, (time/passes)/(time of STE/2). The bare passes are timed too: 2n forward
+passes at once, as the estimators make them, and a gradient step. What is above their time is spent on drawing random
+directions and adding them up.
 """
 
 import importlib.util
@@ -17,7 +17,7 @@ import jax.numpy as jnp
 
 from steode.estimators import Quantized, fogzo, spsa, ste
 
-UPDATES, REPEATS = 200, 5
+UPDATES, REPEATS = 100, 4
 BATCHES = (64, 1024)
 DIRECTIONS = (1, 10, 100)
 
@@ -67,9 +67,7 @@ def per_forward(loss, params, count: int, updates: int) -> float:
 def main() -> None:
     """Print one row an estimator."""
     mlp = network()
-    print(
-        f"{jax.devices()[0].device_kind}, jax {jax.__version__}; best of {REPEATS}, {UPDATES} updates (fewer for n > 10)"
-    )
+    print(f"{jax.devices()[0].device_kind}, jax {jax.__version__}; best of {REPEATS}")
     for pixels in (64, 784):
         params = mlp.initial(jax.random.key(0), pixels)
         quantized = {name: None if name.endswith("bias") else Quantized() for name in params}

@@ -22,6 +22,7 @@ extensions = [
     "sphinx_design",
     "docstrings",
     "pages",
+    "punctuation",
 ]
 exclude_patterns = ["_build", "_ext", "_static", "_templates", "**/.ipynb_checkpoints"]
 templates_path = ["_templates"]

@@ -9,9 +9,9 @@ train-images-idx3-ubyte and train-labels-idx1-ubyte, .gz or not.
 
 Weights have four levels, (+-1/2, +-3/2) alpha with alpha the standard deviation of the initial weights of the layer,
 and the identity between the outermost levels as surrogate. Biases are not quantized: their gradient is exact, from a
-backward pass, for every estimator. Plain SGD, as many updates for every estimator, with a learning rate that falls
-linearly to zero and starts at the best of RATES for each estimator by the final loss on all samples, averaged over
-seeds. FOGZO's beta falls linearly from 1 to beta_min.
+backward pass, for every estimator. Plain SGD, as many updates for every estimator (and for the STE also as many as
+make its passes those of FOGZO), with a learning rate that falls linearly to zero and starts at the best of RATES for
+each estimator by the final loss on all samples, averaged over seeds. FOGZO's beta falls linearly from 1 to beta_min.
 
 A pass is one evaluation of the loss of a batch, forward or backward, each counted as one: STE 2, FOGZO 2n + 2, SPSA
 2n + 2 (2n without the one for biases, which is counted).
@@ -37,7 +37,9 @@ from steode.plot import style
 HIDDEN, CLASSES = 10, 10
 UPDATES, BATCH, SEEDS = 1000, 64, 5
 RECORDS = 50
-RATES = (0.03, 0.1, 0.3, 1.0, 3.0)
+RATES = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+TRIED_FIRST = (4, 9)
+"""The part of RATES tried for every estimator; the others while the best is the first or the last one tried."""
 SPSA_N = (1, 10, 100, 740)
 FOGZO_N = (1, 10)
 BETA_MIN = (0.9, 0.99, 0.999)
@@ -134,36 +136,57 @@ def estimators(pixels: int, updates: int, spsa_n=SPSA_N, fogzo_n=FOGZO_N, beta_m
     alpha = steps_of(pixels)
     quantized = {name: Quantized("identity", alpha[name]) for name in alpha}
     quantized |= {f"{name}_bias": None for name in alpha}
-    found = {"STE": (ste, {"kind": "STE", "passes": 2})}
+    found = {"STE": (ste, {"kind": "STE", "passes": 2, "updates": updates})}
+    for n in fogzo_n:
+        # a multiple of the updates that makes the passes those of FOGZO
+        labels = {"kind": "STE", "passes": 2, "updates": (n + 1) * updates}
+        found[f"STE, {n + 1} x updates"] = ste, labels
     for n in spsa_n:
-        found[f"SPSA n={n}"] = spsa(n, quantized), {"kind": "SPSA", "n": n, "passes": 2 * n + 2}
+        labels = {"kind": "SPSA", "n": n, "passes": 2 * n + 2, "updates": updates}
+        found[f"SPSA n={n}"] = spsa(n, quantized), labels
     for least in beta_min:
         for n in fogzo_n:
             estimator = fogzo(n, linear_beta(least, updates), quantized)
-            labels = {"kind": "FOGZO", "n": n, "beta_min": least, "passes": 2 * n + 2}
+            labels = {"kind": "FOGZO", "n": n, "beta_min": least, "passes": 2 * n + 2, "updates": updates}
             found[f"FOGZO n={n} beta_min={least}"] = estimator, labels
     return found
 
 
-def compute(images, labels, updates=UPDATES, seeds=SEEDS, rates=RATES, **which) -> dict:
-    """Losses of every estimator at its best learning rate, (seeds, RECORDS + 1), and the learning rates."""
+def tuned(estimator, images, labels, updates: int, seeds: int) -> tuple[float, np.ndarray, dict]:
+    """The best learning rate, its losses (seeds, RECORDS + 1), and the final loss by learning rate."""
     keys = jax.random.split(jax.random.key(0), seeds)
+    runs = jax.jit(lambda rate: jax.vmap(lambda key: train(estimator, images, labels, updates, key, rate))(keys))
+    low, high = TRIED_FIRST
+    losses = {rate: np.asarray(runs(jnp.float32(rate))) for rate in RATES[low:high]}
+    while True:
+        finals = {rate: float(np.nan_to_num(found[:, -1], nan=np.inf).mean()) for rate, found in losses.items()}
+        best = min(finals, key=finals.get)
+        if best == RATES[low] and low > 0:
+            low -= 1
+            new = RATES[low]
+        elif best == RATES[high - 1] and high < len(RATES):
+            new = RATES[high]
+            high += 1
+        else:
+            return best, losses[best], finals
+        losses[new] = np.asarray(runs(jnp.float32(new)))
+
+
+def compute(images, labels, updates=UPDATES, seeds=SEEDS, **which) -> dict:
+    """Losses of every estimator at its best learning rate, (seeds, RECORDS + 1), and the learning rates."""
     rows = []
     for name, (estimator, about) in estimators(images.shape[1], updates, **which).items():
-
-        @jax.jit
-        def runs(rate, estimator=estimator):
-            return jax.vmap(lambda key: train(estimator, images, labels, updates, key, rate))(keys)
-
         begun = time.perf_counter()
-        losses = np.stack([runs(jnp.float32(rate)) for rate in rates])
-        finals = np.where(np.isfinite(losses[:, :, -1]), losses[:, :, -1], np.inf).mean(axis=1)
-        best = int(finals.argmin())
-        rows.append({"name": name, **about, "rate": rates[best], "losses": losses[best].tolist()})
-        rows[-1]["final_by_rate"] = [float(value) if np.isfinite(value) else None for value in finals]
+        rate, losses, finals = tuned(estimator, images, labels, about["updates"], seeds)
+        finite = {str(tried): value if np.isfinite(value) else None for tried, value in sorted(finals.items())}
+        rows.append({"name": name, **about, "rate": rate, "losses": losses.tolist(), "final_by_rate": finite})
         print(f"{row_text(rows[-1])}   {time.perf_counter() - begun:.0f} s", flush=True)
-    data = {"updates": updates, "batch": BATCH, "seeds": seeds, "rates": list(rates), "pixels": images.shape[1]}
-    return data | {"records": (np.arange(RECORDS + 1) * updates // RECORDS).tolist(), "rows": rows}
+    return {"updates": updates, "batch": BATCH, "seeds": seeds, "pixels": images.shape[1], "rows": rows}
+
+
+def passes(row: dict) -> np.ndarray:
+    """Passes until each recorded loss, (RECORDS + 1,)."""
+    return row["passes"] * (np.arange(RECORDS + 1) * row["updates"] // RECORDS)
 
 
 def final(row: dict) -> np.ndarray:
@@ -174,7 +197,7 @@ def final(row: dict) -> np.ndarray:
 def row_text(row: dict) -> str:
     """One estimator as text."""
     mean, error = final(row).mean(), final(row).std(ddof=1) / len(final(row)) ** 0.5
-    cost = f"{row['passes']:5d} passes an update"
+    cost = f"{row['updates']} updates of {row['passes']:4d} passes"
     return f"{row['name']:<26} {cost}, rate {row['rate']:<4g} loss {mean:.4f} +- {error:.4f}"
 
 
@@ -184,14 +207,12 @@ def ratios(data: dict) -> list[dict]:
     Zero where it was not reached.
     """
     found = []
-    records = np.array(data["records"])
     for slow in (row for row in data["rows"] if row["kind"] == "SPSA"):
         for row in (row for row in data["rows"] if row["kind"] != "SPSA"):
             values = []
             for losses, target in zip(np.array(row["losses"]), final(slow), strict=True):
                 reached = np.flatnonzero(losses <= target)
-                spent = row["passes"] * records[reached[0]] if reached.size else np.inf
-                values.append(slow["passes"] * data["updates"] / spent)
+                values.append(passes(slow)[-1] / passes(row)[reached[0]] if reached.size else 0.0)
             low, median, high = np.quantile(values, (0, 0.5, 1))
             about = {"spsa_n": slow["n"], "other": row["name"], "seeds": len(values)}
             found.append(about | {"lowest": low, "median": median, "highest": high})
@@ -213,18 +234,16 @@ def draw(data: dict) -> Figure:
     figure = Figure(figsize=(9.6, 4.2), layout="constrained")
     left, right = (style.axes(ax) for ax in figure.subplots(1, 2, sharey=True))
     least = data["rows"][-1]["beta_min"]
-    records = np.array(data["records"])[1:]
     curves = [row for row in data["rows"] if row.get("beta_min", least) == least]
     colors = {"STE": style.GRAY, "SPSA": style.COLORS[1], "FOGZO": style.COLORS[0]}
     counted = {"STE": 0, "SPSA": 0, "FOGZO": 0}
     for row in curves:
-        kind, losses = row["kind"], np.array(row["losses"])[:, 1:]
-        line = style.LINES[counted[kind]]
+        kind, losses, spent = row["kind"], np.array(row["losses"])[:, 1:], passes(row)[1:]
+        look = {"color": colors[kind], "linestyle": style.LINES[counted[kind]]}
         counted[kind] += 1
-        left.plot(row["passes"] * records, losses.mean(axis=0), color=colors[kind], linestyle=line, label=row["name"])
-        left.fill_between(
-            row["passes"] * records, losses.min(axis=0), losses.max(axis=0), color=colors[kind], alpha=0.12, linewidth=0
-        )
+        left.plot(spent, losses.mean(axis=0), label=row["name"], **look)
+        ends = losses.min(axis=0), losses.max(axis=0)
+        left.fill_between(spent, *ends, color=colors[kind], alpha=0.12, linewidth=0)
     left.set(xlabel="passes (forward and backward, one each)", ylabel="training loss", xscale="log", yscale="log")
     groups = {}
     for row in data["rows"]:

@@ -19,8 +19,6 @@ import pathlib
 import re
 import shutil
 
-from docutils import nodes
-
 PART = re.compile(r"^```\{(derivation|check|specification|notebooks|explorer)\}[ ]*([^\n]*)\n```[ ]*$", re.MULTILINE)
 DOCS = pathlib.Path(__file__).resolve().parents[1]
 NOTEBOOKS = DOCS.parent / "notebooks"
@@ -148,18 +146,8 @@ def computed_pages(app, env, added, changed, removed) -> list[str]:
     return found
 
 
-def keep_punctuation(app, doctree) -> None:
-    """Punctuation after an inline formula goes into it: browsers may break a line behind what a script has drawn."""
-    for formula in list(doctree.findall(nodes.math)):
-        after = formula.next_node(descend=False, siblings=True)
-        if isinstance(after, nodes.Text) and after[:1] in tuple(",.;:)?!"):
-            formula.replace(formula[0], nodes.Text(rf"{formula.astext()}\text{{{after[0]}}}"))
-            after.parent.replace(after, nodes.Text(after[1:]))
-
-
 def setup(app):
     app.connect("builder-inited", copy_notebooks)
     app.connect("source-read", fill)
-    app.connect("doctree-read", keep_punctuation)
     app.connect("env-get-outdated", computed_pages)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -39,8 +39,10 @@ class CompiledGradient(eqx.Module):
 
     def rates(self, state: tuple) -> tuple[Float[Array, " m"], Float[Array, ""], Float[Array, ""]]:
         """The flow: rates of v, R and theta."""
-        v, _, theta = state
-        return -self.output_gradient(v, theta), self.evaluate("growth", *state), self.evaluate("turning", *state)
+        v, R, theta = state
+        # an integrator's last digits may leave the interval, and gates know no angle beyond its ends
+        state = v, R, jnp.clip(theta, 0, jnp.pi)
+        return -self.output_gradient(v, state[2]), self.evaluate("growth", *state), self.evaluate("turning", *state)
 
     def _overlaps(self, v):
         star = self.v_star

@@ -113,7 +113,7 @@ def solve(
 def _flows(compiled: CompiledGradient, starts, times, tolerance, smallest):
     def one(start):
         solution = flow(compiled.rates, start, times, tolerance, AT_REST, smallest)
-        curves, end = solution.ys
+        curves, end = ((v, R, jnp.clip(theta, 0, jnp.pi)) for v, R, theta in solution.ys)
         final = tuple(value[0] for value in end)
         value = jax.vmap(lambda v, R, theta: compiled.evaluate("loss", v, R, theta))(*curves)
         saved, ended = (*curves, value), (solution.ts[1][0], *final, compiled.evaluate("loss", *final))

@@ -128,8 +128,9 @@ class _Directions:
         """Shift of the tensors to either side, and the direction to multiply half the difference of losses with."""
         noise_key, sign_key = jax.random.split(key)
         keys = jax.random.split(noise_key, len(self.tensors))
+        if self.guide is not None:
+            signs = jax.random.rademacher(sign_key, (len(self.tensors),))
         shifts, directions = [], []
-        signs = jax.random.rademacher(sign_key, (len(self.tensors),))
         for index, (tensor, entry, width) in enumerate(zip(self.tensors, self.entries, self.widths, strict=True)):
             noise = jnp.sqrt(1 - self.beta) * entry.smoothing.sample(keys[index], tensor.shape, tensor.dtype)
             shift, direction = width * noise, noise / width

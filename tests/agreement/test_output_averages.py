@@ -18,6 +18,7 @@ from steode import (
     derive,
 )
 from steode.problem import numeric_output
+from steode.solvers import output
 
 TANH = Elementwise(sympy.tanh(sympy.Symbol("x")))
 BASE = LinearModel(teacher=TwoPoint(1.0), init=Normal(std=0.5), learning_rate=0.3, noise=0.2)
@@ -80,3 +81,19 @@ def test_output_averages_are_those_of_the_residual(name):
         averages = numeric_output(model, derive(model).output).averages(*OVERLAPS, model.noise)
     values, errors = sampled_averages(model, *OVERLAPS)
     assert np.all(np.abs(np.array(averages) - values) < 4 * errors + 1e-12)
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_a_finer_rule_changes_nothing(name, monkeypatch):
+    model = BASE.replace(**OUTPUTS[name])
+
+    def averages():
+        with jax.enable_x64(True):
+            return np.array(numeric_output(model, derive(model).output).averages(*OVERLAPS, model.noise))
+
+    coarse = averages()
+    monkeypatch.setattr(output, "PANELS", np.linspace(-output.REACH, output.REACH, 73))
+    nodes = np.linspace(-8, 8, 1601)
+    monkeypatch.setattr(output, "INNER_NODES", nodes)
+    monkeypatch.setattr(output, "INNER_WEIGHTS", np.exp(-(nodes**2) / 2) / np.exp(-(nodes**2) / 2).sum())
+    np.testing.assert_allclose(averages(), coarse, rtol=1e-12)

@@ -1,6 +1,7 @@
 """Surrogate derivatives mu' of the binarized ReLU: three of the literature, and the user's own."""
 
 import dataclasses
+import functools
 import itertools
 
 import numpy as np
@@ -46,8 +47,12 @@ class Surrogate:
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """mu'(x), in NumPy; shape of x."""
-        values = sympy.lambdify(X, self.derivative, modules=["scipy", "numpy"])(np.asarray(x, float))
-        return np.broadcast_to(values, np.shape(x))
+        return np.broadcast_to(_numpy_function(self.derivative)(np.asarray(x, float)), np.shape(x))
+
+
+@functools.lru_cache(maxsize=16)
+def _numpy_function(derivative: sympy.Expr):
+    return sympy.lambdify(X, derivative, modules=["scipy", "numpy"])
 
 
 SURROGATES = {
