@@ -1,7 +1,7 @@
 """A two-layer network with 2-bit weights, trained by the straight-through estimator, by SPSA, and by FOGZO.
 
     python examples/fogzo_mlp.py --out results/fogzo_mlp
-    python examples/fogzo_mlp.py --mnist mnist.npz --out results/fogzo_mnist
+    python examples/fogzo_mlp.py --mnist mnist.npz --n 1 10 100 1000 7940 --out results/fogzo_mnist
 
 Pixels - 10 rectified units - 10 classes, on the 1,797 8x8 digits of scikit-learn (`pip install steode[examples]`), or
 on MNIST where a file of it is given: an .npz with arrays x_train and y_train, or the folder with the two IDX files
@@ -16,7 +16,8 @@ each estimator by the final loss on all samples, averaged over seeds. FOGZO's be
 A pass is one evaluation of the loss of a batch, forward or backward, each counted as one: STE 2, FOGZO 2n + 2, SPSA
 2n + 2 (2n without the one for biases, which is counted).
 
-Written: OUT.png, and OUT.json with every number in it.
+Written: OUT.png, and OUT.json with every number in it. Digits take a quarter of an hour on two cores, nearly all of it
+for the largest n of SPSA.
 """
 
 import argparse
@@ -179,7 +180,8 @@ def compute(images, labels, updates=UPDATES, seeds=SEEDS, **which) -> dict:
         begun = time.perf_counter()
         rate, losses, finals = tuned(estimator, images, labels, about["updates"], seeds)
         finite = {str(tried): value if np.isfinite(value) else None for tried, value in sorted(finals.items())}
-        rows.append({"name": name, **about, "rate": rate, "losses": losses.tolist(), "final_by_rate": finite})
+        found = {"rate": rate, "losses": losses.astype(float).round(6).tolist(), "final_by_rate": finite}
+        rows.append({"name": name, **about, **found})
         print(f"{row_text(rows[-1])}   {time.perf_counter() - begun:.0f} s", flush=True)
     return {"updates": updates, "batch": BATCH, "seeds": seeds, "pixels": images.shape[1], "rows": rows}
 
@@ -229,39 +231,52 @@ def table(data: dict) -> str:
     return "\n".join(lines)
 
 
+def label_of(row: dict) -> str:
+    """Its name, as drawn."""
+    return row["name"].replace("beta_min=", r"$\beta_{\min}=$").replace(" x ", r" $\times$ ")
+
+
 def draw(data: dict) -> Figure:
     """Training loss against passes, and the loss at the end against the number of directions."""
-    figure = Figure(figsize=(9.6, 4.2), layout="constrained")
+    figure = Figure(figsize=(9.6, 5.4), layout="constrained")
     left, right = (style.axes(ax) for ax in figure.subplots(1, 2, sharey=True))
-    least = data["rows"][-1]["beta_min"]
-    curves = [row for row in data["rows"] if row.get("beta_min", least) == least]
+    least = data["rows"][-1].get("beta_min")
+    shown = {"STE": 0, "SPSA": 0, "FOGZO": 0}
     colors = {"STE": style.GRAY, "SPSA": style.COLORS[1], "FOGZO": style.COLORS[0]}
-    counted = {"STE": 0, "SPSA": 0, "FOGZO": 0}
-    for row in curves:
+    for row in (row for row in data["rows"] if row.get("beta_min", least) == least):
         kind, losses, spent = row["kind"], np.array(row["losses"])[:, 1:], passes(row)[1:]
-        look = {"color": colors[kind], "linestyle": style.LINES[counted[kind]]}
-        counted[kind] += 1
-        left.plot(spent, losses.mean(axis=0), label=row["name"], **look)
+        look = {"color": colors[kind], "linestyle": style.LINES[shown[kind]]}
+        shown[kind] += 1
+        left.plot(spent, losses.mean(axis=0), label=label_of(row), **look)
         ends = losses.min(axis=0), losses.max(axis=0)
         left.fill_between(spent, *ends, color=colors[kind], alpha=0.12, linewidth=0)
-    left.set(xlabel="passes (forward and backward, one each)", ylabel="training loss", xscale="log", yscale="log")
     groups = {}
     for row in data["rows"]:
-        label = row["kind"] + (f" beta_min={row['beta_min']:g}" if "beta_min" in row else "")
-        groups.setdefault(label, []).append(row)
-    for number, (label, rows) in enumerate((name, rows) for name, rows in groups.items() if name != "STE"):
+        if row["kind"] == "STE":
+            look = {"color": style.GRAY, "linestyle": style.LINES[shown["STE"] % 3], "linewidth": 1.2}
+            right.axhline(final(row).mean(), label=label_of(row), **look)
+            shown["STE"] += 1
+        else:
+            groups.setdefault((row["kind"], row.get("beta_min")), []).append(row)
+    others = iter(style.COLORS[2:])
+    for number, ((kind, beta_min), rows) in enumerate(groups.items()):
+        # the bars end at the lowest and the highest seed; slightly apart, to be seen
         mean = np.array([final(row).mean() for row in rows])
-        # columns: seeds; the bars end at the lowest and the highest
         ends = np.array([[final(row).min(), final(row).max()] for row in rows]).T
-        color = colors["SPSA"] if label == "SPSA" else style.COLORS[(0, 2, 3, 4)[(number - 1) % 4]]
         n = np.array([row["n"] for row in rows]) * 1.06 ** (number - 1)
+        color = colors[kind] if beta_min in (None, least) else next(others)
         look = {"color": color, "marker": style.MARKERS[number], "markerfacecolor": "white", "capsize": 2.5}
+        label = kind if beta_min is None else rf"{kind} $\beta_{{\min}}=${beta_min:g}"
         right.errorbar(n, mean, np.abs(ends - mean), label=label, **look)
-    right.axhline(final(groups["STE"][0]).mean(), color=style.GRAY, linewidth=1.2, label="STE")
+    left.set(xlabel="passes (forward and backward, one each)", ylabel="training loss", xscale="log", yscale="log")
     right.set(xlabel="directions $n$", ylabel=f"training loss after {data['updates']} updates", xscale="log")
+    ticks = (0.1, 0.15, 0.2, 0.3, 0.5, 1, 1.5, 2, 3)
+    left.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    left.minorticks_off()
     right.tick_params(labelleft=True)
+    left.set_ylim(0.95 * min(np.min(row["losses"]) for row in data["rows"]), 3.2)
     for ax in (left, right):
-        style.legend(ax)
+        style.legend(ax, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
     return figure
 
 
@@ -275,6 +290,8 @@ def main() -> None:
     parser.add_argument("--n", type=int, nargs="+", default=SPSA_N, help="directions of SPSA")
     parser.add_argument("--redraw", action="store_true", help="draw OUT.json again, without training")
     arguments = parser.parse_args()
+    if arguments.updates < RECORDS or arguments.updates % RECORDS or arguments.seeds < 2:
+        parser.error(f"--updates takes a multiple of {RECORDS}, --seeds 2 or more")
     path = arguments.out.with_suffix(".json")
     if arguments.redraw:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -283,7 +300,7 @@ def main() -> None:
         data = compute(images, labels, arguments.updates, arguments.seeds, spsa_n=tuple(arguments.n))
         data["ratios"] = ratios(data)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(data) + "\n", encoding="utf-8")
     print(table(data))
     with style.settings():
         draw(data).savefig(arguments.out.with_suffix(".png"), dpi=150)

@@ -2,12 +2,12 @@
 
 import dataclasses
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from steode.binary_relu.compiled import CompiledGradient, compile_gradient
-from steode.bridge import compile_expression
 from steode.errors import check_positive
 from steode.systems.binary_relu import symbols as sym
 from steode.systems.binary_relu.derivation import derive_binary_relu
@@ -80,44 +80,39 @@ def fixed_points(model: BinaryReLUModel, *, length: float = 1.0) -> tuple[Statio
     length = check_positive("length", length)
     land = derive_binary_relu(model).landscape
     star = model.v_star
-    values = {sym.m: model.rows, sym.S: star.sum(), sym.N: star @ star}
+    values = {sym.m: model.rows, sym.S: float(star.sum()), sym.N: float(star @ star)}
+    kappa, angle = (float(value.subs(values)) for value in (land.saddle_kappa, land.saddle_angle))
+    places = [("global minimum", 1.0, 0.0)]
+    if model.has_spurious_minimum:
+        places.append(("saddle", kappa, angle))
+    places.append(("spurious minimum" if model.has_spurious_minimum else "saddle at pi", -1.0, np.pi))
     with jax.enable_x64(True):
         compiled = compile_gradient(model)
-
-        def number(expression) -> float:
-            return float(compile_expression(expression, tuple(values))(*values.values()))
-
-        kappa = number(land.saddle_kappa)
-        places = [("global minimum", 1.0, 0.0)]
-        if model.has_spurious_minimum:
-            places.append(("saddle", kappa, number(land.saddle_angle)))
-        places.append(("spurious minimum" if model.has_spurious_minimum else "saddle at pi", -1.0, np.pi))
-        offset = compile_expression(land.offset, (*values, sym.kappa))
         return tuple(
-            _point(compiled, kind, share * star + float(offset(*values.values(), share)), length, theta)
+            _point(compiled, kind, share * star + float(land.offset.subs(values | {sym.kappa: share})), length, theta)
             for kind, share, theta in places
         )
 
 
 def _point(compiled: CompiledGradient, kind: str, v: np.ndarray, length: float, theta: float) -> StationaryPoint:
     state = (jnp.asarray(v), jnp.asarray(length), jnp.asarray(theta))
-    components = [float(compiled.evaluate(name, *state)) for name in ("along", "across")]
-    coarse = float(np.hypot(*components))
-    scale = float(compiled.v_star @ compiled.v_star)
+    loss, along, across, jacobian = jax.device_get(_linearized(compiled, state))
+    coarse, scale = float(np.hypot(along, across)), float(np.sum(np.asarray(compiled.v_star) ** 2))
     eigenvalues = np.zeros(0)
     if coarse <= AT_REST * scale:
-        inside = (state[0], state[1], jnp.clip(state[2], INSIDE, np.pi - INSIDE))
-        eigenvalues = np.linalg.eigvals(_jacobian(compiled, inside))
+        eigenvalues = np.linalg.eigvals(jacobian)
         eigenvalues = eigenvalues[np.argsort(-eigenvalues.real)]
-    return StationaryPoint(kind, v, theta, length, float(compiled.evaluate("loss", *state)), coarse, eigenvalues)
+    return StationaryPoint(kind, v, theta, length, float(loss), coarse, eigenvalues)
 
 
-def _jacobian(compiled: CompiledGradient, state: tuple) -> np.ndarray:
-    """Derivatives of the flow at a state, (m + 2, m + 2) in the order v, |w|, theta."""
+@eqx.filter_jit
+def _linearized(compiled: CompiledGradient, state: tuple) -> tuple:
+    """Loss, the coarse gradient's components, and the derivatives of the flow in the order v, |w|, theta."""
     size = state[0].size
-    columns = jax.jacfwd(lambda y: jnp.concatenate([jnp.ravel(part) for part in compiled.rates(_split(y, size))]))
-    return np.asarray(columns(jnp.concatenate([jnp.ravel(part) for part in state])))
+    values = (compiled.evaluate(name, *state) for name in ("loss", "along", "across"))
 
+    def rates(y):
+        return jnp.concatenate([jnp.ravel(rate) for rate in compiled.rates((y[:size], y[size], y[size + 1]))])
 
-def _split(y, size: int) -> tuple:
-    return y[:size], y[size], y[size + 1]
+    inside = jnp.clip(state[2], INSIDE, np.pi - INSIDE)
+    return *values, jax.jacfwd(rates)(jnp.concatenate([state[0], jnp.stack([state[1], inside])]))

@@ -9,8 +9,8 @@ import numpy as np
 
 from steode.binary_relu.compiled import CompiledGradient, compile_gradient
 from steode.binary_relu.starts import Starts
-from steode.errors import ConvergenceError, SpecificationError, check_positive
-from steode.solvers.coarse_flow import flow
+from steode.errors import ConvergenceError, SpecificationError, check_integer, check_positive
+from steode.solvers.coarse_flow import flow, residual
 from steode.systems.binary_relu.spec import BinaryReLUModel, check_model
 
 OUTCOMES = ("running", "converged", "vanished")
@@ -87,7 +87,7 @@ def solve(
     smallest = check_positive("smallest", smallest)
     if np.any(starts.length <= smallest):
         raise SpecificationError("smallest", "a length below that of every start", smallest, "Lower it.")
-    times = np.linspace(0.0, t_end, max(int(points), 2))
+    times = np.linspace(0.0, t_end, check_integer("points", points, 2))
     with jax.enable_x64(True):
         given = tuple(jnp.asarray(part) for part in (starts.v, starts.length, starts.theta))
         saved, ended, mask, good = jax.device_get(
@@ -97,8 +97,8 @@ def solve(
         number = int(np.flatnonzero(~good)[0])
         raise ConvergenceError(f"solve: the integration of start {number} failed; raise `smallest` or the tolerance.")
     (v, length, theta, loss), (end_time, end_v, end_length, end_theta, end_loss) = saved, ended
-    at_rest, vanished = (np.asarray(event) for event in mask)
-    outcome = np.where(vanished, "vanished", np.where(at_rest, "converged", "running"))
+    stopped, vanished = mask
+    outcome = np.where(vanished, "vanished", np.where(stopped, "converged", "running"))
     late = times[None, :] > end_time[:, None]
     last = np.where(vanished, np.nan, 1.0)
     curves = (
@@ -119,7 +119,9 @@ def _flows(compiled: CompiledGradient, starts, times, tolerance, smallest):
         saved, ended = (*curves, value), (solution.ts[1][0], *final, compiled.evaluate("loss", *final))
         # an event ends a run with a result of its own, which is no failure
         good = jnp.all(jnp.isfinite(final[0])) & jnp.isfinite(final[1]) & jnp.isfinite(solution.ts[1][0])
-        return saved, ended, solution.event_mask, good
+        # which of the two conditions has nothing left
+        vanished = solution.event_mask & (final[1] - smallest < residual(compiled.rates(final)) - AT_REST)
+        return saved, ended, (solution.event_mask, vanished), good
 
     return jax.lax.map(one, starts)
 

@@ -18,7 +18,7 @@ def flow(
     at_rest: float,
     smallest: float,
 ) -> diffrax.Solution:
-    """Integrate from times[0] to times[-1] by Tsit5, stopping at whichever event comes first.
+    """Integrate from times[0] to times[-1] by Tsit5, stopping where w or everything comes to rest.
 
     Parameters
     ----------
@@ -26,16 +26,11 @@ def flow(
     start : v (m,), R, theta.
     times : increasing, where to save; infinity is saved after an event.
     tolerance : relative and absolute, of the step-size controller.
-    at_rest : event 0: all rates are smaller.
-    smallest : event 1: R is smaller.
+    at_rest, smallest : it stops where all rates are below the first, or R is below the second.
     """
 
-    def residual(t, y, args, **_):
-        dv, dR, dtheta = rates(y)
-        return jnp.maximum(jnp.max(jnp.abs(dv)), jnp.maximum(jnp.abs(dR), jnp.abs(dtheta))) - at_rest
-
     def room(t, y, args, **_):
-        return y[1] - smallest
+        return jnp.minimum(residual(rates(y)) - at_rest, y[1] - smallest)
 
     saveat = diffrax.SaveAt(subs=[diffrax.SubSaveAt(ts=times), diffrax.SubSaveAt(t1=True)])
     return diffrax.diffeqsolve(
@@ -47,7 +42,13 @@ def flow(
         y0=start,
         saveat=saveat,
         stepsize_controller=diffrax.PIDController(rtol=tolerance, atol=tolerance),
-        event=diffrax.Event([residual, room], optimistix.Newton(1e-8, 1e-8)),
+        # bisection: at the ends of the angle the closed forms have no derivative that could be computed
+        event=diffrax.Event(room, optimistix.Bisection(1e-10, 1e-10)),
         max_steps=MAX_STEPS,
         throw=False,
     )
+
+
+def residual(rates: tuple) -> Float[Array, ""]:
+    """The largest rate of v, R and theta in absolute value."""
+    return jnp.maximum(jnp.max(jnp.abs(rates[0])), jnp.maximum(jnp.abs(rates[1]), jnp.abs(rates[2])))

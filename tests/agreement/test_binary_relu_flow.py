@@ -19,7 +19,8 @@ def model_of(surrogate, step=0.05) -> binary_relu.BinaryReLUModel:
 
 
 def starts_of(model) -> binary_relu.Starts:
-    return binary_relu.starts(model, [[1, 0.5, 1], [0.3, 1.0, -0.2]], [1.2, 2.2], 2.0)
+    # far from w = 0, where the least noise decides to which side w falls
+    return binary_relu.starts(model, [[1, 0.5, 1], [0.8, -0.2, 0.9]], [1.2, 2.2], 3.0)
 
 
 def distance(runs, flow) -> float:

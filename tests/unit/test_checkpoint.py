@@ -182,7 +182,7 @@ def test_divergence_keeps_the_last_good_weights():
 
 
 def test_sigint_ends_a_run_with_what_is_done(tmp_path):
-    program = PROGRAM.replace("simulate(MODEL, DIM, T_END", "run = simulate(MODEL, 1000, T_END").replace(
+    program = PROGRAM.replace("simulate(MODEL, DIM, T_END", "run = simulate(MODEL, 1000, 50 * T_END").replace(
         "checkpoint_seconds=0)",
         "checkpoint_seconds=0.01)\nprint(run.provenance.settings['interrupted'], run.times.size)",
     )

@@ -38,6 +38,7 @@ def steps(found: CoarseGradient, p_1: sympy.Expr, p_2: sympy.Expr) -> list[Step]
         _gradient(found),
         _rows(found),
         *_averages(found.averages, found.surrogate),
+        *_explicit(found),
         _correlation(found),
         _flow(found),
         *_landscape(found),
@@ -148,6 +149,20 @@ def _averages(averages: PlaneAverages | None, surrogate: str) -> list[Step]:
     return [*found, Step("averages of the surrogate", closed, reason)]
 
 
+def _explicit(found: CoarseGradient) -> list[Step]:
+    if found.averages is None or found.surrogate == "clipped relu":
+        return []
+    along, across = (sympy.factor(found.explicit(value)) for value in (found.along, found.across))
+    return [
+        Step(
+            "coarse gradient of this surrogate",
+            (_eq(ALONG, along), _eq(ACROSS, across)),
+            f"The averages of the surrogate {found.surrogate} put into the expected coarse gradient.",
+            SOURCE,
+        )
+    ]
+
+
 def _general_averages() -> list[Step]:
     t, u = sym.t, sympy.Symbol("u", positive=True)
     density = exp(-(t**2) / 2) / sqrt(2 * pi)
@@ -162,7 +177,7 @@ def _general_averages() -> list[Step]:
             "averages of the surrogate",
             (_eq(sym.G_0, zero), _eq(sym.G_1, one), _eq(sym.G_p, across), _eq(sym.G_e, along)),
             "No closed form is looked for. Across w, integrating by parts leaves the boundary of the teacher's gate, a "
-            "line on which x = t sin(theta); turning that line from theta = 0 gives the average along w.",
+            "line through the origin; turning that line, from the angle 0 on, gives the average along w.",
         )
     ]
 
