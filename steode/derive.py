@@ -7,6 +7,8 @@ from steode.errors import SpecificationError
 from steode.quantizers import StepFunction
 from steode.symbolic import symbols as sym
 from steode.symbolic.limit import Limit
+from steode.systems.binary_relu.derivation import CoarseGradient, derive_binary_relu
+from steode.systems.binary_relu.spec import BinaryReLUModel
 from steode.systems.linear.derivation import derive_linear
 from steode.systems.linear.general_derivation import derive_general
 from steode.systems.linear.spec import LinearModel
@@ -38,6 +40,11 @@ def _(model: LinearModel) -> Limit:
 @derive.register
 def _(model: RegressionModel) -> RiskRecursion:
     return derive_regression(model)
+
+
+@derive.register
+def _(model: BinaryReLUModel) -> CoarseGradient:
+    return derive_binary_relu(model)
 
 
 @functools.lru_cache(maxsize=64)

@@ -19,6 +19,7 @@ from steode import (
     TwoPoint,
     Uniform,
 )
+from steode.binary_relu import BinaryReLUModel
 from steode.regression import ROLES, RegressionModel
 
 TWO_BITS = Uniform(bits=2, range=2.0)
@@ -98,6 +99,20 @@ REGRESSIONS = {
     ),
 }
 """Models of quantized regression, by name."""
+
+COARSE = {
+    name: BinaryReLUModel(rows=3, filter_size=4, output_teacher=(1.0, -0.5, 2.0), surrogate=surrogate)
+    for name, surrogate in (
+        ("binary_relu", "clipped relu"),
+        ("binary_relu_relu", "relu"),
+        ("binary_relu_identity", "identity"),
+        ("binary_relu_own", "1/(1 + x**2)"),
+    )
+}
+"""Models of two layers with a binarized ReLU, by name."""
+
+ALL = MODELS | REGRESSIONS | COARSE
+"""Every derivation of the site."""
 
 CHECKS = {
     "both_quantized": {

@@ -32,7 +32,7 @@ def derivation(words: str) -> str:
     from steode import derive
 
     name, _, chosen = words.partition(" steps=")
-    model, checks = (cases.MODELS | cases.REGRESSIONS)[name], cases.CHECKS.get(name, {})
+    model, checks = cases.ALL[name], cases.CHECKS.get(name, {})
     titles = [title.strip() for title in chosen.split("|")] if chosen else None
     steps = derive(model).derivation
     unknown = {*(titles or ()), *checks} - {step.title for step in steps}

@@ -21,10 +21,10 @@ from steode.binary_relu.starts import Starts, random_starts, starts
 from steode.systems.binary_relu.derivation import CoarseGradient
 from steode.systems.binary_relu.derivation import derive_binary_relu as derive
 from steode.systems.binary_relu.spec import BinaryReLUModel
-from steode.systems.binary_relu.surrogates import SURROGATES, Surrogate
+from steode.systems.binary_relu.surrogates import SURROGATES as SURROGATES
+from steode.systems.binary_relu.surrogates import Surrogate
 
 __all__ = [
-    "SURROGATES",
     "BinaryReLUModel",
     "CoarseFlow",
     "CoarseGradient",

@@ -1,9 +1,7 @@
 """Gradient estimators: the laws of their perturbations, what they average to, and how they compose."""
 
-import gzip
-import importlib.util
+import functools
 import itertools
-import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +11,9 @@ import scipy.integrate
 
 from steode.errors import SpecificationError
 from steode.estimators import SMOOTHINGS, Quantized, Smoothing, fogzo, linear_beta, spsa, ste
+
+# small programs, which take longer to compile than to run
+jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 SURROGATES = {
     "identity": lambda x: x,
@@ -62,7 +63,7 @@ def rounded(params):
 def assert_unbiased(cases, draws=4000):
     """The mean of every (estimator, loss, expected gradient) over `draws` keys, by z-score."""
     keys = jax.random.split(jax.random.key(7), draws)
-    samples = jax.jit(jax.vmap(lambda key: [make(loss, PARAMS, key).gradient for make, loss, _ in cases]))(keys)
+    samples = jit(jax.vmap(lambda key: [make(loss, PARAMS, key).gradient for make, loss, _ in cases]))(keys)
     expected = [gradient for _, _, gradient in cases]
     for part, exact in zip(jax.tree.leaves(samples), jax.tree.leaves(expected), strict=True):
         values = np.asarray(part)
@@ -89,7 +90,7 @@ def integral(function, kinks=()):
 def test_smoothing_law_averages_the_quantizer_to_the_surrogate(name):
     law, quantizer = SMOOTHINGS[name], QUANTIZERS[SMOOTHINGS[name].quantizer]
     with jax.enable_x64(True):
-        density = jax.jit(law.density)
+        density = jit(law.density)
         edges = [-np.sqrt(6), -np.sqrt(3), 0.0, np.sqrt(3), np.sqrt(6)]
         assert integral(density, edges) == pytest.approx(1, abs=1e-9)
         assert integral(lambda u: u**2 * density(u), edges) == pytest.approx(1, abs=1e-9)
@@ -140,7 +141,7 @@ def test_spsa_smooths_by_the_zero_bias_law():
 
 
 def test_beta_zero_is_spsa_with_the_same_key():
-    @jax.jit
+    @jit
     def estimates(key):
         plain = spsa(2, WIDTHS)(rounded, PARAMS, key).gradient
         return plain, [fogzo(2, 0.0, WIDTHS, how)(rounded, PARAMS, key).gradient for how in ("global", "tensor")]
@@ -155,7 +156,7 @@ def test_beta_one_where_its_schedule_begins_is_the_slope_along_the_straight_thro
     assert [float(schedule(step)) for step in (0, 5, 10, 30)] == pytest.approx([1, 0.9, 0.8, 0.8])
     guide = jax.grad(biased)(PARAMS)
     expected = jax.tree.map(lambda part: dot(guide, jax.grad(quadratic)(PARAMS)) / dot(guide, guide) * part, guide)
-    estimator = jax.jit(lambda key, step: fogzo(1, schedule, WIDTHS)(biased, PARAMS, key, step=step).gradient)
+    estimator = jit(lambda key, step: fogzo(1, schedule, WIDTHS)(biased, PARAMS, key, step=step).gradient)
     assert_close(estimator(jax.random.key(0), 0), expected)
 
 
@@ -163,7 +164,7 @@ def test_zero_straight_through_gradient_leaves_spsa():
     def flat(params):
         return jax.lax.stop_gradient(quadratic(params))
 
-    @jax.jit
+    @jit
     def estimates(key):
         plain = spsa(3, WIDTHS)(flat, PARAMS, key).gradient
         return plain, [fogzo(3, 0.75, WIDTHS, how)(flat, PARAMS, key).gradient for how in ("global", "tensor")]
@@ -178,7 +179,7 @@ def test_straight_through_gradient_and_counts_of_passes():
     estimate = ste(rounded, PARAMS)
     assert (estimate.forward, estimate.backward) == (1, 1)
     assert_equal((estimate.loss, estimate.gradient), (value, jax.grad(rounded)(PARAMS)))
-    assert_equal(jax.jit(lambda key: fogzo(1, 0.9, WIDTHS)(rounded, PARAMS, key).loss)(jax.random.key(2)), value)
+    assert_equal(jit(lambda key: fogzo(1, 0.9, WIDTHS)(rounded, PARAMS, key).loss)(jax.random.key(2)), value)
     some = {"a": Quantized(scale=0.3), "b": None}
     key = jax.random.key(2)
     for estimator, passes in (
@@ -202,7 +203,7 @@ def test_straight_through_gradient_and_counts_of_passes():
 def test_leaves_that_are_not_quantized_have_their_exact_gradient():
     some = {"a": Quantized(scale=0.3), "b": None}
 
-    @jax.jit
+    @jit
     def estimates(key):
         return [make(quadratic, PARAMS, key).gradient["b"] for make in (spsa(2, some), fogzo(2, 0.5, some))]
 
@@ -215,7 +216,7 @@ def test_vmap_agrees_with_single_calls_under_jit(estimator):
     keys = jax.random.split(jax.random.key(4), 2)
     many = jax.tree.map(lambda leaf: jnp.stack([leaf, -leaf]), PARAMS)
 
-    @jax.jit
+    @jit
     def estimates(many, keys):
         together = jax.vmap(lambda params, key: estimator(rounded, params, key))(many, keys)
         return together, estimator(rounded, PARAMS, keys[0])
@@ -226,7 +227,7 @@ def test_vmap_agrees_with_single_calls_under_jit(estimator):
 
 
 def test_directions_at_once_do_not_change_the_estimate():
-    @jax.jit
+    @jit
     def estimates(key):
         return [spsa(5, WIDTHS, parallel=size)(rounded, PARAMS, key).gradient for size in (2, 64)]
 
@@ -251,8 +252,11 @@ def test_optax_takes_the_estimates():
         updates, state = optimizer.update(estimate.gradient, state, params)
         return (optax.apply_updates(params, updates), state), estimate.loss
 
-    start = (PARAMS, jax.jit(optimizer.init)(PARAMS))
-    _, losses = jax.lax.scan(step, start, jax.random.split(jax.random.key(8), 60))
+    @jit
+    def train(keys):
+        return jax.lax.scan(step, (PARAMS, optimizer.init(PARAMS)), keys)[1]
+
+    losses = train(jax.random.split(jax.random.key(8), 60))
     assert losses[-1] < losses[0] - 1
 
 
@@ -284,38 +288,3 @@ def test_bad_input_is_named(argument, call):
     with pytest.raises(SpecificationError) as raised:
         call()
     assert raised.value.argument == argument
-
-
-@pytest.fixture(scope="module")
-def example():
-    path = pathlib.Path(__file__).parents[2] / "examples" / "fogzo_mlp.py"
-    spec = importlib.util.spec_from_file_location("fogzo_mlp", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_mnist_is_read_from_idx_files_and_from_npz(example, tmp_path):
-    images = np.random.default_rng(0).integers(0, 256, (6, 4, 4), np.uint8)
-    labels = np.array([0, 1, 2, 0, 1, 9], np.uint8)
-    for name, array in (("images-idx3-ubyte.gz", images), ("labels-idx1-ubyte", labels)):
-        data = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.tobytes()
-        (tmp_path / f"train-{name}").write_bytes(gzip.compress(data) if name.endswith("gz") else data)
-    np.savez(tmp_path / "mnist.npz", x_train=images, y_train=labels)
-    for source in (tmp_path, tmp_path / "mnist.npz"):
-        found, classes = example.read_mnist(source)
-        np.testing.assert_array_equal(found, images.reshape(6, 16))
-        np.testing.assert_array_equal(classes, labels)
-    (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(b"text")
-    with pytest.raises(SpecificationError, match="IDX"):
-        example.read_mnist(tmp_path)
-    with pytest.raises(SpecificationError, match="train-images"):
-        example.read_mnist(tmp_path.parent)
-
-
-def test_weights_of_the_example_have_four_levels(example):
-    alpha = 0.2
-    levels = example.quantize(jnp.linspace(-1, 1, 101), alpha)
-    np.testing.assert_allclose(np.unique(np.round(levels / alpha, 4)), [-1.5, -0.5, 0.5, 1.5])
-    slope = jax.vmap(jax.grad(lambda w: example.quantize(w, alpha)))(jnp.array([-0.31, -0.29, 0.0, 0.31]))
-    np.testing.assert_array_equal(slope, [0, 1, 1, 0])
