@@ -106,7 +106,7 @@ COARSE = {
         ("binary_relu", "clipped relu"),
         ("binary_relu_relu", "relu"),
         ("binary_relu_identity", "identity"),
-        ("binary_relu_own", "1/(1 + x**2)"),
+        ("binary_relu_own", 1 / (1 + sympy.Symbol("x") ** 2)),
     )
 }
 """Models of two layers with a binarized ReLU, by name."""
