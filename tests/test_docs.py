@@ -28,7 +28,9 @@ def test_every_public_name_is_in_the_api_reference_once():
         name for path in sorted((DOCS / "api").glob("*.md")) for name in DIRECTIVE.findall(path.read_text("utf-8"))
     ]
     modules = [
-        f"{module.__name__.removeprefix('steode.')}.{name}" for module in (plot, regression, binary_relu, estimators) for name in module.__all__
+        f"{module.__name__.removeprefix('steode.')}.{name}"
+        for module in (plot, regression, binary_relu, estimators)
+        for name in module.__all__
     ]
     assert sorted(listed) == sorted([*steode.__all__, *modules])
 

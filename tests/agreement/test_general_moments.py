@@ -6,10 +6,13 @@ import pytest
 from steode import (
     AdditiveNoise,
     CommonFactor,
+    Constant,
+    Eigenvalues,
     LinearModel,
     MultiplicativeNoise,
     Normal,
     PowerLaw,
+    StochasticRounding,
     TwoPoint,
     Uniform,
     fixed_points,
@@ -62,3 +65,19 @@ def test_three_equations_end_where_the_moments_do():
     assert point.converged
     assert not fixed_points(model).complete
     assert solve(model, 500.0, times=[500.0]).observables["eps_g"][-1] == pytest.approx(point.eps_g, rel=1e-6)
+
+
+def test_one_eigenvalue_doubles_the_error_of_its_fixed_point():
+    # eta' = 2 eta, sigma' = sigma/sqrt(2): the error is twice that of isotropic inputs
+    model = BASE.replace(weight_quantizer=TWO_BITS, spectrum=Eigenvalues([2.0, 2.0]))
+    plain = BASE.replace(weight_quantizer=TWO_BITS, learning_rate=0.6, noise=0.2 / np.sqrt(2))
+    assert fixed_points(model)[0].eps_g == pytest.approx(2 * fixed_points(plain)[0].eps_g, rel=1e-9)
+
+
+def test_fine_stochastic_rounding_only_adds_its_variance():
+    # far below the spread of the weights the fractional position is uniform: v = Delta^2/6 on average
+    model = BASE.replace(weight_quantizer=StochasticRounding(Uniform(8, 8.0)), teacher=Constant(1.0))
+    step = 16 / 255
+    plain = solve(BASE.replace(weight_quantizer=AdditiveNoise(step**2 / 6), teacher=Constant(1.0)), 4.0, times=[4.0])
+    rounded = solve(model, 4.0, times=[4.0], method="gaussian")
+    assert rounded.observables["eps_g"] == pytest.approx(plain.observables["eps_g"], rel=1e-4)

@@ -29,6 +29,7 @@ class PowersOfTwo(StepFunction):
         return tuple((low + high) / 2 for low, high in zip(levels[:-1], levels[1:], strict=True))
 
 
+pytestmark = pytest.mark.representative
 MODEL = LinearModel(teacher=TwoPoint(0.7), weight_quantizer=PowersOfTwo(1.5), learning_rate=0.3)
 
 
