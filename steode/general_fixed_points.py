@@ -65,10 +65,7 @@ def general_fixed_points(model: LinearModel, *, throw: bool) -> FixedPoints:
 
 
 def _unquantized(model: LinearModel) -> float:
-    """Error of the same model with every quantizer of weights, inputs, labels and residual left out; NaN unless its
-
-    output is linear.
-    """
+    """Error of the same model without its quantizers; NaN unless its output is linear then."""
     plain = model.replace(
         weight_quantizer=Identity(),
         input_quantizer=Identity(),

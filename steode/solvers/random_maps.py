@@ -34,9 +34,9 @@ class NoisyMap(Map):
 
 
 class RoundingMap(Map):
-    """Stochastic rounding to increasing levels: E[Q(w)] is w clipped to their range, and E[Q(w)^2] interpolates the
+    """Stochastic rounding to increasing levels: E[Q(w)] is w clipped to their range.
 
-    squares of the levels linearly, for w (low + high) - low high does so between two of them.
+    E[Q(w)^2] = w (low + high) - low high between two levels: it interpolates their squares linearly.
     """
 
     levels: Float[Array, " n"]

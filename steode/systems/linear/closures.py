@@ -17,8 +17,9 @@ from steode.systems.linear.surrogates import ClippedSurrogate
 def derive_closures(
     model: LinearModel, drift, diffusion, strength, maps
 ) -> tuple[list[Step], MomentEquations | None, MomentEquations | None]:
-    """Steps, the Gaussian closure (None for the clipped surrogate), and the exact moment equations (None unless
-    affine). `strength` is V in m and q, or c_2, which is left for the output averages to give.
+    """Steps, the Gaussian closure (None for the clipped surrogate), and exact moment equations (None unless affine).
+
+    `strength` is V in m and q, or c_2, which is left for the output averages to give.
     """
     if isinstance(model.surrogate, ClippedSurrogate):
         return [], None, None
