@@ -12,14 +12,16 @@ GREEK = {
     "sigma", "tau", "phi", "chi", "psi", "omega", "Gamma", "Delta", "Theta", "Lambda", "Sigma", "Phi", "Psi", "Omega",
 }  # fmt: skip
 NAMES = {"yhat": r"\hat y", "eps_g": r"\varepsilon_g"} | {name: f"\\{name}" for name in GREEK}
-FUNCTIONS = {"E": r"\mathrm{E}", "Var": r"\mathrm{Var}", "N": r"\mathcal{N}", "O": "O"}
+FUNCTIONS = {"E": r"\mathrm{E}", "Var": r"\mathrm{Var}", "Cov": r"\mathrm{Cov}", "N": r"\mathcal{N}", "O": "O"}
 """Read as such only before a bracket."""
 LETTERS = "wxyzsrdQVWMSBLTgqmuvefh"
 """Letters that are no English words; `a` is one, and is read as the target only where no word follows it."""
 
 _EXPONENT = r"(?:\^(?:-?\d+(?:/\d+)?|[a-z]))"
-_LETTER = rf"(?:[{LETTERS}]|a(?=[,.;:)]|\s\(|$)|[A-Za-z](?=_[A-Za-z0-9]))"
-_SYMBOL = rf"(?:(?:{'|'.join(sorted([*NAMES, 'step(?=/)'], key=len, reverse=True))}|{_LETTER})(?:_[A-Za-z0-9]+)?[*']?)"
+_LETTER = rf"(?:[{LETTERS}]|a(?=[,.;:)]|\s\(|$)|[A-Za-z](?=_[A-Za-z0-9*]))"
+_SYMBOL = (
+    rf"(?:(?:{'|'.join(sorted([*NAMES, 'step(?=/)'], key=len, reverse=True))}|{_LETTER})(?:_(?:[A-Za-z0-9]+|\*))?[*']?)"
+)
 _SIMPLE = rf"(?:{_SYMBOL}{_EXPONENT}?|\d+(?:\.\d+)?)"
 _FLAT = rf"(?:{_SIMPLE}(?:\({_SIMPLE}(?:, {_SIMPLE})*\){_EXPONENT}?)?)"
 _JOIN = r"(?:\s?[=<>|~+/-]\s?|,\s|\s)"
@@ -46,8 +48,8 @@ def with_mathematics(text: str, other: Callable[[str], str] = str) -> str:
 def formula(text: str) -> str:
     """LaTeX of one formula in plain text."""
     text = re.sub(r"\^(-?\d+(?:/\d+)?|[a-z])", r"^{\1}", text)
-    text = re.sub(r"(?<=[A-Za-z])_([A-Za-z0-9]+)", r"_{\1}", text.replace("eps_g", "epsg"))
-    text = re.sub(r"[A-Za-z]+", _word, text)
+    text = re.sub(r"(?<=[A-Za-z])_([A-Za-z0-9]+)", r"_{\1}", text.replace("eps_g", "epsg").replace("_*", r"_{\ast}"))
+    text = re.sub(r"(?<!\\)[A-Za-z]+", _word, text)
     for plain, latex in (("|", r"\mid"), ("~", r"\sim"), ("*", r"^{\ast}")):
         text = text.replace(plain, latex)
     return text

@@ -4,7 +4,19 @@ import re
 
 import pytest
 
-from steode import ClippedSurrogate, Elementwise, Identity, LinearModel, Schedule, TwoPoint, Uniform, derive
+from steode import (
+    AdditiveNoise,
+    ClippedSurrogate,
+    CommonFactor,
+    Elementwise,
+    Identity,
+    LinearModel,
+    PowerLaw,
+    Schedule,
+    TwoPoint,
+    Uniform,
+    derive,
+)
 from steode.symbolic.prose import with_mathematics
 from tests.models import REFERENCE
 
@@ -13,6 +25,7 @@ EXAMPLES = {
     "rescaled time tau = step/d, a diffusion": r"rescaled time $\tau = \mathrm{step}/d$, a diffusion",
     "by w | w* ~ N(M, S) for each": r"by $w \mid w^{\ast} \sim \mathcal{N}(M, S)$ for each",
     "Stein's lemma: E[x g(x)] = E[g'(x)]": r"Stein's lemma: $\mathrm{E}[x g(x)] = \mathrm{E}[g'(x)]$",
+    "e_h, e_* and E[e_*]": r"$e_{h}$, $e_{\ast}$ and $\mathrm{E}[e_{\ast}]$",
     "averaged over (w*, w)": r"averaged over $(w^{\ast}, w)$",
     "only at order 1/d^2.": "only at order $1/d^{2}$.",
     "a batch of B samples around a target a, below 2": "a batch of $B$ samples around a target $a$, below 2",
@@ -36,6 +49,8 @@ MODELS = {
     "clipped": REFERENCE.replace(surrogate=ClippedSurrogate(1.0)),
     "two levels": LinearModel(teacher=TwoPoint(0.7), weight_quantizer=Uniform(1, 1.5), noise=0.1),
     "tanh": REFERENCE.replace(weight_quantizer=Elementwise("tanh(x)")),
+    "quantized output": REFERENCE.replace(activation=Uniform(2, 1.0), spectrum=PowerLaw(1.0, 3)),
+    "noise": REFERENCE.replace(weight_quantizer=AdditiveNoise(0.1), input_quantizer=CommonFactor(0.1), batch_size=2),
     "not quantized": REFERENCE.replace(weight_quantizer=Identity(), learning_rate=Schedule("1/(2 + tau)")),
 }
 

@@ -220,9 +220,9 @@ def _one_step(model: LinearModel, output: Output) -> tuple[list[Step], sympy.Exp
         Step(
             "residual to first order",
             (sympy.Eq(sym.e, expansion),),
-            "One coordinate moves both pre-activations by 1/sqrt(d); e_0 and its derivatives e_h, e_* belong to the "
-            "other coordinates and are independent of (x, z). Where e jumps, averages over the pre-activations make "
-            "sense of the derivatives.",
+            "One coordinate moves both pre-activations by terms of order d^-1/2; e_0 and its derivatives e_h, e_* "
+            "belong to the other coordinates and are independent of (x, z). Where e jumps, averages over the "
+            "pre-activations make sense of the derivatives.",
         ),
         Step(
             "one-step mean",

@@ -22,7 +22,7 @@ from steode.symbolic.expectation import expectation
 from steode.systems.linear.spec import LinearModel
 from steode.systems.linear.surrogates import IdentitySurrogate
 
-STEIN = "Stein's lemma for two Gaussian variables: E[F(h) h*] = Cov(h, h*) E[F'(h)]"
+STEIN = "Stein's lemma for two Gaussian variables: E[f(h) h*] = Cov(h, h*) E[f'(h)]"
 COVARIANCE = sympy.Matrix([[sym.q, sym.m], [sym.m, sym.rho]])
 LEAST_NOISE = 0.1
 V_LABEL = sym.rho + sym.sigma**2
@@ -199,7 +199,7 @@ def _general() -> Output:
     )
     reason = (
         "Both pre-activations are sums over many coordinates, hence Gaussian with covariance C; the averages of the "
-        "residual over them have no closed form for these maps and are integrated numerically. That the first-order "
-        "response of E[e z] is C^{-1} E[e (h, h*)] is Stein's lemma for e as a function of (h, h*), jumps included."
+        "residual over them have no closed form for these maps and are integrated numerically. That these are the "
+        "responses of E[e z] to first order is Stein's lemma for e as a function of (h, h*), jumps included."
     )
     return Output([Step("output averages", equations, reason, STEIN)], response, strength, loss, eps_g)
