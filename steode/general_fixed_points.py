@@ -136,8 +136,8 @@ def _scalar_roots(problem: Problem) -> tuple[list[float], bool, str]:
 
 
 def _newton_roots(problem: Problem) -> list[np.ndarray]:
-    teacher = problem.teacher_weights @ problem.equations.teacher_overlap(problem.alpha_1, problem.teacher, 0.5)
-    first = np.asarray(problem.force(jnp.abs(teacher) / 2, problem.rho / 2))
+    # a student that has learned half of the teacher
+    first = np.asarray(problem.force(problem.rho / 2, problem.rho / 2))
 
     def gap(values):
         force = jnp.asarray([values[0], values[1], np.exp(values[2])])
@@ -150,13 +150,8 @@ def _newton_roots(problem: Problem) -> list[np.ndarray]:
 
     roots = []
     for factor in STARTS:
-        force = first * np.array([1.0, 1.0, factor])
-        for _ in range(SETTLING):
-            # halfway, so that a response that overshoots settles
-            force = (force + np.asarray(_implied_with_slope(problem, jnp.asarray(force))[0])) / 2
-            if not (np.isfinite(force).all() and force[2] > 0 and force[0] > 0):
-                break
-        if not (np.isfinite(force).all() and force[2] > 0 and force[0] > 0):
+        force = _settled(problem, first * np.array([1.0, 1.0, factor]))
+        if force is None:
             continue
         solution = scipy.optimize.root(gap, np.append(force[:2], np.log(force[2])), jac=True, tol=1e-13)
         found = np.append(solution.x[:2], np.exp(solution.x[2]))
@@ -164,6 +159,16 @@ def _newton_roots(problem: Problem) -> list[np.ndarray]:
         if small and found[0] > 0 and not any(np.allclose(found, root, rtol=1e-6) for root in roots):
             roots.append(found)
     return sorted(roots, key=lambda root: root[2])
+
+
+def _settled(problem: Problem, force: np.ndarray) -> np.ndarray | None:
+    """The force after some replacements by the one it implies; None where weights are not held at all (c_h <= 0)."""
+    for _ in range(SETTLING):
+        # halfway, so that a response that overshoots settles
+        force = (force + np.asarray(_implied_with_slope(problem, jnp.asarray(force))[0])) / 2
+        if not (np.isfinite(force).all() and force[2] > 0 and force[0] > 0):
+            return None
+    return force
 
 
 def _point(problem: Problem, model: LinearModel, force, unquantized: float) -> FixedPoint:
