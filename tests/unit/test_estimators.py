@@ -147,8 +147,9 @@ def test_beta_zero_is_spsa_with_the_same_key():
         return plain, [fogzo(2, 0.0, WIDTHS, how)(rounded, PARAMS, key).gradient for how in ("global", "tensor")]
 
     plain, guided = estimates(jax.random.key(0))
+    # the same draws and the same two losses; compilers may sum them in another order
     for gradient in guided:
-        assert_equal(gradient, plain)
+        assert_close(gradient, plain, tolerance=1e-6)
 
 
 def test_beta_one_where_its_schedule_begins_is_the_slope_along_the_straight_through_direction():
