@@ -13,6 +13,8 @@ from steode.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, 
 from steode.systems.regression.input_moments import input_moments
 from steode.systems.regression.simulation import regression_system
 
+pytestmark = pytest.mark.representative
+
 MODEL = regression.RegressionModel(
     spectrum=PowerLaw(1.0, 5),
     teacher=np.arange(5.0),

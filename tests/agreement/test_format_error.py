@@ -12,6 +12,8 @@ from steode.formats import FloatFormat, IntegerFormat, bfloat16, float4_e2m1fn, 
 from steode.quantizers import Identity, Levels, Sign, SignedInteger, Uniform
 from steode.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
 
+pytestmark = pytest.mark.representative
+
 GRIDS = [
     Uniform(3, 2.0),
     SignedInteger(3, 1.5),

@@ -18,6 +18,8 @@ from steode.systems.linear.general_maps import random_map
 from steode.systems.linear.general_simulation import HELD_OUT_BATCHES, HELD_OUT_SAMPLES, general_system
 from steode.systems.linear.spectral_moments import coordinate_moments
 
+pytestmark = pytest.mark.representative
+
 GRID = Uniform(bits=2, range=2.0)
 FINE = Uniform(bits=4, range=3.0, kind="mid-tread")
 TANH = Elementwise("tanh(x)")

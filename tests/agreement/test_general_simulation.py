@@ -18,6 +18,8 @@ from steode.systems.linear.general_simulation import general_system
 from steode.systems.linear.simulation import linear_system
 from steode.systems.linear.surrogates import ClippedSurrogate, DerivativeOf, IdentitySurrogate
 
+pytestmark = pytest.mark.representative
+
 GRID = Uniform(bits=2, range=2.0)
 FINE = Uniform(bits=4, range=3.0, kind="mid-tread")
 TANH = Elementwise("tanh(x)")

@@ -16,6 +16,8 @@ from steode import (
     simulate_paired,
 )
 
+pytestmark = pytest.mark.representative
+
 GRID = Uniform(bits=2, range=2.0)
 MODEL = LinearModel(teacher=Normal(), weight_quantizer=GRID, input_quantizer=GRID, learning_rate=0.4, noise=0.3)
 TANH = Elementwise("tanh(x)")

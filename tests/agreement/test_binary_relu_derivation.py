@@ -15,6 +15,8 @@ from steode.systems.binary_relu.averages import plane_averages
 from steode.systems.binary_relu.derivation import derive_for
 from steode.systems.binary_relu.surrogates import SURROGATES, X, check_surrogate
 
+pytestmark = pytest.mark.representative
+
 H = sym.a + sym.b**2 - sym.b * sym.S + sym.c
 ROOT = sqrt(2 * pi)
 LENGTHS, ANGLES = (0.05, 0.8, 3.0, 40.0), (0.0, 1e-5, 0.3, 1.5, 2.9, np.pi - 1e-6, np.pi)

@@ -11,6 +11,8 @@ from steode.cli import main
 from steode.plot.regression import regression_risk
 from steode.spectrum import PowerLaw
 
+pytestmark = pytest.mark.representative
+
 STUDY = """
 title = "Small"
 [model]

@@ -10,6 +10,8 @@ from steode import SpecificationError, binary_relu
 from steode.binary_relu.compiled import compile_gradient
 from steode.systems.binary_relu.surrogates import SURROGATES, X
 
+pytestmark = pytest.mark.representative
+
 TEACHER = np.array([1.0, -0.5, 2.0])
 ONE_SIDED = ("relu", "clipped relu")
 
