@@ -44,14 +44,19 @@ def state(problem: Problem, force: Float[Array, "..."]) -> State:
     mean = stationary.targets(problem) + moments.offset
     noise = _noise(problem, strength, mean, moments)
     weights, alpha_1, alpha_2 = problem.teacher_weights, problem.alpha_1, problem.alpha_2
-    variance = jnp.asarray(1.0) if problem.eigenvalues is None else problem.eigenvalues
-    unreachable = weights @ (problem.teacher**2 * (variance - alpha_1**2 / alpha_2))
+    unreachable = _unreachable(problem)
     clipping = weights @ (alpha_2 * stationary.excess(problem) ** 2)
     bias = weights @ (alpha_2 * moments.offset**2)
     dithering, extra = weights @ (alpha_2 * moments.variance), weights @ (alpha_2 * noise)
     m = weights @ (alpha_1 * problem.teacher * mean)
     q = weights @ (alpha_2 * (mean**2 + moments.variance + noise))
     return State(m, q, unreachable + bias + dithering + extra, unreachable, dithering, clipping, bias - clipping, extra)
+
+
+def _unreachable(problem: Problem) -> Float[Array, ""]:
+    """The part of G that no choice of the weights removes: E[w*^2 (lambda - alpha_1^2/alpha_2)]."""
+    variance = jnp.asarray(1.0) if problem.eigenvalues is None else problem.eigenvalues
+    return problem.teacher_weights @ (problem.teacher**2 * (variance - problem.alpha_1**2 / problem.alpha_2))
 
 
 def _noise(problem: Problem, strength, mean, moments) -> Float[Array, " K"]:
@@ -79,8 +84,7 @@ def strength_bounds(problem: Problem) -> tuple[Float[Array, ""], Float[Array, ""
     """Values of c_2 below and above every fixed point of a linear response and a bounded map of the weights."""
     low, high = stationary.image_range(problem)
     a, weights, alpha_2 = stationary.targets(problem), problem.teacher_weights, problem.alpha_2
-    variance = jnp.asarray(1.0) if problem.eigenvalues is None else problem.eigenvalues
-    unreachable = weights @ (problem.teacher**2 * (variance - problem.alpha_1**2 / alpha_2))
+    unreachable = _unreachable(problem)
     rigid = weights @ (alpha_2 * stationary.excess(problem) ** 2)
     widest = weights @ (alpha_2 * (jnp.maximum((a - low) ** 2, (a - high) ** 2)))
     # q is at most that of the outermost levels all the time

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 
+from steode.errors import UnsupportedError
 from steode.quantizers import EntrywiseMap
 from steode.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticMap, StochasticRounding
 from steode.systems.linear.simulation import SELECTED_LEVELS, SmoothMap, StepMap, device_map
@@ -145,7 +146,10 @@ def random_map(quantizer: EntrywiseMap, dtype, compile_map: Callable) -> RandomM
         return Additive(std)
     if isinstance(quantizer, MultiplicativeNoise | CommonFactor):
         return Multiplicative(std, isinstance(quantizer, CommonFactor))
-    raise NotImplementedError(f"{type(quantizer).__name__} cannot be drawn from in a simulation")
+    raise UnsupportedError(
+        f"{type(quantizer).__name__}: no rule to draw from it; use StochasticRounding, AdditiveNoise, "
+        "MultiplicativeNoise or CommonFactor."
+    )
 
 
 def output_slope(surrogate: OutputSurrogate, dtype, compile_map: Callable) -> Slope:
