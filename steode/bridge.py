@@ -20,7 +20,7 @@ from steode.schedule import TAU, Schedule
 from steode.solvers.entrywise import IdentityMap, Map, SmoothMap, StepMap
 from steode.solvers.equations import Equations
 from steode.solvers.random_maps import NoisyMap, RoundingMap
-from steode.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticMap, StochasticRounding
+from steode.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
 from steode.symbolic import averages
 from steode.symbolic import symbols as sym
 from steode.symbolic.limit import Limit
@@ -118,11 +118,6 @@ def numeric_map(entrywise_map: EntrywiseMap, scale=None) -> Map:
         return NoisyMap(added=jnp.asarray(0.0), factor=jnp.asarray(entrywise_map.noise_variance))
     if isinstance(entrywise_map, StochasticRounding):
         return RoundingMap(levels=numeric_map(entrywise_map.grid, scale).levels)
-    if isinstance(entrywise_map, StochasticMap):
-        raise UnsupportedError(
-            f"{type(entrywise_map).__name__}: its averages are not known; use StochasticRounding, AdditiveNoise, "
-            "MultiplicativeNoise or CommonFactor."
-        )
     if isinstance(entrywise_map, StepFunction):
         unit = entrywise_map.scale if scale is None else scale
         units = [

@@ -10,6 +10,7 @@ from steode.elementwise import Elementwise
 from steode.errors import SpecificationError
 from steode.laws import Constant, Empirical, Normal
 from steode.quantizers import Identity, Levels, SignedInteger, Uniform
+from steode.stochastic import AdditiveNoise, StochasticMap
 from steode.systems.linear.spec import ClippedSurrogate, IdentitySurrogate, LinearModel
 
 x = sympy.Symbol("x", real=True)
@@ -74,3 +75,17 @@ def test_a_bound_that_nearly_equals_a_threshold_is_refused():
     LinearModel(teacher=Constant(1.0), weight_quantizer=grid, surrogate=ClippedSurrogate(threshold))
     with pytest.raises(SpecificationError, match=r"surrogate\.bound: expected a bound equal to the threshold"):
         LinearModel(teacher=Constant(1.0), weight_quantizer=grid, surrogate=ClippedSurrogate(0.7333))
+
+
+class _Unknown(StochasticMap):
+    def variance(self, u):
+        return 0 * u
+
+    def sample(self, u, generator):
+        return u
+
+
+def test_only_stochastic_maps_whose_limit_is_derived_are_taken():
+    assert LinearModel(teacher=Constant(1.0), weight_quantizer=AdditiveNoise(0.1)).options == ("weight_quantizer",)
+    with pytest.raises(SpecificationError, match="label_quantizer: expected a stochastic map whose limit is derived"):
+        LinearModel(teacher=Constant(1.0), label_quantizer=_Unknown())

@@ -12,9 +12,8 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 
-from steode.errors import UnsupportedError
 from steode.quantizers import EntrywiseMap
-from steode.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticMap, StochasticRounding
+from steode.stochastic import AdditiveNoise, CommonFactor, StochasticMap, StochasticRounding
 from steode.systems.linear.simulation import SELECTED_LEVELS, SmoothMap, StepMap, device_map
 from steode.systems.linear.surrogates import ClippedSurrogate, DerivativeOf, OutputSurrogate
 
@@ -144,12 +143,7 @@ def random_map(quantizer: EntrywiseMap, dtype, compile_map: Callable) -> RandomM
     std = jnp.asarray(quantizer.noise_variance**0.5, dtype)
     if isinstance(quantizer, AdditiveNoise):
         return Additive(std)
-    if isinstance(quantizer, MultiplicativeNoise | CommonFactor):
-        return Multiplicative(std, isinstance(quantizer, CommonFactor))
-    raise UnsupportedError(
-        f"{type(quantizer).__name__}: no rule to draw from it; use StochasticRounding, AdditiveNoise, "
-        "MultiplicativeNoise or CommonFactor."
-    )
+    return Multiplicative(std, isinstance(quantizer, CommonFactor))
 
 
 def output_slope(surrogate: OutputSurrogate, dtype, compile_map: Callable) -> Slope:

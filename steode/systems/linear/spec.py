@@ -7,7 +7,7 @@ from steode.laws import Law, Normal
 from steode.quantizers import EntrywiseMap, Identity, StepFunction
 from steode.schedule import Schedule
 from steode.spectrum import Isotropic, Spectrum
-from steode.stochastic import StochasticMap
+from steode.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticMap, StochasticRounding
 from steode.systems.linear.surrogates import (
     ClippedSurrogate,
     IdentitySurrogate,
@@ -34,6 +34,8 @@ AROUND = (
     "residual_quantizer",
 )
 """The fields around the core, weights and inputs: most models leave them alone."""
+RANDOM_MAPS = StochasticRounding | AdditiveNoise | MultiplicativeNoise | CommonFactor
+KNOWN = "Use StochasticRounding, AdditiveNoise, MultiplicativeNoise or CommonFactor."
 EQUAL = 1e-9
 """Relative distance within which a clipping bound and a threshold are the same."""
 
@@ -109,6 +111,8 @@ class LinearModel:
         remedy = "For example Uniform(bits=2, range=2.0) or Identity()."
         for name in MAPS:
             _check_type(name, getattr(self, name), EntrywiseMap, "an entrywise map", remedy)
+            if isinstance(getattr(self, name), StochasticMap):
+                _check_type(name, getattr(self, name), RANDOM_MAPS, "a stochastic map whose limit is derived", KNOWN)
         if isinstance(self.teacher_activation, StochasticMap):
             remedy = "Put randomness of the labels into label_quantizer or noise."
             raise SpecificationError("teacher_activation", "a deterministic map", self.teacher_activation, remedy)
