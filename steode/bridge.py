@@ -139,15 +139,24 @@ def compile_limit(limit: Limit) -> Equations:
     noises = {symbol: value for symbol, value in limit.parameters.items() if symbol in sym.NOISE_VARIANCES}
     one_coordinate = (*training, sym.alpha_1, sym.alpha_2, sym.wstar)
     order = dict(limit.order_parameters)
-    drift, diffusion = limit.drift.subs(sym.s, 1), limit.diffusion.subs(sym.s, 1)
+    drift, diffusion, slope = limit.drift.subs(sym.s, 1), limit.diffusion.subs(sym.s, 1), limit.stationary_log_slope
+    closure_rates = () if limit.gaussian_closure is None else limit.gaussian_closure.rates
+    moment_rates = () if limit.exact_moments is None else limit.exact_moments.rates
+    if general and limit.output.needs_slope:
+        # the mean slope takes the place of the response, and the strength that of V and the random directions
+        own = {sym.p_tau: sym.c_h, sym.V: sym.c_2 * limit.output.loss / limit.output.strength}
+        drift, diffusion, slope = (sympy.simplify(value.subs(own)) for value in (drift, diffusion, slope))
+        closure_rates, moment_rates = (
+            tuple(sympy.simplify(rate.subs(own)) for rate in rates) for rates in (closure_rates, moment_rates)
+        )
     closure = moments = None
     if limit.gaussian_closure is not None:
         arguments = (*one_coordinate, strength, sym.Q_w, sym.M, sym.S)
-        closure = _compile_all(limit.gaussian_closure.rates, arguments)
+        closure = _compile_all(closure_rates, arguments)
     if limit.exact_moments is not None:
         teacher_square = sym.rho_w if general else sym.rho
         arguments = (*training, sym.alpha_1, sym.alpha_2, teacher_square, sym.sigma, strength, sym.A, sym.C)
-        moments = _compile_all(limit.exact_moments.rates, arguments)
+        moments = _compile_all(moment_rates, arguments)
     force = strength_of_gap = None
     if general:
         if limit.output.is_linear:
@@ -155,7 +164,7 @@ def compile_limit(limit: Limit) -> Equations:
             by_gap = limit.output.strength.subs(noises).subs(sym.m, (sym.q + sym.rho - sym.gap) / 2)
             strength_of_gap = compile_expression(sympy.expand(by_gap), (sym.gap, sym.q, sym.rho, sym.sigma))
         expressions = tuple(value.subs(noises) for value in (*limit.output.response, limit.output.strength))
-        force = _compile_all(expressions, overlaps)
+        force = _compile_all(expressions, (*overlaps, sym.p_tau, sym.c_u, sym.n_dir))
     return Equations(
         drift=compile_expression(drift, (*one_coordinate, sym.Q, sym.w)),
         diffusion=compile_expression(diffusion, (*training, sym.alpha_2, strength)),
@@ -170,9 +179,7 @@ def compile_limit(limit: Limit) -> Equations:
         ),
         correlation=compile_expression(limit.input_moments[sym.alpha_1], (sym.Q_x, sym.lam)),
         mean_square=compile_expression(limit.input_moments[sym.alpha_2], (sym.Q_x, sym.lam)),
-        log_slope=compile_expression(
-            limit.stationary_log_slope, (*training, sym.alpha_2, strength, sym.a, sym.Q, sym.w)
-        ),
+        log_slope=compile_expression(slope, (*training, sym.alpha_2, strength, sym.a, sym.Q, sym.w)),
         closure=closure,
         moments=moments,
     )

@@ -21,7 +21,7 @@ from steode.errors import SpecificationError
 from steode.expression import parse_expression, suggestion
 from steode.schedule import Schedule
 from steode.systems.linear import spec as linear
-from steode.systems.linear import surrogates
+from steode.systems.linear import surrogates, update_rules
 
 _TYPES = {
     kind.__name__: kind
@@ -52,6 +52,8 @@ _TYPES = {
         surrogates.IdentitySurrogate,
         surrogates.ClippedSurrogate,
         surrogates.DerivativeOf,
+        update_rules.STE,
+        update_rules.FOGZO,
         Schedule,
     )
 }

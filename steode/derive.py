@@ -13,6 +13,8 @@ from steode.systems.linear.derivation import derive_linear
 from steode.systems.linear.general_derivation import derive_general
 from steode.systems.linear.spec import LinearModel
 from steode.systems.linear.surrogates import IdentitySurrogate
+from steode.systems.linear.update_rules import FOGZO
+from steode.systems.linear.zeroth_order_derivation import derive_fogzo
 from steode.systems.regression.derivation import RiskRecursion, derive_regression
 from steode.systems.regression.spec import RegressionModel
 
@@ -49,6 +51,8 @@ def _(model: BinaryReLUModel) -> CoarseGradient:
 
 @functools.lru_cache(maxsize=64)
 def _derive_linear(model: LinearModel) -> Limit:
+    if isinstance(model.update_rule, FOGZO):
+        return derive_fogzo(model)
     if not model.is_basic:
         return derive_general(model)
     form, numbers = _form(model)

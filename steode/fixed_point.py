@@ -29,6 +29,8 @@ class FixedPoint:
     decay_term : alpha_2 E (E[Q | w*] - a)^2/2 minus the clipping term: the pull of weight decay.
     noise_term : alpha_2 E v/2 and the variance of the output's map, halved: stochastic maps of weights and output. The
         five terms sum to eps_g; they are NaN for an output that is not linear, whose error is no such sum.
+    mean_slope : p, by which `FOGZO` multiplies the learning rate there; NaN for the STE.
+    ste_model : the STE model with the same stationary law, where `model` is updated by `FOGZO`; else None.
     residual : V implied by the stationary law minus V (with an output that is not deterministic and linear: the
         largest relative difference between the output's averages and those implied, times V).
     converged : True if |residual| <= 1e-11 V (1e-8 V with an output that is not linear).
@@ -54,6 +56,8 @@ class FixedPoint:
     escaping: float
     deviation: float
     noise_term: float = 0.0
+    mean_slope: float = np.nan
+    ste_model: LinearModel | None = None
 
     def density(self, w, wstar: float) -> np.ndarray:
         """Stationary density mu(w | w*) at points w of shape (N,), in closed form.
@@ -86,7 +90,7 @@ class FixedPoint:
         wstar = check_finite("wstar", wstar)
         if not isinstance(self.model.weight_quantizer, StepFunction) or self.V == 0:
             raise UnsupportedError(f"{what}: for weights quantized by a step function and V > 0 only.")
-        return problem_at(self.model, np.array([wstar]))
+        return problem_at(self.ste_model or self.model, np.array([wstar]))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

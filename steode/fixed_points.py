@@ -11,6 +11,7 @@ import scipy.optimize
 from steode.errors import ConvergenceError
 from steode.fixed_point import FixedPoint, FixedPoints
 from steode.fixed_point_function import FixedPointFunction, check_stationary, fixed_point_function
+from steode.fogzo_fixed_points import fogzo_fixed_points
 from steode.general_fixed_points import general_fixed_points
 from steode.quantizers import Identity, StepFunction
 from steode.solve import check_model
@@ -21,6 +22,7 @@ from steode.solvers.fixed_point import affine_root, recovers, scan_bounds
 from steode.solvers.root_search import RESOLUTION, isolate_roots
 from steode.solvers.teacher import AtomicTeacher
 from steode.systems.linear.spec import LinearModel
+from steode.systems.linear.update_rules import FOGZO
 
 TEACHER_NODES = 48
 TERMS = 500_000
@@ -45,6 +47,9 @@ def fixed_points(model: LinearModel, *, throw: bool = True) -> FixedPoints:
     of the output: one equation for c_2 while the residual answers linearly, else three for c_h, c_* and c_2, solved by
     Newton's method from several starts.
 
+    With FOGZO the stationary laws are those of the STE at the learning rate eta p (1 + c/n), and the mean slope p
+    follows from the law: `mean_slope` and `ste_model` of each point. Laws with p = 0 are frozen and not listed.
+
     Parameters
     ----------
     model : the specification.
@@ -55,13 +60,15 @@ def fixed_points(model: LinearModel, *, throw: bool = True) -> FixedPoints:
     SpecificationError
         If `model` is not a LinearModel.
     UnsupportedError
-        For the clipped surrogate, whose stationary state depends on the initial law, and for maps of the weights that
-        decrease somewhere.
+        For the clipped surrogate, whose stationary state depends on the initial law, for maps of the weights that
+        decrease somewhere, and for FOGZO with weight decay.
     ConvergenceError
         If a root does not satisfy the equation to 1e-11 and `throw` is true.
     """
     check_model(model)
     check_stationary(model)
+    if isinstance(model.update_rule, FOGZO):
+        return fogzo_fixed_points(model, fixed_points, _teacher_nodes(model), throw=throw)
     if not model.is_basic:
         return general_fixed_points(model, throw=throw)
     with jax.enable_x64(True):

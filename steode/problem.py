@@ -14,6 +14,7 @@ from steode.solvers.start import DrawnStart, NominalStart, Rows, Start
 from steode.systems.linear.output import Output
 from steode.systems.linear.spec import LinearModel
 from steode.systems.linear.surrogates import ClippedSurrogate, DerivativeOf
+from steode.systems.linear.update_rules import FOGZO, UpdateRule
 
 
 def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None) -> Problem:
@@ -52,7 +53,12 @@ def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None)
         eigenvalues=None if rows.eigenvalues is None else jnp.asarray(rows.eigenvalues),
         output=None if limit.output is None else numeric_output(model, limit.output),
         linear_response=limit.output is None or limit.output.is_linear,
+        directions=_directions(model.update_rule),
     )
+
+
+def _directions(rule: UpdateRule) -> tuple | None:
+    return (jnp.asarray(rule.c), jnp.asarray(float(rule.n))) if isinstance(rule, FOGZO) else None
 
 
 def numeric_output(model: LinearModel, output: Output) -> Map | GeneralOutput:

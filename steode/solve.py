@@ -23,6 +23,7 @@ from steode.solvers.particles import evolve_particles
 from steode.solvers.start import Start
 from steode.symbolic.averages import is_affine
 from steode.systems.linear.spec import LinearModel
+from steode.systems.linear.update_rules import FOGZO
 from steode.trajectory import Density, Provenance, Trajectory, device_name
 
 METHODS = ("density", "gaussian", "moments", "particles")
@@ -88,6 +89,8 @@ def solve(
         raise SpecificationError(
             "density_times", "method 'density'", method, "Other methods do not compute the density."
         )
+    if start is not None and isinstance(model.update_rule, FOGZO):
+        raise UnsupportedError("start: FOGZO moves by the density at the thresholds, which drawn weights do not have.")
     bridge.check_learning_rate(model.learning_rate, t_end)
     with jax.enable_x64(True):
         initial = nominal_start(model) if start is None else drawn_start(model, *_checked_start(start))
@@ -136,6 +139,8 @@ def _solve_moments(model, start: Start, times, density_times, tolerance):
 
 
 def _solve_particles(model, start: Start, times, density_times, tolerance):
+    if isinstance(model.update_rule, FOGZO):
+        raise UnsupportedError("particles: FOGZO needs the density at the thresholds; use method='density'.")
     problem = make_problem(model, start.rows(np.zeros(0), 2))
     # a small part of the relaxation time, and as many equal steps as end exactly on each reported time
     fastest = float(learning_rates(problem, float(times[-1])).max())

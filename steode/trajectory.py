@@ -27,6 +27,7 @@ OBSERVABLES = {
     "q": "self overlap E[alpha_2 Q(w)^2]",
     "mean_w": "mean latent weight",
     "std_w": "standard deviation of the latent weights over coordinates",
+    "mean_slope": "mean slope of the weight quantizer, the jumps times the density at the thresholds",
     "level_fraction": "fraction of weights at each level (last axis)",
     "bin_fraction": "fraction of latent weights in each bin (last axis)",
 }

@@ -96,7 +96,12 @@ class DensityOperator(eqx.Module):
     def force(self, masses: Masses) -> Float[Array, "..."]:
         """What drives the weights in a state: V, or the averages of an output that is not linear."""
         m, q, _ = self.overlaps(masses)
-        return self.problem.force(m, q)
+        return self.problem.force(m, q, self.mean_slope(masses) if self.problem.needs_slope else 1.0)
+
+    def mean_slope(self, masses: Masses) -> Float[Array, ""]:
+        """E[Q'] = -int Q dmu: every change of Q from interval to interval times the density at the node between."""
+        density = self.problem.teacher_weights @ masses / self.volumes
+        return jnp.diff(self.image) @ density[1:-1]
 
     def rates(self, force: Float[Array, "..."]) -> tuple[Float[Array, "K N-1"], Float[Array, "K N-1"]]:
         """Rates of probability per unit mass to the right from the left node, and to the left from the right node."""
@@ -158,6 +163,8 @@ class DensityOperator(eqx.Module):
         mean = marginal @ self.nodes
         values = self.problem.observables(m, q, variance)
         values |= {"mean_w": mean, "std_w": jnp.sqrt(marginal @ (self.nodes - mean) ** 2)}
+        if self.problem.needs_slope:
+            values["mean_slope"] = self.mean_slope(masses)
         if isinstance(self.problem.weight_map, StepMap):
             values["level_fraction"] = self._level_fraction(marginal)
         return values

@@ -54,7 +54,7 @@ def typical_variances(problem: Problem, extent: Extent) -> tuple[float, float]:
     if isinstance(problem.weight_map, StepMap):
         floor += alpha_2 * float(np.mean(np.diff(problem.weight_map.levels)) ** 2) / 12
     if problem.equations.force is not None:
-        _, strength = problem.under(problem.force(*overlaps[:2]))
+        _, strength = problem.under(problem.gaussian_force(*start))
         floor, largest = min(floor, float(strength)), strength
     largest = max(float(largest), floor)
     return max(floor, 1e-3 * largest), largest
@@ -65,8 +65,7 @@ def _at_the_start(problem: Problem, extent: Extent) -> Problem:
     if problem.linear_response:
         return problem
     start = jnp.full(problem.teacher.shape, extent.mean), jnp.full(problem.teacher.shape, max(extent.std, 1e-6) ** 2)
-    mean, square = problem.weight_map.gaussian_mean(*start), problem.weight_map.gaussian_square(*start)
-    return problem.under(problem.force(*problem.overlaps(mean, square)[:2]))[0]
+    return problem.under(problem.gaussian_force(*start))[0]
 
 
 def learning_rates(problem: Problem, t_end: float) -> np.ndarray:

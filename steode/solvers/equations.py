@@ -23,7 +23,7 @@ class Equations:
     diffusion : (training, alpha_2, V) -> variance rate of w where the surrogate is 1.
     teacher_overlap, self_overlap : (alpha_1, w*, Q) and (alpha_2, Q) -> integrands of m and q.
     residual_variance : overlaps -> V.
-    force : overlaps -> c_h, c_* and c_2; None: the output is linear and deterministic, 1, -1 and V.
+    force : (overlaps, p, c_u, n) -> c_h, c_* and c_2; None: the output is linear and deterministic, 1, -1 and V.
     strength_of_gap : (G, q, rho, sigma) -> c_2, G = q - 2m + rho; None unless c_h = 1 and c_* = -1 are known.
     observables : name -> (V, overlaps) -> value.
     correlation, mean_square : (input map, lambda) -> alpha_1 and alpha_2.
@@ -70,6 +70,7 @@ class Problem(eqx.Module):
     linear_response: bool = eqx.field(static=True, default=True)  # c_h = 1 and c_* = -1 at all times
     response: tuple = (1.0, -1.0)  # c_h and c_*
     input_moments: tuple | None = None  # alpha_1 and alpha_2, where they are known already
+    directions: tuple | None = None  # c_u and n of a zeroth-order update, whose force contains the mean slope p
 
     def at(self, time) -> "Problem":
         """The equations at this time; the problem itself if the learning rate is constant."""
@@ -125,12 +126,28 @@ class Problem(eqx.Module):
         """V at given overlaps."""
         return self.equations.residual_variance(self.output, m, q, self.rho, self.sigma)
 
-    def force(self, m, q) -> Float[Array, "..."]:
-        """What drives the weights at given overlaps: c_2 alone (V for a linear output), or c_h, c_* and c_2."""
+    @property
+    def needs_slope(self) -> bool:
+        """True if the weights move by their mean slope p, as in zeroth-order updates."""
+        return self.directions is not None
+
+    def force(self, m, q, slope=1.0) -> Float[Array, "..."]:
+        """What drives the weights at given overlaps: c_2 alone (V for a linear output), or c_h, c_* and c_2.
+
+        `slope` is the mean slope p of the map of the weights, where it is needed.
+        """
         if self.equations.force is None:
             return self.loss(m, q)
-        averages = self.equations.force(self.output, m, q, self.rho, self.sigma)
+        directions = (slope, *(self.directions or (0.0, 1.0)))
+        averages = self.equations.force(self.output, m, q, self.rho, self.sigma, *directions)
         return averages[2] if self.linear_response else jnp.stack(averages)
+
+    def gaussian_force(self, mean: Float[Array, " K"], variance: Float[Array, " K"]) -> Float[Array, "..."]:
+        """The force if w | w* ~ N(mean, variance)."""
+        image = self.weight_map
+        m, q, _ = self.overlaps(image.gaussian_mean(mean, variance), image.gaussian_square(mean, variance))
+        slope = self.teacher_weights @ image.gaussian_slope(mean, variance) if self.needs_slope else 1.0
+        return self.force(m, q, slope)
 
     def under(self, force: Float[Array, "..."]) -> tuple["Problem", Float[Array, ""]]:
         """The problem with the response that a force has, and its strength V or c_2."""

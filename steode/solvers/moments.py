@@ -24,8 +24,7 @@ def gaussian_closure(
         return problem.overlaps(problem.weight_map.gaussian_mean(*state), problem.weight_map.gaussian_square(*state))
 
     def rates(t, state, args):
-        m, q, _ = overlaps(state)
-        now, strength = problem.at(t).under(problem.force(m, q))
+        now, strength = problem.at(t).under(problem.gaussian_force(*state))
         arguments = (*now.training, problem.alpha_1, problem.alpha_2, problem.teacher, strength)
         return problem.equations.closure(*arguments, problem.weight_map, *state)
 

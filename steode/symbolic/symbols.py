@@ -64,6 +64,17 @@ c_2 = Symbol("c_2", positive=True)
 rho_w = Symbol(r"\rho_{\lambda}", nonnegative=True)
 gap = Symbol("G", real=True)
 
+# zeroth-order updates: direction, its random part and sign, measured slope, length of the perturbation, share of the
+# random part, number of directions, mean slope of the quantizer
+v_dir = Symbol("v_i", real=True)
+u = Symbol("u", real=True)
+s_dir = Symbol("s_{\\pm}", real=True)
+G_dir = Symbol("G_n", real=True)
+eps = Symbol("epsilon", positive=True)
+c_u = Symbol("c_u", nonnegative=True)
+n_dir = Symbol("n", positive=True, integer=True)
+p_tau = Symbol("p_tau", nonnegative=True)
+
 # input moments and order parameters
 alpha_1 = Symbol("alpha_1", positive=True)
 alpha_2 = Symbol("alpha_2", positive=True)

@@ -31,9 +31,9 @@ def derive_linear(model: LinearModel) -> Limit:
     """Derive the high-dimensional limit of a `LinearModel`; see `steode.derive`."""
     maps = {sym.Q_w: (model.weight_quantizer, sym.omega), sym.Q_x: (model.input_quantizer, sym.omega_x)}
     setting = _setting(model)
-    moments, input_moments = _input_moments(model.input_quantizer, maps)
+    moments, input_moments = derive_input_moments(model.input_quantizer, maps)
     one_step, drift, diffusion = _one_step(model)
-    order, residual_variance, order_parameters = _order_parameters()
+    order, residual_variance, order_parameters = derive_order_parameters()
     density = evolution(model, drift, diffusion)
     closure_steps, gaussian_closure, exact_moments = closures.derive_closures(
         model, drift, diffusion, residual_variance, maps
@@ -58,12 +58,12 @@ def derive_linear(model: LinearModel) -> Limit:
         stationary_log_slope=log_slope(drift.subs(sym.s, 1), diffusion.subs(sym.s, 1)),
         plateau_time=long_times.plateau_time,
         fixed_point_value=long_times.fixed_point_value,
-        parameters=_parameters(model),
+        parameters=numbers_of(model),
         maps=maps,
     )
 
 
-def _parameters(model: LinearModel) -> dict[sympy.Symbol, float]:
+def numbers_of(model: LinearModel) -> dict[sympy.Symbol, float]:
     values = {sym.eta: model.learning_rate, sym.sigma: model.noise}
     if isinstance(model.learning_rate, Schedule):
         # a function has no formula: eta stays a symbol
@@ -89,13 +89,13 @@ def batch(model: LinearModel) -> sympy.Expr:
     return sym.batch if model.batch_size > 1 else sympy.S.One
 
 
-def _residual() -> sympy.Expr:
+def residual_parts() -> sympy.Expr:
     """Residual yhat - y as the part of one coordinate plus the independent rest r."""
     return (sym.Q * sym.z - sym.wstar * sym.x) / sympy.sqrt(sym.d) + sym.r
 
 
 def _setting(model: LinearModel) -> list[Step]:
-    residual = sympy.Eq(sympy.Symbol(r"\left(\hat y - y\right)"), _residual())
+    residual = sympy.Eq(sympy.Symbol(r"\left(\hat y - y\right)"), residual_parts())
     gradient = residual.lhs * sym.z
     if model.batch_size > 1:
         gradient = sympy.Function(r"\mathrm{mean}_{B}")(gradient)
@@ -121,7 +121,7 @@ def _setting(model: LinearModel) -> list[Step]:
     ]
 
 
-def _input_moments(quantizer: EntrywiseMap, maps) -> tuple[list[Step], dict[sympy.Symbol, sympy.Expr]]:
+def derive_input_moments(quantizer: EntrywiseMap, maps) -> tuple[list[Step], dict[sympy.Symbol, sympy.Expr]]:
     named = {sym.alpha_1: GaussianSlope(sym.Q_x, 0, 1), sym.alpha_2: GaussianSquare(sym.Q_x, 0, 1)}
     closed = tuple(sympy.Eq(symbol, shown(average, maps)) for symbol, average in named.items())
     definitions = (
@@ -145,7 +145,7 @@ def shown(average: sympy.Expr, maps) -> sympy.Expr:
     return sympy.expand(averages.explicit(average, maps))
 
 
-def _input_moment(x_power: int, z_power: int) -> sympy.Expr:
+def moment_of_input(x_power: int, z_power: int) -> sympy.Expr:
     """E[x^i z^j] for z = Q_x(x), Q_x odd."""
     if (x_power + z_power) % 2:
         return sympy.S.Zero
@@ -154,15 +154,15 @@ def _input_moment(x_power: int, z_power: int) -> sympy.Expr:
     return known.get((x_power, z_power), sympy.Symbol(rf"\mathrm{{E}}[x^{{{x_power}}} z^{{{z_power}}}]", real=True))
 
 
-def _rest_moment(power: int) -> sympy.Expr:
+def moment_of_rest(power: int) -> sympy.Expr:
     """E[r^k] for k <= 2; r has mean zero and the variance V up to order 1/d."""
     correction = sympy.Symbol("v_1", real=True)
     return {0: sympy.S.One, 1: sympy.S.Zero, 2: sym.V - correction / sym.d}[power]
 
 
 def _one_step(model: LinearModel) -> tuple[list[Step], sympy.Expr, sympy.Expr]:
-    step = -sym.eta / sympy.sqrt(sym.d) * _residual() * sym.z * sym.s
-    groups = [((sym.x, sym.z), _input_moment), ((sym.r,), _rest_moment)]
+    step = -sym.eta / sympy.sqrt(sym.d) * residual_parts() * sym.z * sym.s
+    groups = [((sym.x, sym.z), moment_of_input), ((sym.r,), moment_of_rest)]
     sample_mean = expectation(step, groups)
     second = expectation(sympy.expand(step**2), groups)
     mean = sample_mean + decay(model)
@@ -202,8 +202,8 @@ def increment(drift: sympy.Expr, diffusion: sympy.Expr) -> sympy.Expr:
     return sympy.Add(*terms, evaluate=False)
 
 
-def _order_parameters() -> tuple[list[Step], sympy.Expr, dict[sympy.Symbol, sympy.Expr]]:
-    one_coordinate = expectation((sym.Q * sym.z - sym.wstar * sym.x) ** 2, [((sym.x, sym.z), _input_moment)])
+def derive_order_parameters() -> tuple[list[Step], sympy.Expr, dict[sympy.Symbol, sympy.Expr]]:
+    one_coordinate = expectation((sym.Q * sym.z - sym.wstar * sym.x) ** 2, [((sym.x, sym.z), moment_of_input)])
     integrands = {sym.m: sym.alpha_1 * sym.wstar * sym.Q, sym.q: sym.alpha_2 * sym.Q**2, sym.rho: sym.wstar**2}
     residual_variance = one_coordinate + sym.sigma**2
     for symbol, integrand in integrands.items():

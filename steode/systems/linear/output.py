@@ -31,7 +31,7 @@ V_LABEL = sym.rho + sym.sigma**2
 
 @dataclasses.dataclass(frozen=True)
 class Output:
-    """Averages of the output channel as expressions in m, q, rho and sigma.
+    """Averages of the output channel as expressions in m, q, rho and sigma, and for zeroth-order updates in p_tau.
 
     Attributes
     ----------
@@ -57,6 +57,11 @@ class Output:
     def is_linear(self) -> bool:
         """True if the residual answers like yhat - y on average: c_h = 1, c_* = -1."""
         return self.response == (1, -1)
+
+    @property
+    def needs_slope(self) -> bool:
+        """True if the response is the mean slope of the weights' map, a functional of the law beyond m and q."""
+        return sympy.sympify(self.response[0]).has(sym.p_tau)
 
 
 def derive_output(model: LinearModel) -> Output:

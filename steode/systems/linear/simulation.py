@@ -120,12 +120,26 @@ class LinearSystem(eqx.Module):
 
 def descend(system, index, weights, residuals: Float[Array, " B"], inputs: Float[Array, "B d"]) -> Array:
     """The weights after a step along mean_batch[residual * input] / sqrt(d), with the system's rate, band and decay."""
-    learning_rate = system.learning_rate
-    if system.schedule is not None:
-        time = jnp.asarray(index, learning_rate.dtype) / system.dim
-        learning_rate = jnp.asarray(system.schedule(time), learning_rate.dtype)
+    learning_rate = _rate_at(system, index)
     root = np.sqrt(system.dim).astype(weights.dtype)
-    change = dot((learning_rate / (root * system.batch)) * residuals, inputs)
+    return _changed(system, learning_rate, weights, dot((learning_rate / (root * system.batch)) * residuals, inputs))
+
+
+def step_along(system, index, weights, gradient: Float[Array, " d"]) -> Array:
+    """The weights after a step along a gradient, with the system's rate, band and decay."""
+    learning_rate = _rate_at(system, index)
+    return _changed(system, learning_rate, weights, learning_rate * gradient)
+
+
+def _rate_at(system, index) -> Array:
+    learning_rate = system.learning_rate
+    if system.schedule is None:
+        return learning_rate
+    time = jnp.asarray(index, learning_rate.dtype) / system.dim
+    return jnp.asarray(system.schedule(time), learning_rate.dtype)
+
+
+def _changed(system, learning_rate, weights, change) -> Array:
     if system.bound is not None:
         change = jnp.where(jnp.abs(weights) < system.bound, change, 0)
     if system.decay is not None:

@@ -3,7 +3,7 @@
 import dataclasses
 
 from steode.errors import SpecificationError, check_integer, check_nonnegative, check_positive
-from steode.laws import Law, Normal
+from steode.laws import Constant, Discrete, Empirical, Law, Normal, TwoPoint
 from steode.quantizers import EntrywiseMap, Identity, StepFunction
 from steode.schedule import Schedule
 from steode.spectrum import Isotropic, Spectrum
@@ -15,6 +15,7 @@ from steode.systems.linear.surrogates import (
     WeightSurrogate,
     check_surrogate,
 )
+from steode.systems.linear.update_rules import FOGZO, STE, UpdateRule
 
 MAPS = (
     "weight_quantizer",
@@ -32,6 +33,7 @@ AROUND = (
     "teacher_activation",
     "label_quantizer",
     "residual_quantizer",
+    "update_rule",
 )
 """The fields around the core, weights and inputs: most models leave them alone."""
 RANDOM_MAPS = StochasticRounding | AdditiveNoise | MultiplicativeNoise | CommonFactor
@@ -74,12 +76,14 @@ class LinearModel:
     teacher_activation : deterministic map f* of the teacher's output, before the label noise.
     label_quantizer : entrywise map Q_l of the noisy labels.
     residual_quantizer : entrywise map Q_o of the residual, the gradient of the loss with respect to the output.
+    update_rule : what replaces the straight-through gradient in the update: `FOGZO`; or `STE`, which leaves it.
 
     Raises
     ------
     SpecificationError
         If a number is out of its domain, an argument has the wrong type, weight decay is combined with the clipped
-        surrogate, or the input quantizer is not odd: then
+        surrogate, an update rule other than `STE` with options it is not derived for or with initial weights on a
+        threshold, or the input quantizer is not odd: then
         E[Q_x(x)] is not zero, coordinates couple at order 1 instead of 1/d, and the limit does not hold.
     """
 
@@ -98,6 +102,7 @@ class LinearModel:
     teacher_activation: EntrywiseMap = Identity()
     label_quantizer: EntrywiseMap = Identity()
     residual_quantizer: EntrywiseMap = Identity()
+    update_rule: UpdateRule = STE()
 
     def __post_init__(self):
         if not isinstance(self.learning_rate, Schedule):
@@ -136,6 +141,9 @@ class LinearModel:
                 "With a mean E[Q(x)] != 0 the coordinates couple at order 1 and the limit does not hold; use a "
                 "symmetric grid such as Uniform.",
             )
+        _check_type("update_rule", self.update_rule, UpdateRule, "an update rule", "For example FOGZO(c=2.0, eps=0.3).")
+        if isinstance(self.update_rule, FOGZO):
+            _check_fogzo(self)
 
     @property
     def has_linear_output(self) -> bool:
@@ -154,9 +162,10 @@ class LinearModel:
 
     @property
     def is_basic(self) -> bool:
-        """True for isotropic inputs, deterministic maps of weights and inputs, and a linear output."""
+        """True for isotropic inputs, deterministic maps of weights and inputs, a linear output, and the STE."""
         random = any(isinstance(entry, StochasticMap) for entry in (self.weight_quantizer, self.input_quantizer))
-        return self.spectrum.is_isotropic and not random and self.has_linear_output
+        plain = self.spectrum.is_isotropic and not random and self.has_linear_output
+        return plain and isinstance(self.update_rule, STE)
 
     def __repr__(self):
         # of the options added around the core only those in use: most models have none of them
@@ -182,6 +191,25 @@ def _check_bound(surrogate: WeightSurrogate, quantizer: EntrywiseMap) -> None:
         remedy = "On a threshold weights freeze at the outer level, below it at the inner one: say exactly which."
         expected = f"a bound equal to the threshold {nearest!r} or clearly apart from it"
         raise SpecificationError("surrogate.bound", expected, surrogate.bound, remedy)
+
+
+def _check_fogzo(model: LinearModel) -> None:
+    others = [name for name in model.options if name != "update_rule"]
+    if not isinstance(model.surrogate, IdentitySurrogate):
+        others.append("surrogate")
+    if others:
+        expected = "STE() with " + ", ".join(others)
+        raise SpecificationError("update_rule", expected, model.update_rule, "FOGZO is derived without these options.")
+    if not isinstance(model.weight_quantizer, StepFunction):
+        return
+    if isinstance(model.init, Empirical):
+        remedy = "FOGZO moves weights by their density at the thresholds, which a list of values lacks: give its law."
+        raise SpecificationError("init", "a law with a density, or on few points", model.init, remedy)
+    if isinstance(model.init, Constant | TwoPoint | Discrete):
+        distances = abs(model.init.atoms[0][:, None] - model.weight_quantizer.thresholds[None, :])
+        if distances.min() <= EQUAL * model.weight_quantizer.levels[-1]:
+            remedy = "There every perturbation flips a fraction of all weights, and the limit does not exist."
+            raise SpecificationError("init", "no point mass on a threshold with FOGZO", model.init, remedy)
 
 
 def _check_type(argument: str, value: object, kind, expected: str, remedy: str) -> None:

@@ -1,0 +1,78 @@
+"""Update rules: which estimate of the gradient moves the latent weights."""
+
+import dataclasses
+
+from steode.errors import SpecificationError, check_finite, check_integer, check_nonnegative, check_positive
+
+DIRECTIONS = ("uniform", "triangular", "logistic", "normal")
+"""Laws of the random part u of a direction, all with mean zero and variance one."""
+
+
+@dataclasses.dataclass(frozen=True)
+class STE:
+    """Follow the straight-through gradient itself."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FOGZO:
+    """First-order-guided zeroth-order estimates (Yang and Aamodt 2025) in place of the straight-through gradient g.
+
+        G = mean_i [L(w + eps v_i) - L(w - eps v_i)]/(2 eps) v_i,
+        v_i = sqrt(beta) s_i g/|g| + sqrt(1 - beta) u_i,    beta = 1 - c/d,
+
+    with s_i = +-1 fair and L the loss of the batch at quantized weights. A step costs 2n + 1 forward passes and one
+    backward pass; the STE one of each. Weight decay is applied to the weights as before.
+
+    Parameters
+    ----------
+    c : (1 - beta) d >= 0, the share of the random part; it stays fixed as d grows.
+    eps : length eps > 0 of the perturbation. The limit does not depend on it; the distance of finite d from the limit
+        is of order 1/(eps sqrt(d)).
+    n : directions of one step, >= 1.
+    directions : law of the entries of u_i: "uniform", "triangular", "logistic" (those that the identity, ApproxSign and
+        tanh as surrogates stand for) or "normal".
+
+    Raises
+    ------
+    SpecificationError
+        If a number is out of its domain or the law unknown.
+    """
+
+    c: float
+    eps: float
+    n: int = 1
+    directions: str = "uniform"
+
+    def __post_init__(self):
+        remedy = "It is (1 - beta) d; 0 has no random part."
+        object.__setattr__(self, "c", check_nonnegative("FOGZO.c", self.c, remedy))
+        object.__setattr__(self, "eps", check_positive("FOGZO.eps", self.eps))
+        object.__setattr__(
+            self, "n", check_integer("FOGZO.n", self.n, 1, remedy="Each is two forward passes.")
+        )
+        if self.directions not in DIRECTIONS:
+            expected = "one of " + ", ".join(DIRECTIONS)
+            raise SpecificationError("FOGZO.directions", expected, self.directions, "See steode.FOGZO.")
+
+    @classmethod
+    def from_beta(cls, beta: float, dim: int, eps: float, **others) -> "FOGZO":
+        """The rule whose share of the straight-through direction in dimension `dim` is `beta`, between 0 and 1.
+
+        Raises `SpecificationError` for a beta outside [0, 1] or a dim below 1.
+        """
+        if not 0 <= check_finite("beta", beta) <= 1:
+            raise SpecificationError("beta", "a number between 0 and 1", beta, "1 has no random part.")
+        return cls(c=(1 - beta) * check_integer("dim", dim, 1), eps=eps, **others)
+
+    @property
+    def noise_factor(self) -> float:
+        """1 + c/n, by which the estimate multiplies the noise of the limit."""
+        return 1 + self.c / self.n
+
+    @property
+    def passes(self) -> int:
+        """Forward and backward passes of one step."""
+        return 2 * self.n + 2
+
+
+UpdateRule = STE | FOGZO

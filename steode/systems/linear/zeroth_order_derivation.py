@@ -1,0 +1,359 @@
+"""The limit of FOGZO: flips at the thresholds turn a two-point slope into a number, the mean slope of the quantizer.
+
+Directions lean on the straight-through gradient but for a share c/d, so every entry of the perturbation is of order
+d^-1/2, and only weights that near to a threshold flip. Each flips an order-one jump; their joint effect on the output
+obeys a law of large numbers, with the density of the latent weights at the thresholds in it. Everything else is the
+derivation of the STE with another learning rate.
+"""
+
+import sympy
+
+from steode.quantizers import Identity, StepFunction
+from steode.schedule import Schedule
+from steode.symbolic import averages
+from steode.symbolic import symbols as sym
+from steode.symbolic.averages import GaussianSlope
+from steode.symbolic.derivation import Derivation, Step
+from steode.symbolic.expectation import expectation, leading_order
+from steode.symbolic.limit import Limit
+from steode.symbolic.printing import latex
+from steode.systems.linear import closures, schedules
+from steode.systems.linear.derivation import (
+    batch,
+    decay,
+    derive_input_moments,
+    derive_order_parameters,
+    evolution,
+    increment,
+    moment_of_input,
+    moment_of_rest,
+    numbers_of,
+    residual_parts,
+)
+from steode.systems.linear.output import Output
+from steode.systems.linear.spec import LinearModel
+from steode.systems.linear.stationary_density import density_step, log_slope, temperature
+
+SOURCE = "estimator of Yang and Aamodt (arXiv 2510.23926); limit derived here"
+FLIPS = "flip counting; derived here"
+E_ABS = sympy.Symbol(r"\left|e\right|", nonnegative=True)
+SIGN = sympy.Symbol(r"\mathrm{sgn}(e)", real=True)
+ZETA = sympy.Symbol(r"\zeta", real=True)
+CHANGE = sympy.Symbol(r"\Delta h", real=True)
+NOISE = sympy.Symbol(r"\overline{s_{\pm} u}", real=True)
+SQUARES = sympy.Symbol(r"\textstyle\sum_b e_b^2", positive=True)
+
+
+def derive_fogzo(model: LinearModel) -> Limit:
+    """Derive the limit of a `LinearModel` updated by `FOGZO`; see `steode.derive`."""
+    maps = {sym.Q_w: (model.weight_quantizer, sym.omega), sym.Q_x: (model.input_quantizer, sym.omega_x)}
+    moments, input_moments = derive_input_moments(model.input_quantizer, maps)
+    one_step, drift, diffusion = _one_step(model)
+    order, residual_variance, order_parameters = derive_order_parameters()
+    steps = [*_setting(model), *moments, *_flips(model, maps), *_slope(model), *one_step, *order]
+    steps += evolution(model, drift, diffusion)
+    steps.append(_equivalence(model, drift, diffusion))
+    # as in the general system, c_2 is left for the averages to give: they contain the mean slope
+    closure_steps, closure, exact = closures.derive_closures(model, drift, diffusion, sym.c_2, maps)
+    steps += closure_steps
+    if not isinstance(model.weight_quantizer, Identity):
+        steps.append(_closing_slope())
+    slope = log_slope(drift.subs(sym.s, 1), diffusion.subs(sym.s, 1))
+    if isinstance(model.learning_rate, Schedule):
+        steps = schedules.follow(model.learning_rate, steps)
+    elif not model.weight_decay and not isinstance(model.weight_quantizer, Identity):
+        steps += _stationary(model, drift, slope)
+    eps_g = (sym.V - sym.sigma**2) / 2
+    return Limit(
+        model=model,
+        derivation=Derivation(tuple(steps)),
+        drift=drift,
+        diffusion=diffusion,
+        order_parameters=order_parameters,
+        residual_variance=residual_variance,
+        observables={"eps_g": eps_g, "V": sym.V, "m": sym.m, "q": sym.q},
+        input_moments=input_moments,
+        gaussian_closure=closure,
+        exact_moments=exact,
+        stationary_log_slope=slope,
+        plateau_time=None,
+        fixed_point_value=None,
+        parameters=numbers_of(model) | {sym.c_u: model.update_rule.c, sym.n_dir: model.update_rule.n},
+        maps=maps,
+        output=Output(
+            steps=[],
+            response=(sym.p_tau, -sym.p_tau),
+            strength=residual_variance * _noise_factor(),
+            loss=residual_variance,
+            eps_g=eps_g,
+        ),
+    )
+
+
+def _noise_factor() -> sympy.Expr:
+    return 1 + sym.c_u / sym.n_dir
+
+
+def _direction() -> sympy.Expr:
+    """sqrt(d) times an entry of a direction, as d grows; the sign of the residual squares to one."""
+    return sym.s_dir * SIGN * sym.z / sympy.sqrt(sym.alpha_2) + sympy.sqrt(sym.c_u) * sym.u
+
+
+def _setting(model: LinearModel) -> list[Step]:
+    gradient = sympy.Symbol("g_{i}", real=True)
+    norm = sympy.Symbol(r"\left|g\right|", positive=True)
+    beta = sympy.Symbol("beta", nonnegative=True)
+    loss = sympy.Function(r"\mathcal{L}")
+    weights, direction = sympy.Symbol(r"\mathbf{w}"), sympy.Symbol(r"\mathbf{v}")
+    slope = (loss(weights + sym.eps * direction) - loss(weights - sym.eps * direction)) / (2 * sym.eps)
+    entry = sympy.sqrt(beta) * sym.s_dir * gradient / norm + sympy.sqrt(1 - beta) * sym.u
+    mean = sympy.Symbol(r"\mathrm{mean}_{n}", real=True)
+    share = sympy.Eq(beta, 1 - sym.c_u / sym.d, evaluate=False)
+    scaled = sympy.Eq(sympy.sqrt(sym.d) * sym.v_dir, ZETA, evaluate=False)
+    batched = " The loss is that of a batch; one sample is followed first." if model.batch_size > 1 else ""
+    return [
+        Step(
+            "update",
+            (
+                sympy.Eq(sym.dw, -sym.eta * mean * sym.G_dir * sym.v_dir + decay(model)),
+                sympy.Eq(sym.G_dir, slope),
+                sympy.Eq(sym.v_dir, entry),
+                share,
+            ),
+            "The slope of the loss along a direction that leans on the straight-through gradient g, times that "
+            f"direction, averaged over n directions, replaces g; s and u are drawn anew for each.{batched}",
+            SOURCE,
+        ),
+        Step(
+            "direction",
+            (
+                sympy.Eq(gradient, sym.e * sym.z / sympy.sqrt(sym.d)),
+                sympy.Eq(norm, E_ABS * sympy.sqrt(sym.alpha_2)),
+                scaled,
+                sympy.Eq(ZETA, _direction()),
+            ),
+            "The squared norm of g is a mean over coordinates and has a limit. Every entry of a direction is therefore "
+            "of order d^-1/2; beta itself tends to one.",
+            FLIPS,
+        ),
+    ]
+
+
+def _flips(model: LinearModel, maps) -> list[Step]:
+    """The change of the output along a direction."""
+    if isinstance(model.weight_quantizer, Identity):
+        return [
+            Step(
+                "mean slope",
+                (sympy.Eq(sym.p_tau, 1),),
+                "Weights that are not quantized answer to a perturbation with slope one: the loss is differentiable.",
+            ),
+            _output_change(),
+        ]
+    distance = sympy.Symbol(r"\delta", positive=True)
+    density = sympy.Symbol(r"\mu_{\tau}(T_j)", nonnegative=True)
+    jump = sym.L[sym.j] - sym.L[sym.j - 1]
+    reach = sym.eps * ZETA / sympy.sqrt(sym.d)
+    # the density is constant over distances that vanish; for zeta > 0 the weights below the threshold flip upwards
+    flipped = sympy.integrate(density, (distance, 0, reach))
+    mean_change = jump * flipped
+    square_change = jump**2 * flipped.subs(ZETA, sympy.Abs(ZETA))
+    fluctuation = sympy.limit(square_change * sym.z**2, sym.d, sympy.oo)
+    total = sympy.Sum(jump * sympy.Function(r"\mu_{\tau}")(sym.T[sym.j]), (sym.j, 1, sympy.Symbol("L") - 1))
+    if not isinstance(model.weight_quantizer, StepFunction):
+        total = sympy.Symbol(r"\mathrm{E}[Q_w'(w)]", nonnegative=True)
+    return [
+        Step(
+            "flips at a threshold",
+            (
+                sympy.Eq(sympy.Symbol(r"\mathrm{E}[\Delta Q]"), mean_change),
+                sympy.Eq(sympy.Symbol(r"\mathrm{E}[z^2 \Delta Q^2]"), square_change * sym.z**2),
+                sympy.Eq(sympy.Symbol(r"\lim_{d\to\infty}\mathrm{E}[z^2 \Delta Q^2]"), fluctuation),
+            ),
+            "A perturbation of order d^-1/2 moves a weight across T_j if it is that near; the chance of it is the "
+            "density of latent weights there times the distance, and Q changes by the jump. The mean square, of order "
+            "d^-1/2, is what makes the change of the output fluctuate: it vanishes, so that change is a number.",
+            FLIPS,
+        ),
+        Step(
+            "mean slope",
+            (sympy.Eq(sym.p_tau, total),),
+            "Summed over the thresholds: the density of latent weights there, weighted by the jumps. It is the mean "
+            "derivative of the quantizer, smoothed over any distance that vanishes.",
+            FLIPS,
+        ),
+        _output_change(),
+    ]
+
+
+def _output_change() -> Step:
+    groups = [((sym.x, sym.z), moment_of_input), ((sym.u,), _moment_of_direction)]
+    overlap = expectation(_direction() * sym.z, groups)
+    definition = sympy.Symbol(r"\tfrac{1}{\sqrt d}\sum_i z_i \Delta Q_i")
+    return Step(
+        "change of the output",
+        (
+            sympy.Eq(CHANGE, definition),
+            sympy.Eq(CHANGE, sym.eps * sym.p_tau * sympy.Symbol(r"\mathrm{E}[z \zeta]"), evaluate=False),
+            sympy.Eq(CHANGE, sym.eps * sym.p_tau * overlap),
+        ),
+        "The output sums d changes weighted by z/sqrt(d): their mean counts. The random part of the direction has mean "
+        "zero and drops out.",
+        FLIPS,
+    )
+
+
+def _moment_of_direction(power: int) -> sympy.Expr:
+    """Moments of u: mean zero, variance one."""
+    known = {0: sympy.S.One, 1: sympy.S.Zero, 2: sympy.S.One}
+    return known.get(power, sympy.Symbol(rf"\mathrm{{E}}[u^{{{power}}}]", real=True))
+
+
+def _slope(model: LinearModel) -> list[Step]:
+    residual = SIGN * E_ABS
+    change = sym.eps * sym.p_tau * sympy.sqrt(sym.alpha_2) * sym.s_dir * SIGN
+    slope = sympy.expand(((residual + change) ** 2 - (residual - change) ** 2) / (4 * sym.eps))
+    slope = slope.subs(SIGN**2, 1)
+    update = sympy.expand(slope * _direction() / sympy.sqrt(sym.d)).subs({sym.s_dir**2: 1})
+    update = update.subs(SIGN * E_ABS, sym.e)
+    left = sym.G_dir * sym.v_dir
+    difference = ((sym.e + CHANGE) ** 2 - (sym.e - CHANGE) ** 2) / (4 * sym.eps)
+    steps = [
+        Step(
+            "measured slope",
+            (sympy.Eq(sym.G_dir, difference, evaluate=False), sympy.Eq(sym.G_dir, slope)),
+            "The change of the output has the same size on both sides, and eps cancels: the slope is that of the "
+            "straight-through gradient times p.",
+            FLIPS,
+        ),
+        Step(
+            "estimate",
+            (sympy.Eq(left, sympy.factor(update)),),
+            "The straight-through gradient times p, and noise of the size of the random part. A flip of the coordinate "
+            "itself changes G in proportion to d^-1/2 with a chance of d^-1/2, and counts for nothing.",
+            FLIPS,
+        ),
+    ]
+    return [*steps, _batch_step()] if model.batch_size > 1 else steps
+
+
+def _batch_step() -> Step:
+    """The slope for a batch, whose residuals enter by the sum of their squares."""
+    residual = sympy.Symbol("e_b", real=True)
+    change = sym.eps * sym.p_tau * sym.s_dir * residual * sympy.sqrt(sym.alpha_2 / SQUARES)
+    one = sympy.expand(((residual + change) ** 2 - (residual - change) ** 2) / (4 * sym.eps * sym.batch))
+    slope = sympy.simplify(one.subs(residual**2, SQUARES))
+    direction = sympy.Symbol(r"\zeta", real=True)
+    mean = sympy.Symbol(r"\textstyle\sum_b e_b z_b", real=True)
+    gradient = sym.s_dir * mean / sympy.sqrt(sym.alpha_2 * SQUARES)
+    entry = gradient + sympy.sqrt(sym.c_u) * sym.u
+    update = sympy.expand(sympy.expand(slope * entry).subs(sym.s_dir**2, 1)) / sympy.sqrt(sym.d)
+    return Step(
+        "batch",
+        (
+            sympy.Eq(direction, entry),
+            sympy.Eq(sym.G_dir, slope),
+            sympy.Eq(sym.G_dir * sym.v_dir, sympy.expand(update)),
+        ),
+        "Gradients of different samples are orthogonal as d grows, so the norm of their mean is a sum of squares; each "
+        "sample's output changes in proportion to its residual. The sum of squares has mean B V.",
+        FLIPS,
+    )
+
+
+def _one_step(model: LinearModel) -> tuple[list[Step], sympy.Expr, sympy.Expr]:
+    estimate = sym.p_tau / sympy.sqrt(sym.d)
+    groups = [((sym.x, sym.z), moment_of_input), ((sym.r,), moment_of_rest)]
+    gradient = -sym.eta * estimate * residual_parts() * sym.z
+    mean_gradient = expectation(gradient, groups)
+    straight = sympy.expand(expectation(sympy.expand(gradient**2), groups) - mean_gradient**2)
+    # the random part: n independent signs average to a variance 1/n, and e^2 to V
+    random = expectation(
+        (sym.eta * estimate * sympy.sqrt(sym.alpha_2 * sym.c_u) * sym.r * NOISE) ** 2,
+        [((sym.r,), moment_of_rest), ((NOISE,), lambda power: {0: 1, 1: 0, 2: 1 / sym.n_dir}[power])],
+    )
+    mean = mean_gradient + decay(model)
+    drift = leading_order(mean, sym.d)
+    diffusion = sympy.factor((leading_order(straight, sym.d) + leading_order(random, sym.d)) / batch(model))
+    diffusion = sympy.collect(diffusion, sym.V)
+    target = sym.eta**2 * sym.p_tau**2 * sym.alpha_2 * sym.V * _noise_factor() / batch(model)
+    if sympy.simplify(diffusion - target) != 0:
+        raise AssertionError(f"the noise of the estimate does not factorize: {diffusion}")
+    mean_step, variance_step = sympy.symbols(r"\mathrm{E}[\mathrm{d}w] \mathrm{Var}[\mathrm{d}w]")
+    steps = [
+        Step(
+            "one-step mean",
+            (sympy.Eq(mean_step, sympy.factor(mean)),),
+            "Expectation over the sample and the direction, monomial by monomial, with the residual e split into this "
+            "coordinate's part and the rest r; the random part has mean zero.",
+        ),
+        Step(
+            "one-step variance",
+            (sympy.Eq(variance_step, target / sym.d + sympy.Order(sym.d ** sympy.Rational(-3, 2), (sym.d, sympy.oo))),),
+            "The straight-through part and the random part are uncorrelated, and n directions average the second. The "
+            "next order comes from the fluctuations of the flips."
+            + (" A batch divides both by B." if model.batch_size > 1 else ""),
+        ),
+        Step(
+            "stochastic differential equation",
+            (sympy.Eq(sym.dw, increment(drift, target)),),
+            "Mean and variance of order 1/d per step give, in rescaled time tau = step/d, a diffusion for each "
+            "coordinate; coordinates interact through V and through p, which is a functional of the law.",
+            "diffusion limit of Markov chains; derived here",
+        ),
+    ]
+    return steps, drift, target
+
+
+def _equivalence(model: LinearModel, drift, diffusion) -> Step:
+    """FOGZO as the STE with another learning rate and more noise: the coefficients compared term by term."""
+    plain = {sym.p_tau: 1, sym.c_u: 0}
+    rate, noise = sympy.symbols(r"\eta_{\mathrm{STE}} \mathrm{noise}", positive=True)
+    ste = diffusion.subs(plain)
+    equations = (
+        sympy.Eq(rate, sym.eta * sym.p_tau),
+        sympy.Eq(noise, sympy.factor(diffusion / ste.subs(sym.eta, sym.eta * sym.p_tau))),
+    )
+    return Step(
+        "effective learning rate",
+        equations,
+        "Term by term this is the equation of the STE with the learning rate eta p, which changes with the law, and "
+        "with its noise multiplied by 1 + c_u/n. Where no weight is near a threshold p is zero, and nothing moves."
+        + (" Weight decay keeps the learning rate eta." if model.weight_decay else ""),
+        FLIPS,
+    )
+
+
+def _closing_slope() -> Step:
+    average = sympy.Function(r"\mathrm{E}_{w^{*}}")
+    return Step(
+        "mean slope in the Gaussian closure",
+        (sympy.Eq(sym.p_tau, average(GaussianSlope(sym.Q_w, sym.M, sym.S))),),
+        "The closure's law has the mean slope of a Gaussian, averaged over the teacher weights.",
+    )
+
+
+def _stationary(model: LinearModel, drift, slope) -> list[Step]:
+    """The stationary law, the mean slope it implies, and the equation that closes both."""
+    spread = averages.StationarySpread(sym.Q_w, sym.a, sym.theta)
+    mean = sympy.Symbol(rf"\mathrm{{E}}_{{w^{{*}}}}\left[{latex(spread)}\right]", nonnegative=True)
+    theta, _ = temperature(slope)
+    # integration by parts: E[Q'] = -E[Q dlog p/dw] with dlog p/dw = -2 (Q - a)/theta and E[Q - a] = 0
+    mean_slope = 2 * mean / sym.theta
+    return [
+        density_step(drift.subs(sym.s, 1), slope, isinstance(model.weight_quantizer, StepFunction)),
+        Step(
+            "mean slope at stationarity",
+            (sympy.Eq(sym.p_tau, mean_slope),),
+            "Integration by parts of the stationary density, with the quantized weight right on average: what is left "
+            "is the dithering of the weights whose target lies inside the range; others leave the thresholds.",
+            FLIPS,
+        ),
+        Step(
+            "temperature",
+            (sympy.Eq(sym.theta**2, sym.theta * theta.subs(sym.p_tau, mean_slope)),),
+            "The temperature of the density contains p, and p the temperature. Every law with p = 0 is stationary too: "
+            "weights that stay away from the thresholds are frozen.",
+            FLIPS,
+        ),
+    ]
