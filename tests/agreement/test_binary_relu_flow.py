@@ -1,9 +1,11 @@
 """Coarse-gradient descent against its flow: rates in the step and in the samples, and what each surrogate does."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from steode import binary_relu
+from steode import SpecificationError, binary_relu
 from steode.systems.binary_relu.surrogates import SURROGATES
 
 TEACHER = (1.0, -0.5, 2.0)
@@ -23,50 +25,63 @@ def starts_of(model) -> binary_relu.Starts:
     return binary_relu.starts(model, [[1, 0.5, 1], [0.8, -0.2, 0.9]], [1.2, 2.2], 3.0)
 
 
-def distance(runs, flow) -> float:
-    """Root mean square distance of the final angles, over runs."""
-    return float(np.sqrt(np.mean((runs.theta[..., -1] - flow.end_theta) ** 2)))
-
-
-def rate(sizes, gaps) -> float:
-    return float(np.polyfit(np.log(sizes), np.log(gaps), 1)[0])
-
-
 @pytest.mark.parametrize("surrogate", SURROGATES)
-def test_descent_on_the_population_approaches_the_flow_with_the_step(surrogate):
-    steps = (0.1, 0.05, 0.025, 0.0125)
-    flow = binary_relu.solve(model_of(surrogate), starts_of(model_of(surrogate)), TIME, points=2)
-    gaps = []
-    for step in steps:
-        model = model_of(surrogate, step)
-        count = round(TIME / step)
-        gaps.append(distance(binary_relu.descend(model, starts_of(model), count, every=count), flow))
-    assert abs(rate(steps, gaps) - 1) < 0.1
-    assert gaps[-1] < 0.02
-
-
-@pytest.mark.parametrize("surrogate", SURROGATES)
-def test_online_training_approaches_the_descent_as_the_batch_grows(surrogate):
-    model, count, batches = model_of(surrogate), 80, (64, 256, 1024)
-    starts = starts_of(model)
-    exact = binary_relu.descend(model, starts, count, every=count)
-    gaps = []
-    for batch in batches:
-        runs = binary_relu.simulate(model, starts, count, batch=batch, seeds=16, every=count, key=batch)
-        gaps.append(float(np.sqrt(np.mean((runs.theta[..., -1] - exact.theta[:, -1]) ** 2))))
-    assert abs(rate(batches, gaps) + 0.5) < SLACK * 0.5
+def test_descent_approaches_the_flow_with_the_step_and_the_population_with_the_batch(surrogate):
+    model = model_of(surrogate)
+    found = binary_relu.convergence(model, starts_of(model), TIME, key=7)
+    assert abs(found.step_power - 1) < 0.1
+    assert found.step_distance[-1] < 0.02
+    assert abs(found.batch_power + 0.5) < SLACK * 0.5
+    assert "expected -1/2" in repr(found)
 
 
 def test_training_on_one_data_set_approaches_the_descent_as_it_grows():
-    model, count, sizes = model_of("relu"), 80, (100, 400, 1600)
+    model = model_of("relu")
+    found = binary_relu.convergence(model, starts_of(model), TIME, steps=(), batches=(), samples=(100, 400, 1600))
+    assert abs(found.sample_power + 0.5) < SLACK * 0.5
+    assert found.steps.size == 0
+    assert np.isnan(found.batch_power)
+
+
+@pytest.mark.parametrize("quantity", ["theta", "length", "loss"])
+def test_runs_are_compared_at_common_times(quantity):
+    model = model_of("relu")
     starts = starts_of(model)
-    exact = binary_relu.descend(model, starts, count, every=count)
-    gaps = []
-    for samples in sizes:
-        runs = binary_relu.simulate(model, starts, count, samples=samples, seeds=16, every=count, key=samples)
-        gaps.append(float(np.sqrt(np.mean((runs.theta[..., -1] - exact.theta[:, -1]) ** 2))))
-        assert runs.method == "batch"
-    assert abs(rate(sizes, gaps) + 0.5) < SLACK * 0.5
+    exact, flow = binary_relu.descend(model, starts, 40, every=5), binary_relu.solve(model, starts, 2.0, points=5)
+    runs = binary_relu.simulate(model, starts, 40, batch=1024, seeds=8, every=5)
+    assert runs.method == "online"
+    found = binary_relu.compare(exact, runs, quantity)
+    # a large batch: the mean is off by far less than its standard error
+    assert found.largest_z < 4.5
+    np.testing.assert_allclose(found.times, exact.times)
+    assert np.all(np.isnan(found.z[:, 0]))
+    stepped = binary_relu.compare(flow, exact, quantity)
+    np.testing.assert_allclose(stepped.times, flow.times)
+    assert 0 < stepped.largest_deviation < 0.1
+    assert stepped.z is None
+    with pytest.raises(SpecificationError, match="times"):
+        binary_relu.compare(
+            binary_relu.solve(model, starts, 1.99, points=2), dataclasses.replace(exact, steps=exact.steps + 1)
+        )
+
+
+def test_flow_is_saved_and_its_endings_are_named(tmp_path):
+    model = model_of("identity")
+    starts = binary_relu.starts(model, [[1, 0.5, 1], [1, 0.5, 1], [-1, 0, -1]], [0.3, 1.5, 2.8], [2, 0.02, 1.0])
+    flow = binary_relu.solve(model, starts, 60.0, points=4, smallest=1e-2)
+    ends = binary_relu.endings(flow)
+    assert ends[0] == "global minimum"
+    assert "vanished" in ends[1:]
+    found = binary_relu.load(flow.save(tmp_path / "flow.nc"))
+    assert repr(found) == repr(flow)
+    for field in dataclasses.fields(flow)[1:]:
+        np.testing.assert_array_equal(getattr(found, field.name), getattr(flow, field.name))
+    np.testing.assert_array_equal(binary_relu.endings(found), ends)
+    short = binary_relu.solve(model, starts, 0.1, points=2, smallest=1e-3)
+    assert binary_relu.endings(short)[0] == "elsewhere"
+    for wrong in ({"flow": None}, {"flow": flow, "tolerance": 0}):
+        with pytest.raises(SpecificationError):
+            binary_relu.endings(**wrong)
 
 
 def test_test_loss_of_a_run_is_the_population_loss_of_its_weights():

@@ -1,0 +1,104 @@
+"""steode coarse run on the binarized ReLU: figures, data, summary, and what an interruption leaves."""
+
+import json
+
+import numpy as np
+import pytest
+
+from steode import ConvergenceError, DivergenceError, binary_relu
+from steode.cli import coarse_binary_relu
+from steode.cli.coarse import app
+
+pytestmark = pytest.mark.representative
+
+STUDY = """
+system = "binary_relu"
+title = "Small"
+[model]
+rows = 3
+filter_size = 3
+output_teacher = [1.0, -0.5, 2.0]
+step = 0.1
+[vary]
+parameter = "surrogate"
+values = ["relu", "identity"]
+[run]
+t_end = 8.0
+starts = 6
+length = 3.0
+seeds = 2
+batch = 32
+records = 20
+"""
+
+
+@pytest.fixture
+def spec(tmp_path):
+    path = tmp_path / "spec.toml"
+    path.write_text(STUDY)
+    return path
+
+
+def command(*arguments) -> None:
+    app([str(argument) for argument in arguments], standalone_mode=False)
+
+
+def test_run_writes_figures_data_and_a_summary(spec, capsys):
+    out = spec.parent / "out"
+    command("run", spec, "--out", out)
+    text = capsys.readouterr().out
+    assert "spurious minimum at theta = 3.14159, f = 0.78125: stable" in text
+    assert "spurious minimum at theta = 3.14159, f = 0.78125: no rest, |E g| = 0.623347" in text
+    summary = json.loads((out / "summary.json").read_text())
+    assert list(summary) == ["surrogate = relu", "surrogate = identity"]
+    for number, (label, about) in enumerate(summary.items(), start=1):
+        assert [point["kind"] for point in about["stationary points"]] == [
+            "global minimum",
+            "saddle",
+            "spurious minimum",
+        ]
+        assert sum(about["flow ends"].values()) == 6
+        slug = f"{number}-{label.replace(' = ', '-')}"
+        flow, descent, runs = (binary_relu.load(out / f"{slug}-{kind}.nc") for kind in ("flow", "descent", "runs"))
+        assert flow.model == descent.model == runs.model
+        assert runs.theta.shape == (2, 6, 21)
+        np.testing.assert_allclose(flow.times, descent.times)
+        compared = binary_relu.compare(flow, descent)
+        assert about["distance by step"]["largest"] == pytest.approx(compared.largest_deviation)
+        measured = binary_relu.compare(descent, runs).largest_z
+        assert about["largest z"] == pytest.approx(measured)
+    assert {path.name for path in out.iterdir()} > {"losses.png", "ends.png"}
+
+
+def test_interruption_leaves_what_is_finished(spec, monkeypatch):
+    case = coarse_binary_relu._case
+
+    def second_is_interrupted(model, settings):
+        if model.surrogate.name == "identity":
+            raise KeyboardInterrupt
+        return case(model, settings)
+
+    monkeypatch.setattr(coarse_binary_relu, "_case", second_is_interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        coarse_binary_relu.run_binary_relu(spec, {}, spec.parent / "out")
+    written = {path.name for path in (spec.parent / "out").iterdir()}
+    kinds = ("flow", "descent", "runs")
+    assert written == {"summary.json", *(f"1-surrogate-relu-{kind}.nc" for kind in kinds)}
+    assert list(json.loads((spec.parent / "out" / "summary.json").read_text())) == ["surrogate = relu"]
+
+
+def test_what_fails_is_noted_and_the_rest_goes_on(spec, capsys, monkeypatch):
+    def fails(*arguments, **options):
+        raise ConvergenceError("solve: no")
+
+    def diverges(*arguments, **options):
+        raise DivergenceError("the filter w", 3, 0, 3)
+
+    monkeypatch.setattr(binary_relu, "solve", fails)
+    monkeypatch.setattr(binary_relu, "simulate", diverges)
+    coarse_binary_relu.run_binary_relu(spec, {"vary.values": ["relu"]}, spec.parent / "out")
+    text = capsys.readouterr().out
+    assert "note: solve: no" in text
+    assert "diverged" in text
+    written = {path.name for path in (spec.parent / "out").iterdir()}
+    assert written == {"summary.json", "surrogate-relu-descent.nc", "losses.png", "ends.png"}

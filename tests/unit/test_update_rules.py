@@ -1,0 +1,52 @@
+"""FOGZO as the update rule of a model: what is refused, and files."""
+
+import numpy as np
+import pytest
+
+from steode import (
+    FOGZO,
+    AdditiveNoise,
+    ClippedSurrogate,
+    Constant,
+    Empirical,
+    LinearModel,
+    PowerLaw,
+    SpecificationError,
+    Uniform,
+    simulate,
+)
+from steode.configuration import from_dict, to_dict
+
+MODEL = LinearModel(
+    teacher=Constant(0.7), weight_quantizer=Uniform(bits=2, range=1.5), update_rule=FOGZO(c=2.0, eps=0.3)
+)
+
+
+def test_configuration_keeps_the_rule():
+    assert from_dict(to_dict(MODEL)) == MODEL
+    assert FOGZO.from_beta(0.999, 2000, eps=0.1).c == pytest.approx(2.0)
+    assert FOGZO(c=2.0, eps=0.1, n=4).noise_factor == 1.5
+    assert FOGZO(c=2.0, eps=0.1, n=4).passes == 10
+
+
+@pytest.mark.parametrize(
+    ("make", "argument"),
+    [
+        (lambda: FOGZO(c=-1.0, eps=0.3), "c"),
+        (lambda: FOGZO(c=1.0, eps=0.0), "eps"),
+        (lambda: FOGZO(c=1.0, eps=0.3, n=0), "n"),
+        (lambda: FOGZO(c=1.0, eps=0.3, directions="cauchy"), "directions"),
+        (lambda: FOGZO.from_beta(1.5, 100, eps=0.3), "beta"),
+        (lambda: MODEL.replace(update_rule="fogzo"), "update_rule"),
+        (lambda: MODEL.replace(surrogate=ClippedSurrogate(1.2)), "update_rule"),
+        (lambda: MODEL.replace(spectrum=PowerLaw(exponent=1.0, count=3)), "update_rule"),
+        (lambda: MODEL.replace(weight_quantizer=AdditiveNoise(0.1)), "update_rule"),
+        (lambda: MODEL.replace(init=Constant(1.0)), "init"),
+        (lambda: MODEL.replace(init=Empirical(np.array([0.1, 0.2]))), "init"),
+        (lambda: simulate(MODEL.replace(update_rule=FOGZO(c=50.0, eps=0.3)), dim=40, t_end=1.0), "dim"),
+        (lambda: simulate(MODEL, dim=40, t_end=1.0, basis="rotated"), "basis"),
+    ],
+)
+def test_bad_input_is_refused_by_name(make, argument):
+    with pytest.raises(SpecificationError, match=argument):
+        make()
