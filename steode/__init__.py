@@ -49,12 +49,13 @@ from steode.symbolic.derivation import Derivation, Step
 from steode.symbolic.limit import Limit
 from steode.systems.linear.spec import LinearModel
 from steode.systems.linear.surrogates import ClippedSurrogate, DerivativeOf, IdentitySurrogate
-from steode.systems.linear.update_rules import FOGZO, STE
+from steode.systems.linear.update_rules import FOGZO, SPSA, STE
 from steode.toolkit_grid import toolkit_grid
 from steode.trajectory import Density, Snapshots, Trajectory
 
 __all__ = [
     "FOGZO",
+    "SPSA",
     "STE",
     "AdditiveNoise",
     "CheckpointWarning",

@@ -20,6 +20,7 @@ from steode.schedule import TAU, Schedule
 from steode.solvers.entrywise import IdentityMap, Map, SmoothMap, StepMap
 from steode.solvers.equations import Equations
 from steode.solvers.random_maps import NoisyMap, RoundingMap
+from steode.solvers.smoothed_descent import Dynamics
 from steode.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
 from steode.symbolic import averages
 from steode.symbolic import symbols as sym
@@ -183,6 +184,14 @@ def compile_limit(limit: Limit) -> Equations:
         closure=closure,
         moments=moments,
     )
+
+
+@functools.lru_cache(maxsize=64)
+def compile_descent(limit: Limit) -> Dynamics:
+    """Compile drift and diffusion of plain SPSA."""
+    drift = (sym.eta, sym.kappa, sym.alpha_1, sym.alpha_2, sym.wstar, sym.S_1, sym.S_2, sym.w)
+    diffusion = (sym.eta, sym.batch, sym.alpha_2, sym.S_1, sym.V_s, sym.V_u, sym.D_2, sym.nu)
+    return Dynamics(compile_expression(limit.drift, drift), compile_expression(limit.diffusion, diffusion))
 
 
 @functools.lru_cache(maxsize=64)

@@ -54,6 +54,7 @@ _TYPES = {
         surrogates.DerivativeOf,
         update_rules.STE,
         update_rules.FOGZO,
+        update_rules.SPSA,
         Schedule,
     )
 }

@@ -10,11 +10,12 @@ from steode.symbolic.limit import Limit
 from steode.systems.binary_relu.derivation import CoarseGradient, derive_binary_relu
 from steode.systems.binary_relu.spec import BinaryReLUModel
 from steode.systems.linear.derivation import derive_linear
+from steode.systems.linear.fogzo_derivation import derive_fogzo
 from steode.systems.linear.general_derivation import derive_general
 from steode.systems.linear.spec import LinearModel
+from steode.systems.linear.spsa_derivation import derive_spsa
 from steode.systems.linear.surrogates import IdentitySurrogate
-from steode.systems.linear.update_rules import FOGZO
-from steode.systems.linear.zeroth_order_derivation import derive_fogzo
+from steode.systems.linear.update_rules import FOGZO, SPSA
 from steode.systems.regression.derivation import RiskRecursion, derive_regression
 from steode.systems.regression.spec import RegressionModel
 
@@ -53,6 +54,8 @@ def _(model: BinaryReLUModel) -> CoarseGradient:
 def _derive_linear(model: LinearModel) -> Limit:
     if isinstance(model.update_rule, FOGZO):
         return derive_fogzo(model)
+    if isinstance(model.update_rule, SPSA):
+        return derive_spsa(model)
     if not model.is_basic:
         return derive_general(model)
     form, numbers = _form(model)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
 
-from steode.errors import ConvergenceError
+from steode.errors import ConvergenceError, UnsupportedError
 from steode.fixed_point import FixedPoint, FixedPoints
 from steode.fixed_point_function import FixedPointFunction, check_stationary, fixed_point_function
 from steode.fogzo_fixed_points import fogzo_fixed_points
@@ -22,7 +22,7 @@ from steode.solvers.fixed_point import affine_root, recovers, scan_bounds
 from steode.solvers.root_search import RESOLUTION, isolate_roots
 from steode.solvers.teacher import AtomicTeacher
 from steode.systems.linear.spec import LinearModel
-from steode.systems.linear.update_rules import FOGZO
+from steode.systems.linear.update_rules import FOGZO, SPSA
 
 TEACHER_NODES = 48
 TERMS = 500_000
@@ -61,12 +61,14 @@ def fixed_points(model: LinearModel, *, throw: bool = True) -> FixedPoints:
         If `model` is not a LinearModel.
     UnsupportedError
         For the clipped surrogate, whose stationary state depends on the initial law, for maps of the weights that
-        decrease somewhere, and for FOGZO with weight decay.
+        decrease somewhere, for FOGZO with weight decay, and for SPSA.
     ConvergenceError
         If a root does not satisfy the equation to 1e-11 and `throw` is true.
     """
     check_model(model)
     check_stationary(model)
+    if isinstance(model.update_rule, SPSA):
+        raise UnsupportedError("fixed points: not derived for SPSA; solve(model, t_end) to a long time instead.")
     if isinstance(model.update_rule, FOGZO):
         return fogzo_fixed_points(model, fixed_points, _teacher_nodes(model), throw=throw)
     if not model.is_basic:

@@ -9,20 +9,24 @@ from steode.schedule import Schedule
 from steode.solvers.entrywise import Map, StepMap
 from steode.solvers.equations import Problem
 from steode.solvers.output import GeneralOutput
+from steode.solvers.smoothed_descent import SmoothedDescent
 from steode.solvers.spectral_start import DrawnSpectralStart, SpectralStart
 from steode.solvers.start import DrawnStart, NominalStart, Rows, Start
 from steode.systems.linear.output import Output
 from steode.systems.linear.spec import LinearModel
 from steode.systems.linear.surrogates import ClippedSurrogate, DerivativeOf
-from steode.systems.linear.update_rules import FOGZO, UpdateRule
+from steode.systems.linear.update_rules import FOGZO, SPSA, STE, UpdateRule
 
 
 def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None) -> Problem:
-    """The equations of a model with its numbers, or those in `parameters`.
+    """The equations of a model with its numbers, or those in `parameters`; with SPSA, those of the STE.
 
     See `steode.limit_function` and `steode.fixed_point_function` for the names.
     """
     parameters = parameters or {}
+    if isinstance(model.update_rule, SPSA):
+        # overlaps and observables are the same, and `smoothed_descent` is what moves the weights
+        model = model.replace(update_rule=STE())
     bound = model.surrogate.bound if isinstance(model.surrogate, ClippedSurrogate) else None
     bound = parameters.get("bound", bound)
     decay = parameters.get("weight_decay", model.weight_decay)
@@ -55,6 +59,15 @@ def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None)
         linear_response=limit.output is None or limit.output.is_linear,
         directions=_directions(model.update_rule),
     )
+
+
+def smoothed_descent(model: LinearModel) -> SmoothedDescent | None:
+    """The drift and diffusion that replace those of the problem with SPSA; None with other update rules."""
+    rule = model.update_rule
+    if not isinstance(rule, SPSA):
+        return None
+    dynamics = bridge.compile_descent(derive(model))
+    return SmoothedDescent(dynamics, jnp.asarray(rule.eps), jnp.asarray(rule.ratio), rule.directions)
 
 
 def _directions(rule: UpdateRule) -> tuple | None:

@@ -14,7 +14,7 @@ from steode._version import __version__
 from steode.configuration import to_dict
 from steode.derive import derive
 from steode.errors import ConvergenceError, SpecificationError, UnsupportedError, check_positive
-from steode.problem import drawn_start, make_problem, nominal_start
+from steode.problem import drawn_start, make_problem, nominal_start, smoothed_descent
 from steode.schedule import Schedule
 from steode.solvers import moments
 from steode.solvers.adaptive import MAX_STEPS, solve_density
@@ -23,7 +23,7 @@ from steode.solvers.particles import evolve_particles
 from steode.solvers.start import Start
 from steode.symbolic.averages import is_affine
 from steode.systems.linear.spec import LinearModel
-from steode.systems.linear.update_rules import FOGZO
+from steode.systems.linear.update_rules import FOGZO, SPSA
 from steode.trajectory import Density, Provenance, Trajectory, device_name
 
 METHODS = ("density", "gaussian", "moments", "particles")
@@ -62,6 +62,8 @@ def solve(
     start : drawn (teacher, initial weights), each of shape (d,): start from their empirical joint law instead of the
         model's laws. None starts from the laws.
 
+    With SPSA the only method is "particles".
+
     Returns
     -------
     Trajectory with observables eps_g, V, m, q, mean_w, std_w and, for density and particles with
@@ -81,6 +83,10 @@ def solve(
     tolerance = check_positive("tolerance", tolerance)
     times = checked_times("times", np.linspace(0, t_end, 201) if times is None else times, t_end)
     density_times = checked_times("density_times", density_times, t_end)
+    if isinstance(model.update_rule, SPSA):
+        method = method or "particles"
+        if method != "particles" or density_times.size:
+            raise UnsupportedError("SPSA: its diffusion depends on the weight; use method='particles'.")
     if method is None:
         method = "density" if density_times.size or derive(model).exact_moments is None else "moments"
     if method not in METHODS:
@@ -144,6 +150,9 @@ def _solve_particles(model, start: Start, times, density_times, tolerance):
     problem = make_problem(model, start.rows(np.zeros(0), 2))
     # a small part of the relaxation time, and as many equal steps as end exactly on each reported time
     fastest = float(learning_rates(problem, float(times[-1])).max())
+    descent = smoothed_descent(model)
+    if descent is not None:
+        fastest *= max(1.0, float(descent.steepest(problem.weight_map)))
     longest = min(0.02, 0.02 / (fastest * float(jnp.max(problem.alpha_2))))
     spans = np.diff(times, prepend=0.0)
     steps = np.ceil(spans / longest).astype(int)
@@ -154,7 +163,8 @@ def _solve_particles(model, start: Start, times, density_times, tolerance):
     )
     keys = jax.random.split(jax.random.key(0), POPULATIONS)
     populations = (teacher, initial, eigenvalues, keys)
-    values = jax.device_get(_evolve_populations(problem, populations, jnp.asarray(steps), jnp.asarray(dts)))
+    spans = jnp.asarray(steps), jnp.asarray(dts)
+    values = jax.device_get(_evolve_populations(problem, populations, *spans, descent))
     error = {name: value.std(axis=0, ddof=1) / np.sqrt(POPULATIONS) for name, value in values.items()}
     return {name: value.mean(axis=0) for name, value in values.items()}, error, None
 
@@ -171,12 +181,11 @@ def _exact_moments(problem, teacher_square, cross, second, mean, teacher_mean, t
 
 
 @eqx.filter_jit
-def _evolve_populations(problem, populations, steps, dts):
+def _evolve_populations(problem, populations, steps, dts, descent):
     def one(population):
         teacher, initial, eigenvalues, key = population
-        return evolve_particles(
-            dataclasses.replace(problem, eigenvalues=eigenvalues), teacher, initial, steps, dts, key
-        )
+        own = dataclasses.replace(problem, eigenvalues=eigenvalues)
+        return evolve_particles(own, teacher, initial, steps, dts, key, descent)
 
     return jax.lax.map(one, populations)
 

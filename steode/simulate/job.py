@@ -36,7 +36,7 @@ from steode.systems.linear.general_simulation import general_system, held_out_ba
 from steode.systems.linear.paired import paired_system
 from steode.systems.linear.simulation import linear_system
 from steode.systems.linear.spec import LinearModel
-from steode.systems.linear.update_rules import FOGZO
+from steode.systems.linear.update_rules import STE
 from steode.systems.linear.zeroth_order_simulation import check_dimension, zeroth_order_system
 from steode.trajectory import Provenance, Snapshots, Trajectory, device_name
 
@@ -126,10 +126,11 @@ def _prepare(models: tuple[LinearModel, ...], dim: int, t_end: float, options: O
     test_samples = test_samples or held_out_batches(models[0], turn is not None)
     records, snapshots = record_steps(options.times, t_end, dim), snapshot_steps(options.snapshot_times, t_end, dim)
     for model in models:
-        if isinstance(model.update_rule, FOGZO):
+        if not isinstance(model.update_rule, STE):
             check_dimension(model.update_rule, dim)
             if options.basis != "eigenbasis":
-                raise SpecificationError("basis", '"eigenbasis" with FOGZO', options.basis, "Leave it out.")
+                expected = '"eigenbasis" with zeroth-order updates'
+                raise SpecificationError("basis", expected, options.basis, "Leave it out.")
         elif not model.is_basic:
             model.spectrum.coordinates(dim)  # raises unless the eigenvalues fit
     edges = histogram_edges(options.histogram_edges)
@@ -192,7 +193,7 @@ def _run(job: Job, begin: engine.Progress, checkpoint: Checkpoint | None, progre
     build, model = (job.dim, job.dtype, entrywise_function, job.edges), job.models[0]
     if len(job.models) > 1:
         system = paired_system(job.models, *build)
-    elif isinstance(model.update_rule, FOGZO):
+    elif not isinstance(model.update_rule, STE):
         system = zeroth_order_system(model, *build)
     elif model.is_basic and job.rotation is None:
         system = linear_system(model, *build)

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int
 
 from steode.solvers.entrywise import StepMap
 from steode.solvers.equations import Problem
+from steode.solvers.smoothed_descent import SmoothedDescent
 
 
 def evolve_particles(
@@ -22,8 +23,12 @@ def evolve_particles(
     steps: Int[Array, " T"],
     dts: Float[Array, " T"],
     key: jax.Array,
+    descent: SmoothedDescent | None = None,
 ) -> dict[str, Float[Array, "T ..."]]:
-    """Named observables of one population of P particles after each of T spans: `steps` steps of length `dts` each."""
+    """Named observables of one population of P particles after each of T spans: `steps` steps of length `dts` each.
+
+    `descent` is the one of SPSA, whose drift and diffusion replace those of the problem.
+    """
     variances = 1.0 if problem.eigenvalues is None else problem.eigenvalues
     # once for the run: with a spectrum they are one number for each particle
     moments = problem.alpha_1, problem.alpha_2
@@ -34,11 +39,17 @@ def evolve_particles(
         q = jnp.mean(problem.equations.self_overlap(problem.alpha_2, problem.weight_map.square(w)))
         return m, q, problem.loss(m, q)
 
-    def step(index, w, time, dt):
+    def rates(w, time):
+        if descent is not None:
+            return descent.rates(problem.at(time), teacher, w)
         m, q, _ = overlaps(w)
         now, strength = problem.at(time).under(problem.force(m, q))
+        return now.drift(teacher, problem.weight_map(w), w), now.diffusion(strength)
+
+    def step(index, w, time, dt):
+        drift, diffusion = rates(w, time)
         noise = jax.random.normal(jax.random.fold_in(key, index), w.shape, w.dtype)
-        change = now.drift(teacher, problem.weight_map(w), w) * dt + jnp.sqrt(now.diffusion(strength) * dt) * noise
+        change = drift * dt + jnp.sqrt(diffusion * dt) * noise
         if problem.bound is not None:
             change = jnp.where(jnp.abs(w) < problem.bound, change, 0.0)
         return w + change

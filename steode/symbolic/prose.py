@@ -14,7 +14,7 @@ GREEK = {
 NAMES = {"yhat": r"\hat y", "eps_g": r"\varepsilon_g"} | {name: f"\\{name}" for name in GREEK}
 FUNCTIONS = {"E": r"\mathrm{E}", "Var": r"\mathrm{Var}", "Cov": r"\mathrm{Cov}", "N": r"\mathcal{N}", "O": "O"}
 """Read as such only before a bracket."""
-LETTERS = "wxyzsrdQVWMSBLTgqmuvefh"
+LETTERS = "wxyzsrdQVWMSBLTgqmuvefhnpD"
 """Letters that are no English words; `a` is one, and is read as the target only where no word follows it."""
 
 _EXPONENT = r"(?:\^(?:-?\d+(?:/\d+)?|[a-z]))"

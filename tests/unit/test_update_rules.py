@@ -5,9 +5,11 @@ import pytest
 
 from steode import (
     FOGZO,
+    SPSA,
     AdditiveNoise,
     ClippedSurrogate,
     Constant,
+    Elementwise,
     Empirical,
     LinearModel,
     PowerLaw,
@@ -17,13 +19,16 @@ from steode import (
 )
 from steode.configuration import from_dict, to_dict
 
+TANH = Elementwise("tanh(x)")
 MODEL = LinearModel(
     teacher=Constant(0.7), weight_quantizer=Uniform(bits=2, range=1.5), update_rule=FOGZO(c=2.0, eps=0.3)
 )
 
 
 def test_configuration_keeps_the_rule():
-    assert from_dict(to_dict(MODEL)) == MODEL
+    plain = MODEL.replace(update_rule=SPSA(ratio=0.5, eps=0.2, directions="logistic"))
+    for model in (MODEL, plain):
+        assert from_dict(to_dict(model)) == model
     assert FOGZO.from_beta(0.999, 2000, eps=0.1).c == pytest.approx(2.0)
     assert FOGZO(c=2.0, eps=0.1, n=4).noise_factor == 1.5
     assert FOGZO(c=2.0, eps=0.1, n=4).passes == 10
@@ -37,6 +42,10 @@ def test_configuration_keeps_the_rule():
         (lambda: FOGZO(c=1.0, eps=0.3, n=0), "n"),
         (lambda: FOGZO(c=1.0, eps=0.3, directions="cauchy"), "directions"),
         (lambda: FOGZO.from_beta(1.5, 100, eps=0.3), "beta"),
+        (lambda: SPSA(ratio=0.0, eps=0.3), "ratio"),
+        (lambda: SPSA(ratio=0.5, eps=-1.0), "eps"),
+        (lambda: SPSA(ratio=0.5, eps=0.3, directions="cauchy"), "directions"),
+        (lambda: MODEL.replace(update_rule=SPSA(ratio=0.5, eps=0.3), weight_quantizer=TANH), "update_rule"),
         (lambda: MODEL.replace(update_rule="fogzo"), "update_rule"),
         (lambda: MODEL.replace(surrogate=ClippedSurrogate(1.2)), "update_rule"),
         (lambda: MODEL.replace(spectrum=PowerLaw(exponent=1.0, count=3)), "update_rule"),

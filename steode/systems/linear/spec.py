@@ -15,7 +15,7 @@ from steode.systems.linear.surrogates import (
     WeightSurrogate,
     check_surrogate,
 )
-from steode.systems.linear.update_rules import FOGZO, STE, UpdateRule
+from steode.systems.linear.update_rules import FOGZO, SPSA, STE, UpdateRule
 
 MAPS = (
     "weight_quantizer",
@@ -76,7 +76,8 @@ class LinearModel:
     teacher_activation : deterministic map f* of the teacher's output, before the label noise.
     label_quantizer : entrywise map Q_l of the noisy labels.
     residual_quantizer : entrywise map Q_o of the residual, the gradient of the loss with respect to the output.
-    update_rule : what replaces the straight-through gradient in the update: `FOGZO`; or `STE`, which leaves it.
+    update_rule : what replaces the straight-through gradient in the update: `FOGZO` or `SPSA`; or `STE`, which leaves
+        it.
 
     Raises
     ------
@@ -142,8 +143,8 @@ class LinearModel:
                 "symmetric grid such as Uniform.",
             )
         _check_type("update_rule", self.update_rule, UpdateRule, "an update rule", "For example FOGZO(c=2.0, eps=0.3).")
-        if isinstance(self.update_rule, FOGZO):
-            _check_fogzo(self)
+        if not isinstance(self.update_rule, STE):
+            _check_update_rule(self)
 
     @property
     def has_linear_output(self) -> bool:
@@ -193,15 +194,21 @@ def _check_bound(surrogate: WeightSurrogate, quantizer: EntrywiseMap) -> None:
         raise SpecificationError("surrogate.bound", expected, surrogate.bound, remedy)
 
 
-def _check_fogzo(model: LinearModel) -> None:
-    others = [name for name in model.options if name != "update_rule"]
+def _check_update_rule(model: LinearModel) -> None:
+    rule, name = model.update_rule, type(model.update_rule).__name__
+    others = [option for option in model.options if option != "update_rule"]
     if not isinstance(model.surrogate, IdentitySurrogate):
         others.append("surrogate")
+    if isinstance(rule, SPSA) and not isinstance(model.weight_quantizer, Identity | StepFunction):
+        others.append("weight_quantizer")
     if others:
-        expected = "STE() with " + ", ".join(others)
-        raise SpecificationError("update_rule", expected, model.update_rule, "FOGZO is derived without these options.")
-    if not isinstance(model.weight_quantizer, StepFunction):
-        return
+        expected = f"STE() with this {', '.join(others)}"
+        raise SpecificationError("update_rule", expected, rule, f"{name} is not derived for it.")
+    if isinstance(rule, FOGZO) and isinstance(model.weight_quantizer, StepFunction):
+        _check_density_at_thresholds(model)
+
+
+def _check_density_at_thresholds(model: LinearModel) -> None:
     if isinstance(model.init, Empirical):
         remedy = "FOGZO moves weights by their density at the thresholds, which a list of values lacks: give its law."
         raise SpecificationError("init", "a law with a density, or on few points", model.init, remedy)

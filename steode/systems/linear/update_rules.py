@@ -47,12 +47,8 @@ class FOGZO:
         remedy = "It is (1 - beta) d; 0 has no random part."
         object.__setattr__(self, "c", check_nonnegative("FOGZO.c", self.c, remedy))
         object.__setattr__(self, "eps", check_positive("FOGZO.eps", self.eps))
-        object.__setattr__(
-            self, "n", check_integer("FOGZO.n", self.n, 1, remedy="Each is two forward passes.")
-        )
-        if self.directions not in DIRECTIONS:
-            expected = "one of " + ", ".join(DIRECTIONS)
-            raise SpecificationError("FOGZO.directions", expected, self.directions, "See steode.FOGZO.")
+        object.__setattr__(self, "n", check_integer("FOGZO.n", self.n, 1, remedy="Each is two forward passes."))
+        _check_directions("FOGZO", self.directions)
 
     @classmethod
     def from_beta(cls, beta: float, dim: int, eps: float, **others) -> "FOGZO":
@@ -75,4 +71,46 @@ class FOGZO:
         return 2 * self.n + 2
 
 
-UpdateRule = STE | FOGZO
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SPSA:
+    """Plain zeroth-order estimates in place of the straight-through gradient: no guide, and n = ratio * d directions.
+
+        G = mean_i [L(w + eps u_i) - L(w - eps u_i)]/(2 eps) u_i.
+
+    Every weight is perturbed by order one, so that the noise of one direction is as large as the sum of all d slopes:
+    at the learning rates of the STE a limit in tau = step/d exists for a number of directions in proportion to d only.
+    A step costs 2n forward passes.
+
+    Parameters
+    ----------
+    ratio : directions of one step over d, > 0; n is `ratio * d`, rounded, at least 1.
+    eps : standard deviation eps > 0 of the perturbation of every weight; the limit depends on it.
+    directions : law of the entries of u_i, as of `FOGZO`.
+
+    Raises
+    ------
+    SpecificationError
+        If a number is out of its domain or the law unknown.
+    """
+
+    ratio: float
+    eps: float
+    directions: str = "uniform"
+
+    def __post_init__(self):
+        object.__setattr__(self, "ratio", check_positive("SPSA.ratio", self.ratio, "It is n/d, and n grows with d."))
+        object.__setattr__(self, "eps", check_positive("SPSA.eps", self.eps))
+        _check_directions("SPSA", self.directions)
+
+    def count(self, dim: int) -> int:
+        """Directions of one step in dimension `dim`."""
+        return max(1, round(self.ratio * dim))
+
+
+def _check_directions(name: str, directions: object) -> None:
+    if directions not in DIRECTIONS:
+        expected = "one of " + ", ".join(DIRECTIONS)
+        raise SpecificationError(f"{name}.directions", expected, directions, "All have mean zero and variance one.")
+
+
+UpdateRule = STE | FOGZO | SPSA

@@ -1,9 +1,9 @@
-"""The linear system at finite dimension with FOGZO in place of the straight-through gradient.
+"""The linear system at finite dimension with FOGZO or SPSA in place of the straight-through gradient.
 
-The algorithm is the one in the docstring of `FOGZO`, taken literally: weights are perturbed and quantized, losses
+The algorithms are those in the docstrings of the two, taken literally: weights are perturbed and quantized, losses
 evaluated at both, and their difference multiplied by the direction. Normal numbers of a step, in order: those of its
-samples as in `LinearSystem`; then, for each of the n directions, the number whose sign is s, and the d numbers behind
-u. Nothing here comes from the limit.
+samples as in `LinearSystem`; then, for each of the n directions, the number whose sign is s (SPSA leaves it), and the d
+numbers behind u. Nothing here comes from the limit.
 """
 
 import math
@@ -20,14 +20,14 @@ from steode.errors import SpecificationError
 from steode.quantizers import EntrywiseMap
 from steode.systems.linear.simulation import LinearSystem, dot, linear_system, step_along
 from steode.systems.linear.spec import LinearModel
-from steode.systems.linear.update_rules import FOGZO
+from steode.systems.linear.update_rules import FOGZO, SPSA
 
 
 class ZerothOrderSystem(eqx.Module):
-    """A LinearModel updated by `FOGZO`, as `steode.simulate.engine` runs it; changed numbers recompile nothing."""
+    """A LinearModel updated by `FOGZO` or `SPSA`, as `steode.simulate.engine` runs it."""
 
     plain: LinearSystem  # the same model, of which all but the update is used
-    beta: Float[Array, ""]
+    beta: Float[Array, ""] | None  # share of the straight-through gradient in a direction; None: SPSA
     eps: Float[Array, ""]
     n: int = eqx.field(static=True)
     directions: str = eqx.field(static=True)
@@ -46,25 +46,23 @@ class ZerothOrderSystem(eqx.Module):
 
     def step(self, teacher, weights: Float[Array, " d"], sample, index) -> tuple[Array, Array]:
         """The weights after step `index`, and the sum of the residuals yhat - y."""
-        inputs, labels, signs, random = sample
+        inputs, labels, signs, directions = sample
         residuals = self._outputs(weights, inputs) - labels
-        gradient = dot(residuals, inputs)
-        norm = jnp.sqrt(jnp.sum(gradient**2))
-        guide = jnp.where(norm > 0, gradient / jnp.where(norm > 0, norm, 1), 0)
+        if self.beta is not None:
+            gradient = dot(residuals, inputs)
+            norm = jnp.sqrt(jnp.sum(gradient**2))
+            guide = jnp.where(norm > 0, gradient / jnp.where(norm > 0, norm, 1), 0)
+            leaning = jnp.sqrt(self.beta) * signs[:, None] * guide[None, :]
+            directions = leaning + jnp.sqrt(1 - self.beta) * directions
+        up, down = (
+            jnp.mean((self._outputs(weights[None, :] + move, inputs) - labels[None, :]) ** 2, axis=1) / 2
+            for move in (self.eps * directions, -self.eps * directions)
+        )
+        estimate = dot((up - down) / (2 * self.eps * self.n), directions)
+        return step_along(self.plain, index, weights, estimate), jnp.sum(residuals)
 
-        def estimate(sign, entries):
-            direction = jnp.sqrt(self.beta) * sign * guide + jnp.sqrt(1 - self.beta) * entries
-            losses = [
-                jnp.mean((self._outputs(weights + side * self.eps * direction, inputs) - labels) ** 2) / 2
-                for side in (1, -1)
-            ]
-            return (losses[0] - losses[1]) / (2 * self.eps) * direction
-
-        estimates = [estimate(signs[k], random[k]) for k in range(self.n)]
-        return step_along(self.plain, index, weights, sum(estimates) / self.n), jnp.sum(residuals)
-
-    def _outputs(self, weights, inputs: Float[Array, "B d"]) -> Float[Array, " B"]:
-        return dot(inputs, self.plain.weight_map(weights)) / np.sqrt(self.plain.dim).astype(weights.dtype)
+    def _outputs(self, weights: Float[Array, "... d"], inputs: Float[Array, "B d"]) -> Float[Array, "... B"]:
+        return dot(self.plain.weight_map(weights), inputs.T) / np.sqrt(self.plain.dim).astype(weights.dtype)
 
     def observe(self, teacher, weights) -> dict[str, Array]:
         """Observables by name; see `steode.trajectory.OBSERVABLES`."""
@@ -96,9 +94,9 @@ LAWS: dict[str, Callable] = {
 """Law of the random part of a direction -> its entries from standard normal numbers."""
 
 
-def check_dimension(rule: FOGZO, dim: int) -> None:
+def check_dimension(rule: FOGZO | SPSA, dim: int) -> None:
     """Raise `SpecificationError` unless beta = 1 - c/dim is a share."""
-    if rule.c > dim:
+    if isinstance(rule, FOGZO) and rule.c > dim:
         raise SpecificationError(
             "dim", f"at least c = {rule.c:g} of the update rule", dim, "beta = 1 - c/d is a share."
         )
@@ -109,10 +107,11 @@ def zeroth_order_system(
 ) -> ZerothOrderSystem:
     """Put a model's numbers into arrays of `dtype`; arguments as those of `linear_system`."""
     rule = model.update_rule
+    guided = isinstance(rule, FOGZO)
     return ZerothOrderSystem(
         plain=linear_system(model, dim, dtype, compile_map, edges),
-        beta=jnp.asarray(1 - rule.c / dim, dtype),
+        beta=jnp.asarray(1 - rule.c / dim, dtype) if guided else None,
         eps=jnp.asarray(rule.eps, dtype),
-        n=rule.n,
+        n=rule.n if guided else rule.count(dim),
         directions=rule.directions,
     )
