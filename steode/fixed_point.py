@@ -29,7 +29,7 @@ class FixedPoint:
     decay_term : alpha_2 E (E[Q | w*] - a)^2/2 minus the clipping term: the pull of weight decay.
     noise_term : alpha_2 E v/2 and the variance of the output's map, halved: stochastic maps of weights and output. The
         five terms sum to eps_g; they are NaN for an output that is not linear, whose error is no such sum.
-    mean_slope : p, by which `FOGZO` multiplies the learning rate there; NaN for the STE.
+    mean_slope : p, by which `FOGZO` multiplies the learning rate there; None for the STE.
     ste_model : the STE model with the same stationary law, where `model` is updated by `FOGZO`; else None.
     residual : V implied by the stationary law minus V (with an output that is not deterministic and linear: the
         largest relative difference between the output's averages and those implied, times V).
@@ -56,7 +56,7 @@ class FixedPoint:
     escaping: float
     deviation: float
     noise_term: float = 0.0
-    mean_slope: float = np.nan
+    mean_slope: float | None = None
     ste_model: LinearModel | None = None
 
     def density(self, w, wstar: float) -> np.ndarray:

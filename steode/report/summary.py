@@ -13,6 +13,8 @@ from steode.trajectory import device_name
 
 ACCEPTED_Z = 4.0
 """Largest |z| at which limit and simulation are said to agree."""
+MODELS = ("model", "ste_model")
+"""Fields of a fixed point that are specifications: the first stands beside it."""
 
 
 def summarize(results: list[StudyResult], complete: bool) -> dict:
@@ -82,7 +84,7 @@ def _case(result: StudyResult, case: CaseResult) -> dict:
     points = None
     if case.fixed_points is not None:
         points = [
-            {field.name: getattr(point, field.name) for field in dataclasses.fields(point) if field.name != "model"}
+            {field.name: getattr(point, field.name) for field in dataclasses.fields(point) if field.name not in MODELS}
             for point in case.fixed_points
         ]
     return {

@@ -1,13 +1,17 @@
 """FOGZO's limit against runs: flips at the thresholds, the algorithm as written, and the gap at two dimensions."""
 
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
+from typer.testing import CliRunner
 
 from steode import FOGZO, Constant, Identity, LinearModel, Normal, Uniform, compare, fixed_points, simulate, solve
 from steode.bridge import entrywise_function
+from steode.cli import app
 from steode.systems.linear.zeroth_order_simulation import LAWS, zeroth_order_system
 
 MODEL = LinearModel(
@@ -127,3 +131,28 @@ def test_long_times_reach_the_fixed_point():
     late = solve(model, 60.0, times=[60.0], tolerance=1e-4)
     assert late["eps_g"][0] == pytest.approx(point.eps_g, rel=1e-5)
     assert late["mean_slope"][0] == pytest.approx(point.mean_slope, rel=3e-5)
+
+
+def test_the_report_takes_the_rule(tmp_path):
+    (tmp_path / "spec.toml").write_text(
+        """
+[model]
+teacher = {type = "Constant", value = 1.1}
+weight_quantizer = {type = "Uniform", bits = 2, range = 1.5}
+learning_rate = 0.3
+noise = 0.3
+update_rule = {type = "FOGZO", c = 2.0, eps = 0.5}
+[run]
+t_end = 2.0
+dim = 200
+seeds = 4
+tolerance = 1e-3
+""",
+        encoding="utf-8",
+    )
+    result = CliRunner().invoke(app, ["run", str(tmp_path / "spec.toml"), "--out", str(tmp_path / "report")])
+    assert result.exit_code == 0, result.output
+    summary = json.loads((tmp_path / "report" / "summary.json").read_text(encoding="utf-8"))
+    (point,) = summary["studies"][0]["cases"][0]["fixed_points"]
+    # p^2 = 2 D/(eta V (1 + c)), and the dithering term is D/2
+    assert point["mean_slope"] ** 2 == pytest.approx(4 * point["dithering_term"] / (0.3 * point["V"] * 3))
