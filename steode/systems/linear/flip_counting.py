@@ -164,7 +164,36 @@ def _slope(model: LinearModel) -> list[Step]:
             FLIPS,
         ),
     ]
-    return [*steps, _batch_step()] if model.batch_size > 1 else steps
+    if model.batch_size > 1:
+        return [*steps, _batch_step()]
+    single = isinstance(model.weight_quantizer, StepFunction) and model.update_rule.n == 1
+    return [*steps, _next_order()] if single else steps
+
+
+def _next_order() -> Step:
+    """The leading effect of finite d: variances of what the flips do to the slope and to the mean residual."""
+    reach = sym.eps * sympy.Abs(ZETA) / sympy.sqrt(sym.d)
+    jump, height, distance = sym.L[sym.j] - sym.L[sym.j - 1], sympy.Function(r"\mu_{\tau}")(sym.T[sym.j]), sympy.Dummy()
+    # on either side of a threshold one of the two perturbed weights flips: Q_+ - Q_- is the jump, and of
+    # (Q_+ + Q_-)/2 - Q half of it, with signs that make the two uncorrelated
+    near = sympy.integrate(1, (distance, -reach, reach))
+    weight = sympy.Symbol(r"\mathrm{E}\left[z^2 \left|\zeta\right|\right]", positive=True)
+    total = sympy.Sum(jump**2 * height, (sym.j, 1, sympy.Symbol("L") - 1))
+    slope = (near / (4 * sym.eps**2)).subs(sympy.Abs(ZETA), weight) * total
+    residual = (near / 4).subs(sympy.Abs(ZETA), weight) * total
+    relative = slope / (sym.alpha_2 * sym.p_tau**2) + residual / sym.V
+    return Step(
+        "next order",
+        (
+            sympy.Eq(sympy.Symbol(r"\mathrm{Var}[D]"), slope),
+            sympy.Eq(sympy.Symbol(r"\mathrm{Var}[\bar e]"), residual),
+            sympy.Eq(sympy.Symbol(r"\frac{\delta V}{V}"), relative),
+        ),
+        "G is the slope D of the output times the mean residual of the two sides. At finite d the flips make both "
+        "fluctuate, which acts like a larger V: runs approach the limit like d^-1/2, soonest for perturbations of the "
+        "length at which the two terms are equal.",
+        FLIPS,
+    )
 
 
 def _batch_step() -> Step:

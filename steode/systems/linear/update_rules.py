@@ -27,7 +27,7 @@ class FOGZO:
     ----------
     c : (1 - beta) d >= 0, the share of the random part; it stays fixed as d grows.
     eps : length eps > 0 of the perturbation. The limit does not depend on it; the distance of finite d from the limit
-        is of order 1/(eps sqrt(d)).
+        is of order (1/eps + eps)/sqrt(d).
     n : directions of one step, >= 1.
     directions : law of the entries of u_i: "uniform", "triangular", "logistic" (those that the identity, ApproxSign and
         tanh as surrogates stand for) or "normal".
