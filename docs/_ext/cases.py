@@ -1,10 +1,14 @@
 """The derivation pages: the model of each, and which check stands beside which step."""
 
 import checks
+import fogzo_checks
 import regression_checks
+import spsa_checks
 import sympy
 
 from steode import (
+    FOGZO,
+    SPSA,
     AdditiveNoise,
     ClippedSurrogate,
     CommonFactor,
@@ -80,6 +84,21 @@ MODELS = {
         learning_rate=0.5,
         noise=0.2,
     ),
+    "fogzo": LinearModel(
+        weight_quantizer=Uniform(bits=3, range=2.0),
+        teacher=Normal(),
+        learning_rate=0.3,
+        noise=0.1,
+        update_rule=FOGZO(c=2.0, eps=0.3, n=2),
+    ),
+    "spsa": LinearModel(
+        weight_quantizer=TWO_BITS,
+        input_quantizer=THREE_BITS,
+        teacher=Normal(),
+        learning_rate=0.4,
+        noise=0.3,
+        update_rule=SPSA(ratio=0.5, eps=0.4),
+    ),
 }
 """Name -> model. Each derivation is rendered from `derive(model)`."""
 
@@ -151,6 +170,14 @@ CHECKS = {
     "noise_models": {"exact moment equations": (checks.trajectory, 12.0)},
     "rounded_weights": {"density equation": (checks.trajectory, 20.0)},
     "smooth_output": {"density equation": (checks.trajectory, 20.0)},
+    "fogzo": {
+        "change of the output": (fogzo_checks.flips,),
+        "one-step variance": (fogzo_checks.one_step,),
+        "generalization error": (fogzo_checks.runs, 8.0),
+        "density equation": (fogzo_checks.slope, 8.0),
+        "Gaussian closure": (checks.closure, 8.0),
+    },
+    "spsa": {"generalization error": (spsa_checks.runs, 6.0)},
     "quantized_regression": {"risk on raw inputs": (regression_checks.risk,)},
 }
 """Name -> {title of a step: the check placed after it, with its arguments after the model}."""
