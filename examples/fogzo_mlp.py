@@ -21,7 +21,6 @@ for the largest n of SPSA.
 """
 
 import argparse
-import gzip
 import json
 import pathlib
 import time
@@ -31,7 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from steode.errors import SpecificationError
+from steode.datasets import digits, read_mnist
 from steode.estimators import Quantized, fogzo, linear_beta, spsa, ste
 from steode.plot import style
 
@@ -46,38 +45,9 @@ FOGZO_N = (1, 10)
 BETA_MIN = (0.9, 0.99, 0.999)
 
 
-def read_idx(path: pathlib.Path) -> np.ndarray:
-    """The array of bytes in an IDX file, compressed or not."""
-    data = path.read_bytes()
-    data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
-    if data[:3] != b"\x00\x00\x08":
-        raise SpecificationError("mnist", "an IDX file of bytes", str(path), "It begins with 0, 0, 8.")
-    axes = data[3]
-    shape = np.frombuffer(data, ">u4", axes, offset=4)
-    return np.frombuffer(data, np.uint8, offset=4 + 4 * axes).reshape(shape)
-
-
-def read_mnist(path: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
-    """Images (samples, pixels) as numbers, and their classes."""
-    if path.is_dir():
-        found = [sorted(path.glob(f"train-{name}*")) for name in ("images", "labels")]
-        if not all(found):
-            raise SpecificationError("mnist", "train-images* and train-labels*", str(path), "Give their folder.")
-        images, labels = (read_idx(files[0]) for files in found)
-    else:
-        with np.load(path) as arrays:
-            images, labels = arrays["x_train"], arrays["y_train"]
-    return images.reshape(len(images), -1).astype(np.float32), labels.astype(np.int32)
-
-
 def read_data(mnist: pathlib.Path | None) -> tuple[jax.Array, jax.Array]:
     """Images of mean zero and variance one over all pixels, (samples, pixels), and their classes."""
-    if mnist is None:
-        from sklearn.datasets import load_digits
-
-        images, labels = load_digits(return_X_y=True)
-    else:
-        images, labels = read_mnist(mnist)
+    images, labels = digits() if mnist is None else read_mnist(mnist)
     return jnp.asarray((images - images.mean()) / images.std(), jnp.float32), jnp.asarray(labels, jnp.int32)
 
 

@@ -1,6 +1,7 @@
 """The derivation pages: the model of each, and which check stands beside which step."""
 
 import checks
+import coarse_checks
 import fogzo_checks
 import regression_checks
 import spsa_checks
@@ -178,6 +179,13 @@ CHECKS = {
         "Gaussian closure": (checks.closure, 8.0),
     },
     "spsa": {"generalization error": (spsa_checks.runs, 6.0)},
+    "binary_relu": {
+        "averages of the surrogate": (coarse_checks.averages,),
+        "expected coarse gradient": (coarse_checks.gradients,),
+        "flow": (coarse_checks.flow,),
+        "spurious minima": (coarse_checks.spurious,),
+    },
+    "binary_relu_identity": {"coarse gradient of this surrogate": (coarse_checks.spurious,)},
     "quantized_regression": {"risk on raw inputs": (regression_checks.risk,)},
 }
 """Name -> {title of a step: the check placed after it, with its arguments after the model}."""

@@ -8,15 +8,20 @@ binary_relu.fixed_points(model)
 starts = binary_relu.random_starts(model, 100)
 binary_relu.solve(model, starts, t_end=100.0)
 binary_relu.simulate(model, starts, steps=1000, batch=64)
+binary_relu.convergence(model, starts, t_end=4.0)
 """
 
+from steode.binary_relu.compare import CoarseComparison, compare
+from steode.binary_relu.configuration import from_dict, read_study, to_dict, to_toml
+from steode.binary_relu.convergence import CoarseConvergence, convergence
 from steode.binary_relu.descend import descend
+from steode.binary_relu.endings import endings
 from steode.binary_relu.fixed_points import StationaryPoint, fixed_points
 from steode.binary_relu.gradients import Gradients, gradients, sampled_gradients
 from steode.binary_relu.profile import LossProfile, loss_profile
-from steode.binary_relu.runs import CoarseRuns
+from steode.binary_relu.results import CoarseFlow, CoarseRuns, load
 from steode.binary_relu.simulate import simulate
-from steode.binary_relu.solve import CoarseFlow, solve
+from steode.binary_relu.solve import solve
 from steode.binary_relu.starts import Starts, random_starts, starts
 from steode.systems.binary_relu.derivation import CoarseGradient
 from steode.systems.binary_relu.derivation import derive_binary_relu as derive
@@ -26,6 +31,8 @@ from steode.systems.binary_relu.surrogates import Surrogate
 
 __all__ = [
     "BinaryReLUModel",
+    "CoarseComparison",
+    "CoarseConvergence",
     "CoarseFlow",
     "CoarseGradient",
     "CoarseRuns",
@@ -34,14 +41,22 @@ __all__ = [
     "Starts",
     "StationaryPoint",
     "Surrogate",
+    "compare",
+    "convergence",
     "derive",
     "descend",
+    "endings",
     "fixed_points",
+    "from_dict",
     "gradients",
+    "load",
     "loss_profile",
     "random_starts",
+    "read_study",
     "sampled_gradients",
     "simulate",
     "solve",
     "starts",
+    "to_dict",
+    "to_toml",
 ]

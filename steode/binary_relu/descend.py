@@ -7,7 +7,7 @@ import numpy as np
 from jax import lax
 
 from steode.binary_relu.compiled import CompiledGradient, compile_gradient
-from steode.binary_relu.runs import CoarseRuns
+from steode.binary_relu.results import CoarseRuns
 from steode.binary_relu.solve import check_starts
 from steode.binary_relu.starts import Starts
 from steode.errors import check_integer

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from steode.binary_relu.runs import CoarseRuns
+from steode.binary_relu.results import CoarseRuns
 from steode.binary_relu.solve import check_starts
 from steode.binary_relu.starts import Starts
 from steode.bridge import compile_expression

@@ -1,55 +1,19 @@
 """The verb `solve`: the coarse-gradient flow from many starts."""
 
-import dataclasses
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from steode.binary_relu.compiled import CompiledGradient, compile_gradient
+from steode.binary_relu.results import CoarseFlow
 from steode.binary_relu.starts import Starts
 from steode.errors import ConvergenceError, SpecificationError, check_integer, check_positive
 from steode.solvers.coarse_flow import flow, residual
 from steode.systems.binary_relu.spec import BinaryReLUModel, check_model
 
-OUTCOMES = ("running", "converged", "vanished")
-"""Still moving at the last time; at rest; |w| reached the smallest length."""
 AT_REST = 1e-7
 SMALLEST = 1e-3
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class CoarseFlow:
-    """The flow from K starts.
-
-    Attributes
-    ----------
-    model : the specification.
-    times : (T,); step size times number of steps.
-    v, length, theta, loss : (K, T, m) and (K, T); after the flow came to rest its last value, after |w| vanished NaN.
-    outcome : (K,), one of OUTCOMES.
-    end_time : (K,), when it ended.
-    end_v, end_length, end_theta, end_loss : (K, m) and (K,), where it ended.
-    """
-
-    model: BinaryReLUModel
-    times: np.ndarray
-    v: np.ndarray
-    length: np.ndarray
-    theta: np.ndarray
-    loss: np.ndarray
-    outcome: np.ndarray
-    end_time: np.ndarray
-    end_v: np.ndarray
-    end_length: np.ndarray
-    end_theta: np.ndarray
-    end_loss: np.ndarray
-
-    def __repr__(self) -> str:
-        counts = ", ".join(f"{int(np.sum(self.outcome == name))} {name}" for name in OUTCOMES)
-        surrogate = self.model.surrogate.name
-        return f"Coarse-gradient flow, surrogate {surrogate}: {len(self.outcome)} starts, {counts}"
 
 
 def solve(

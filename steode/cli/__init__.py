@@ -7,6 +7,7 @@ import typer
 
 from steode._version import __version__
 from steode.cli import verbs
+from steode.cli.coarse import app as coarse
 from steode.cli.fixed_points import fixed_points
 from steode.cli.regression import app as regression
 from steode.cli.run import run
@@ -27,6 +28,7 @@ Start with
     steode fixed-points --set learning_rate=0.5
     steode sweep --figure phase_diagram.png
     steode regression run SPEC.toml      linear regression with five quantizers: exact risk, bounds, runs
+    steode coarse run SPEC.toml          coarse gradients: a binarized ReLU, or several classes
     steode COMMAND --help    what a command takes, with examples
 
 \b
@@ -63,6 +65,7 @@ app.command("fixed-points")(fixed_points)
 app.command()(verbs.plateau)
 app.command()(sweep)
 app.add_typer(regression, name="regression")
+app.add_typer(coarse, name="coarse")
 
 
 @app.callback(invoke_without_command=True)

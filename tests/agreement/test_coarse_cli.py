@@ -73,10 +73,10 @@ def test_run_writes_figures_data_and_a_summary(spec, capsys):
 def test_interruption_leaves_what_is_finished(spec, monkeypatch):
     case = coarse_binary_relu._case
 
-    def second_is_interrupted(model, settings):
+    def second_is_interrupted(model, settings, finished):
         if model.surrogate.name == "identity":
             raise KeyboardInterrupt
-        return case(model, settings)
+        return case(model, settings, finished)
 
     monkeypatch.setattr(coarse_binary_relu, "_case", second_is_interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -85,6 +85,24 @@ def test_interruption_leaves_what_is_finished(spec, monkeypatch):
     kinds = ("flow", "descent", "runs")
     assert written == {"summary.json", *(f"1-surrogate-relu-{kind}.nc" for kind in kinds)}
     assert list(json.loads((spec.parent / "out" / "summary.json").read_text())) == ["surrogate = relu"]
+    # what is finished is read, not computed again
+    computed = []
+    for name in ("solve", "descend", "simulate"):
+        verb = getattr(binary_relu, name)
+        monkeypatch.setattr(
+            binary_relu,
+            name,
+            lambda model, *given, verb=verb, **options: (
+                computed.append((verb.__name__, model.surrogate.name)) or verb(model, *given, **options)
+            ),
+        )
+    monkeypatch.setattr(coarse_binary_relu, "_case", case)
+    coarse_binary_relu.run_binary_relu(spec, {}, spec.parent / "out")
+    assert computed == [("solve", "identity"), ("descend", "identity"), ("simulate", "identity")]
+    first = json.loads((spec.parent / "out" / "summary.json").read_text())
+    coarse_binary_relu.run_binary_relu(spec, {"run.key": 1, "vary.values": ["relu"]}, spec.parent / "out")
+    assert ("simulate", "relu") in computed
+    assert list(first) == ["surrogate = relu", "surrogate = identity"]
 
 
 def test_what_fails_is_noted_and_the_rest_goes_on(spec, capsys, monkeypatch):

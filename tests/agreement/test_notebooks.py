@@ -20,6 +20,7 @@ NAMES = [
     "05_large_learning_rates",
     "06_your_own_weights",
     "07_quantized_regression",
+    "08_coarse_gradients",
     "11_real_formats",
 ]
 LARGEST = 300_000

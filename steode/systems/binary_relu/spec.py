@@ -53,7 +53,9 @@ class BinaryReLUModel:
         set_field(self, "output_teacher", _entries("output_teacher", self.output_teacher, self.rows, "rows", True))
         given = np.eye(1, self.filter_size)[0] if self.filter_teacher is None else self.filter_teacher
         direction = np.array(_entries("filter_teacher", given, self.filter_size, "filter_size", False))
-        set_field(self, "filter_teacher", tuple((direction / np.linalg.norm(direction)).tolist()))
+        length = np.linalg.norm(direction)
+        # one of length 1 up to rounding stays as it is, so that a copy of a model equals it
+        set_field(self, "filter_teacher", tuple((direction / (length if abs(length - 1) > 1e-14 else 1)).tolist()))
         set_field(self, "surrogate", check_surrogate(self.surrogate))
         set_field(self, "step", check_positive("step", self.step))
 
