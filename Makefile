@@ -53,6 +53,9 @@ bench: $(TEST_READY) ## speed beside plain references; results in benchmarks/res
 	$(VENV_PYTHON) benchmarks/simulation.py --write
 	$(VENV_PYTHON) benchmarks/solvers.py
 	$(VENV_PYTHON) benchmarks/fixed_points.py
+	$(VENV_PYTHON) benchmarks/regression.py
+	$(VENV_PYTHON) benchmarks/estimators.py
+	$(VENV_PYTHON) benchmarks/classification.py
 
 notebooks: $(TEST_READY) ## execute the notebooks and write their outputs (ARGS="03" for one)
 	$(VENV_PYTHON) notebooks/execute.py $(ARGS)

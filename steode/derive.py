@@ -9,6 +9,8 @@ from steode.symbolic import symbols as sym
 from steode.symbolic.limit import Limit
 from steode.systems.binary_relu.derivation import CoarseGradient, derive_binary_relu
 from steode.systems.binary_relu.spec import BinaryReLUModel
+from steode.systems.classification.derivation import CoarseClassification, derive_classification
+from steode.systems.classification.spec import ClassificationModel
 from steode.systems.linear.derivation import derive_linear
 from steode.systems.linear.fogzo_derivation import derive_fogzo
 from steode.systems.linear.general_derivation import derive_general
@@ -48,6 +50,11 @@ def _(model: RegressionModel) -> RiskRecursion:
 @derive.register
 def _(model: BinaryReLUModel) -> CoarseGradient:
     return derive_binary_relu(model)
+
+
+@derive.register
+def _(model: ClassificationModel) -> CoarseClassification:
+    return derive_classification(model)
 
 
 @functools.lru_cache(maxsize=64)

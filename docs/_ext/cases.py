@@ -25,6 +25,7 @@ from steode import (
     Uniform,
 )
 from steode.binary_relu import BinaryReLUModel
+from steode.classification import ClassificationModel
 from steode.regression import ROLES, RegressionModel
 
 TWO_BITS = Uniform(bits=2, range=2.0)
@@ -131,7 +132,13 @@ COARSE = {
 }
 """Models of two layers with a binarized ReLU, by name."""
 
-ALL = MODELS | REGRESSIONS | COARSE
+CLASSIFICATION = {
+    "classification": ClassificationModel(),
+    "classification_tail": ClassificationModel(surrogate="exponential tail"),
+}
+"""Models of classes in orthogonal subspaces, by name."""
+
+ALL = MODELS | REGRESSIONS | COARSE | CLASSIFICATION
 """Every derivation of the site."""
 
 CHECKS = {

@@ -6,10 +6,8 @@ from typing import Annotated
 import typer
 
 from steode._version import __version__
-from steode.cli import verbs
-from steode.cli.coarse import app as coarse
+from steode.cli import coarse, fogzo, regression, verbs
 from steode.cli.fixed_points import fixed_points
-from steode.cli.regression import app as regression
 from steode.cli.run import run
 from steode.cli.sweep import sweep
 from steode.errors import SteodeError
@@ -29,6 +27,7 @@ Start with
     steode sweep --figure phase_diagram.png
     steode regression run SPEC.toml      linear regression with five quantizers: exact risk, bounds, runs
     steode coarse run SPEC.toml          coarse gradients: a binarized ReLU, or several classes
+    steode fogzo run SPEC.toml           FOGZO beside the straight-through estimator, at equal passes
     steode COMMAND --help    what a command takes, with examples
 
 \b
@@ -64,8 +63,9 @@ app.command()(verbs.simulate)
 app.command("fixed-points")(fixed_points)
 app.command()(verbs.plateau)
 app.command()(sweep)
-app.add_typer(regression, name="regression")
-app.add_typer(coarse, name="coarse")
+app.add_typer(regression.app, name="regression")
+app.add_typer(coarse.app, name="coarse")
+app.add_typer(fogzo.app, name="fogzo")
 
 
 @app.callback(invoke_without_command=True)

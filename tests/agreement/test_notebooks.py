@@ -21,6 +21,8 @@ NAMES = [
     "06_your_own_weights",
     "07_quantized_regression",
     "08_coarse_gradients",
+    "09_classification",
+    "10_zeroth_order_corrections",
     "11_real_formats",
 ]
 LARGEST = 300_000

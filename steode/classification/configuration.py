@@ -1,0 +1,146 @@
+"""Specifications of the classification system as dictionaries and TOML files.
+
+system = "classification"
+[model]
+classes = 3
+dimensions = 2                       # one number for all classes, or a list
+neurons_per_class = 6
+bits = 2
+surrogate = "relu"                   # or an expression in x, such as "Heaviside(x)/(1 + x**2)"
+[vary]                               # optional: one case for each value
+parameter = "surrogate"
+values = ["relu", "clipped relu"]
+[run]
+steps = 1000                         # others: see RunSettings
+"""
+
+import copy
+import dataclasses
+import json
+import pathlib
+import tomllib
+
+from steode.configuration import load_toml, set_entry
+from steode.errors import SpecificationError, check_integer
+from steode.expression import suggestion
+from steode.systems.classification.spec import ClassificationModel
+
+SYSTEM = "classification"
+TABLES = ("system", "title", "description", "model", "vary", "run")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """How a study is run; every field may stand in the [run] table of its file.
+
+    steps : number of steps.
+    seeds, key : number of runs and their random key.
+    test_samples : fresh samples for each record.
+
+    Raises `SpecificationError` for a value out of its domain.
+    """
+
+    steps: int = 2000
+    seeds: int = 20
+    key: int = 0
+    test_samples: int = 2000
+
+    def __post_init__(self):
+        for name, least in (("steps", 1), ("seeds", 1), ("key", 0), ("test_samples", 1)):
+            check_integer(f"run.{name}", getattr(self, name), least)
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """One specification file: `cases` maps labels to models, with one empty label where nothing is varied."""
+
+    title: str
+    description: str
+    cases: dict[str, ClassificationModel]
+    settings: RunSettings
+
+
+def to_dict(model: ClassificationModel) -> dict:
+    """The specification as plain numbers, strings and lists; `from_dict` inverts it."""
+    table = {field.name: getattr(model, field.name) for field in dataclasses.fields(model)}
+    surrogate = model.surrogate
+    table["surrogate"] = str(surrogate.derivative) if surrogate.name == "own" else surrogate.name
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in table.items()}
+
+
+def from_dict(table: dict) -> ClassificationModel:
+    """The model a dictionary describes.
+
+    Raises `SpecificationError` for an unknown key, or a value that `ClassificationModel` refuses.
+    """
+    known = [field.name for field in dataclasses.fields(ClassificationModel)]
+    if not isinstance(table, dict):
+        raise SpecificationError("model", "a table", table, "See steode.classification.ClassificationModel.")
+    for key in table:
+        if key not in known:
+            raise SpecificationError(f"model.{key}", "one of " + ", ".join(known), key, suggestion(key, known))
+    return ClassificationModel(
+        **{name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}
+    )
+
+
+def to_toml(model: ClassificationModel) -> str:
+    """The specification as the text of a TOML file."""
+    # numbers, strings, lists and booleans are written alike in JSON and TOML
+    entries = "".join(f"{key} = {json.dumps(value)}\n" for key, value in to_dict(model).items())
+    return f'system = "{SYSTEM}"\n[model]\n{entries}'
+
+
+def from_toml(text: str) -> ClassificationModel:
+    """The model that `to_toml` wrote."""
+    return from_dict(tomllib.loads(text)["model"])
+
+
+def read_study(path: str | pathlib.Path, changes: dict | None = None) -> Study:
+    """The study a TOML file describes; `changes` maps dotted keys such as "model.step" to new values.
+
+    Raises `SpecificationError` for anything that does not make sense.
+    """
+    path = pathlib.Path(path)
+    table = load_toml(path)
+    for key, value in (changes or {}).items():
+        head = key.partition(".")[0]
+        table.setdefault(head, {})
+        set_entry(table, key, value)
+    for key in table:
+        if key not in TABLES:
+            raise SpecificationError(key, "one of " + ", ".join(TABLES), key, suggestion(key, list(TABLES)))
+    if table.get("system", SYSTEM) != SYSTEM:
+        raise SpecificationError("system", f'"{SYSTEM}"', table["system"], "The file describes another system.")
+    title, description = table.get("title", path.stem), table.get("description", "")
+    if not isinstance(title, str) or not isinstance(description, str):
+        raise SpecificationError("title", "a text, as description", title, 'For example title = "Bits".')
+    return Study(title, description, _cases(table), _settings(table.get("run", {})))
+
+
+def _settings(table) -> RunSettings:
+    known = [field.name for field in dataclasses.fields(RunSettings)]
+    if not isinstance(table, dict):
+        raise SpecificationError("run", "a table", table, "For example [run] and below it steps = 1000.")
+    for key in table:
+        if key not in known:
+            raise SpecificationError(f"run.{key}", "one of " + ", ".join(known), key, suggestion(key, known))
+    return RunSettings(**table)
+
+
+def _cases(table: dict) -> dict[str, ClassificationModel]:
+    model = table.get("model", {})
+    if "vary" not in table:
+        return {"": from_dict(model)}
+    vary = table["vary"]
+    if not isinstance(vary, dict) or {"parameter", "values"} != set(vary) or not isinstance(vary["values"], list):
+        remedy = 'For example parameter = "bits" and values = [1, 2, 4].'
+        raise SpecificationError("vary", "a table with parameter and values", vary, remedy)
+    if not vary["values"] or not isinstance(vary["parameter"], str):
+        raise SpecificationError("vary", "the name of a parameter and at least one value", vary, "")
+    cases = {}
+    for value in vary["values"]:
+        changed = copy.deepcopy(model)
+        set_entry(changed, vary["parameter"], value)
+        cases[f"{vary['parameter']} = {value}"] = from_dict(changed)
+    return cases

@@ -1,0 +1,138 @@
+"""The classification system from a file: simulate each case, report, and write data, figures and a summary."""
+
+import json
+import pathlib
+import re
+
+import typer
+
+from steode.errors import SpecificationError
+
+
+def run_classification(path: pathlib.Path, changes: dict, out: pathlib.Path) -> None:
+    """Simulate every case of a specification file and print a report of each.
+
+    Writes one .nc file for each case as soon as it is done, outcomes.png, and summary.json. A case whose file is
+    already in `out`, with the same specification, steps, seeds and key, is read instead of computed again.
+
+    Parameters
+    ----------
+    path : the TOML file; see `steode.classification.read_study`.
+    changes : dotted keys such as "model.bits" or "run.steps" -> new values.
+    out : folder, made if it is not there.
+
+    Raises `SpecificationError` for anything that does not make sense, before anything is computed.
+    """
+    from steode.classification import read_study
+
+    study = read_study(path, changes)
+    if out.exists() and not out.is_dir():
+        raise SpecificationError("--out", "a folder", str(out), "A file of that name is in the way.")
+    out.mkdir(parents=True, exist_ok=True)
+    results, summary = {}, {}
+    for label, model in study.cases.items():
+        name = label or study.title
+        typer.echo(f"{name} ...", err=True)
+        runs = _case(model, study.settings, out / f"{_slug(label)}.nc")
+        results[name], summary[label or "model"] = runs, _numbers(runs)
+        typer.echo(_report(name, runs))
+        (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    _draw(out / "outcomes.png", study.title, results)
+    typer.echo(f"\nWritten: {out / 'outcomes.png'}, {out / 'summary.json'}, *.nc")
+
+
+def _case(model, settings, file: pathlib.Path):
+    """The runs of one case, from its file if that holds them already."""
+    from steode import classification
+    from steode.simulate.request import key_words
+
+    if file.exists():
+        try:
+            kept = classification.ClassificationRuns.load(file)
+        except SpecificationError:
+            kept = None  # another file, which is written over
+        wanted = (
+            classification.to_toml(model),
+            settings.steps,
+            settings.seeds,
+            tuple(map(int, key_words(settings.key))),
+        )
+        if kept is not None and wanted == (
+            classification.to_toml(kept.model), kept.steps[-1], kept.seeds, kept.key
+        ) and kept.test_samples >= settings.test_samples:  # fmt: skip
+            typer.echo(f"  read from {file}", err=True)
+            return kept
+    runs = classification.simulate(
+        model, settings.steps, seeds=settings.seeds, key=settings.key, test_samples=settings.test_samples
+    )
+    runs.save(file)
+    return runs
+
+
+def _slug(label: str) -> str:
+    return re.sub(r"[^\w.=+-]+", "_", label.replace(" = ", "=")) or "model"
+
+
+def _report(label: str, runs) -> str:
+    report = runs.model.admissibility
+    verdict = "admissible" if report.admissible else "not admissible"
+    share, low, high = runs.success()
+    lines = [f"\n{label}", f"surrogate {report.name}, {report.bits} bits: {verdict}"]
+    lines += [f"  {reason}" for reason in report.reasons]
+    lines.append(
+        f"perfect: {int(runs.perfect.sum())} of {runs.seeds} runs, {share:.2f} (95 %: {low:.2f} to {high:.2f})"
+    )
+    if runs.perfect.any():
+        import numpy as np
+
+        low, median, high = np.nanquantile(runs.steps_to_perfect, (0.25, 0.5, 0.75))
+        lines.append(f"steps to perfect classification: median {median:.0f}, quartiles {low:.0f} and {high:.0f}")
+    lines.append(
+        f"after {runs.steps[-1]} steps: loss {runs.loss[:, -1].mean():.4g}, error {runs.error[:, -1].mean():.4g}"
+    )
+    covered = [runs.covered(record).mean() for record in (0, -1)]
+    lines.append(
+        f"classes whose neurons cover all directions: {covered[0]:.2f} at the start, {covered[1]:.2f} at the end"
+    )
+    lines += [f"note: {one}" for one in _obstacles(runs)]
+    return "\n".join(lines)
+
+
+def _obstacles(runs) -> list[str]:
+    """What stands in the way of every run, whatever its start."""
+    from steode.classification import obstacles
+
+    found = [obstacles(runs.model, start) for start in runs.weights[:, 0]]
+    return [one for one in found[0] if all(one in other for other in found)]
+
+
+def _numbers(runs) -> dict:
+    import numpy as np
+
+    share, low, high = runs.success()
+    times = [None if np.isnan(time) else int(time) for time in runs.steps_to_perfect]
+    return {
+        "admissible": runs.model.admissibility.admissible,
+        "reasons": list(runs.model.admissibility.reasons),
+        "obstacles": _obstacles(runs),
+        "success": share,
+        "interval": [low, high],
+        "steps_to_perfect": times,
+        "mean_loss": float(runs.loss[:, -1].mean()),
+        "mean_error": float(runs.error[:, -1].mean()),
+    }
+
+
+def _draw(file: pathlib.Path, title: str, results: dict) -> None:
+    # figures need matplotlib, which the rest does without
+    from matplotlib.figure import Figure
+
+    from steode.plot.classification import loss_curve, success
+
+    figure = Figure(figsize=(11, max(3.8, 1.6 + 0.4 * len(results))), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for number, (label, runs) in enumerate(results.items()):
+        loss_curve(runs, label=label, color=number, ax=left)
+    success(results, ax=right)
+    figure.suptitle(title, fontsize="medium")
+    figure.savefig(file, dpi=150)

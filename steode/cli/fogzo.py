@@ -1,0 +1,211 @@
+"""steode fogzo: the linear system updated by FOGZO, beside the straight-through estimator."""
+
+import json
+import math
+import pathlib
+from typing import Annotated
+
+import typer
+
+from steode.cli.options import Dim, End, Key, Method, Set, Times, Tolerance, all_changes
+from steode.configuration import load_toml
+from steode.errors import ConvergenceError, DivergenceError, SpecificationError, UnsupportedError
+
+app = typer.Typer(
+    help="First-order-guided zeroth-order estimates (FOGZO) on the linear system, beside the straight-through one.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+)
+
+SpecFile = Annotated[pathlib.Path, typer.Argument(metavar="SPEC.toml", show_default=False, help="Specification file.")]
+Folder = Annotated[pathlib.Path, typer.Option(help="Folder of figures and data.")]
+Seeds = Annotated[int | None, typer.Option(help="Number of simulated runs; 0: none.")]
+SEEDS = 8
+"""Runs where neither the file nor the command says how many."""
+
+
+@app.callback()
+def _group():
+    """Keeps `run` a command of its own, although there is no other yet."""
+
+
+@app.command()
+def run(
+    spec: SpecFile,
+    out: Folder = pathlib.Path("results"),
+    dim: Dim = None,
+    seeds: Seeds = None,
+    key: Key = None,
+    t_end: End = None,
+    times: Times = None,
+    method: Method = None,
+    tolerance: Tolerance = None,
+    entries: Set = (),
+):
+    """Limit, fixed points and runs of FOGZO, and the straight-through estimator at the same tau and at equal passes.
+
+    The file is one of `steode run` whose [model] has update_rule = {type = "FOGZO", c = 2.0, eps = 0.3}; [vary] makes
+    several cases. A step of FOGZO is 2n + 2 forward and backward passes, one of the straight-through estimator 2, so
+    that FOGZO at tau is compared with the latter at (n + 1) tau.
+
+    For each case a figure, the .nc files of both limits and of the runs, and an entry of summary.json, each written as
+    soon as it exists. What cannot be computed is noted, and the rest goes on.
+
+    \b
+    Examples
+        steode fogzo run examples/fogzo_linear.toml --out results/fogzo
+        steode fogzo run my.toml --seeds 0 --set update_rule.c=0 --set learning_rate=0.1
+    """
+    settings = {"dim": dim, "key": key, "t_end": t_end, "times": times, "method": method, "tolerance": tolerance}
+    study, seeds = _read(spec, all_changes(entries, settings | {"seeds": seeds}))
+    if out.exists() and not out.is_dir():
+        raise SpecificationError("--out", "a folder", str(out), "A file of that name is in the way.")
+    out.mkdir(parents=True, exist_ok=True)
+    summary: dict = {}
+    try:
+        for case in study.cases:
+            typer.echo(f"{case.label or study.title} ...", err=True)
+            about = summary[case.label or "model"] = {"notes": []}
+            found = _case(case, study.settings, seeds, out, about)
+            _draw(out, case.label or study.title, case.slug, found)
+            typer.echo(_report(case.label or study.title, about))
+    except KeyboardInterrupt:
+        typer.echo(f"steode: interrupted; what was finished is in {out}", err=True)
+        raise typer.Exit(130) from None
+    finally:
+        (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    typer.echo(f"\nWritten to {out}: *.png, *.nc, summary.json")
+
+
+def _read(path: pathlib.Path, changes: dict):
+    """The study of a file, all of whose models are updated by FOGZO, and the number of runs."""
+    from steode.report.study import read_study
+    from steode.systems.linear.update_rules import FOGZO
+
+    table = load_toml(path).get("run")
+    seeds = changes.get("run.seeds", table.get("seeds", SEEDS) if isinstance(table, dict) else SEEDS)
+    # studies of `steode run` have at least one run
+    without = isinstance(seeds, int) and not isinstance(seeds, bool) and seeds == 0
+    study = read_study(path, changes | ({"run.seeds": 1} if without else {}))
+    for case in study.cases:
+        if not isinstance(case.model.update_rule, FOGZO):
+            remedy = 'Write update_rule = {type = "FOGZO", c = 2.0, eps = 0.3} under [model].'
+            received = case.model.update_rule
+            raise SpecificationError("model.update_rule", "FOGZO", received, f"{remedy} steode run takes every rule.")
+    return study, seeds
+
+
+def _case(case, settings, seeds: int, out: pathlib.Path, about: dict) -> dict:
+    """Both limits and the runs by name, None where there are none; numbers go to `about`, data to `out` at once."""
+    from steode import STE, compare, fixed_points, simulate, solve
+    from steode.report.study import record_times
+
+    rule, slug = case.model.update_rule, case.slug or "model"
+    models = {"fogzo": case.model, "ste": case.model.replace(update_rule=STE())}
+    times, found = record_times(settings), dict.fromkeys(("fogzo", "ste", "runs"))
+    plan = {"method": settings.method, "tolerance": settings.tolerance}
+    for name, model in models.items():
+        # the straight-through estimator runs for as many passes
+        stretch = 1 if name == "fogzo" else rule.passes / 2
+        try:
+            points = fixed_points(model)
+            about[f"fixed points {name}"] = [_point(point) for point in points]
+        except (ConvergenceError, UnsupportedError) as error:
+            about["notes"].append(f"{name}: {error}")
+        try:
+            found[name] = solve(model, times[-1] * stretch, times=times * stretch, **plan)
+            found[name].save(out / f"{slug}-{name}.nc")
+        except (ConvergenceError, UnsupportedError) as error:
+            about["notes"].append(f"{name}: {error}")
+    if found["fogzo"] is not None and found["ste"] is not None:
+        about["equal passes"] = _equal_passes(found, rule.passes)
+    if seeds:
+        few = times[:: max(times.size // 20, 1)]
+        try:
+            runs = simulate(case.model, settings.dim, times[-1], seeds=seeds, key=settings.key, times=few)
+            found["runs"] = runs
+            runs.save(out / f"{slug}-runs.nc")
+            about["error of runs"] = _plain(runs.mean("eps_g")[-1])
+            if seeds > 1 and found["fogzo"] is not None:
+                comparison = compare(found["fogzo"], runs)
+                about["largest z"] = _plain(comparison.largest_z)
+                about["largest gap"] = _plain(abs(comparison.gap).max())
+        except DivergenceError as error:
+            about["notes"].append(str(error))
+    return found
+
+
+def _plain(value) -> float | None:
+    """A number for JSON, which has no infinity; None for what there is none of."""
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def _point(point) -> dict:
+    return {name: _plain(getattr(point, name)) for name in ("eps_g", "V", "mean_slope")} | {"kind": point.kind}
+
+
+def _equal_passes(found: dict, passes: int) -> dict:
+    """Errors after as many passes, in units of d passes, and where FOGZO's is the smaller one."""
+    import numpy as np
+
+    own, other = (found[name].mean("eps_g") for name in ("fogzo", "ste"))
+    spent = passes * found["fogzo"].times
+    better = (own < other) & (spent > 0)
+    numbers = {"passes": _plain(spent[-1]), "fogzo": _plain(own[-1]), "ste": _plain(other[-1])}
+    numbers["share of passes at which fogzo has the smaller error"] = float(np.mean(better[1:]))
+    slope = found["fogzo"].observables.get("mean_slope")
+    if slope is not None:
+        numbers |= {"first slope": _plain(slope[0]), "last slope": _plain(slope[-1])}
+    return numbers
+
+
+def _report(title: str, about: dict) -> str:
+    lines = [f"\n{title}"]
+    for name, text in (("fogzo", "FOGZO"), ("ste", "STE")):
+        for point in about.get(f"fixed points {name}", ()):
+            slope = point["mean_slope"]
+            lines.append(f"fixed point of {text}: eps_g {point['eps_g']:.6g}" + (f", p {slope:.4g}" if slope else ""))
+    equal = about.get("equal passes")
+    if equal:
+        share = equal["share of passes at which fogzo has the smaller error"]
+        lines.append(
+            f"after {equal['passes']:g} d passes: eps_g {equal['fogzo']:.6g} (FOGZO), {equal['ste']:.6g} (STE)"
+        )
+        lines.append(f"FOGZO has the smaller error at {100 * share:.0f} percent of the recorded numbers of passes")
+        if "first slope" in equal:
+            lines.append(f"mean slope p: {equal['first slope']:.4g} at first, {equal['last slope']:.4g} at last")
+    if "largest z" in about:
+        lines.append(f"largest |z| of the runs: {about['largest z']:.2f}, largest gap {about['largest gap']:.4f}")
+    return "\n".join([*lines, *(f"note: {note}" for note in about["notes"])])
+
+
+def _draw(out: pathlib.Path, title: str, slug: str, found: dict) -> None:
+    """Error against tau, error against passes, and the mean slope."""
+    # figures need matplotlib, which the rest does without
+    from matplotlib.figure import Figure
+
+    from steode import plot
+    from steode.plot import style
+
+    fogzo, ste, runs = (found[name] for name in ("fogzo", "ste", "runs"))
+    with style.settings():
+        figure = Figure(figsize=(11.0, 3.6), layout="constrained")
+        left, middle, right = (style.axes(ax) for ax in figure.subplots(1, 3))
+        if fogzo is not None or runs is not None:
+            plot.trajectory(fogzo, runs, label="FOGZO", ax=left)
+        if ste is not None:
+            plot.trajectory(ste, label="STE", color=1, ax=left)
+        if fogzo is not None:
+            passes = 2 * (ste.times if ste is not None else fogzo.model.update_rule.passes / 2 * fogzo.times)
+            left.set_xlim(0, fogzo.times[-1])
+            for number, (name, curve) in enumerate((("FOGZO", fogzo), ("STE", ste))):
+                if curve is not None:
+                    middle.plot(passes, curve.mean("eps_g"), label=name, **style.look(number))
+            middle.set(xlabel="passes$/d$", ylabel=style.SYMBOLS["eps_g"], ylim=(0, None))
+            style.legend(middle)
+        if fogzo is not None and "mean_slope" in fogzo.observables:
+            right.plot(fogzo.times, fogzo["mean_slope"], **style.look(0))
+            right.axhline(1, color=style.GRAY, linewidth=0.8)
+        right.set(xlabel=style.TIME, ylabel="mean slope $p$", ylim=(0, None))
+        figure.suptitle(title, fontsize="medium")
+        figure.savefig(out / f"{slug or 'model'}-fogzo.png", dpi=150)
