@@ -51,12 +51,12 @@ def flips(model):
         parts.append(f"${np.mean(ratios):.4f} \\pm {np.std(ratios) / np.sqrt(DRAWS):.4f}$ at $d = {dim:,}$")
         spreads.append(np.std(ratios))
     ax.axvline(slope, color=style.GRAY, label="$p$ of the equation")
-    ax.set(xlabel=r"change of the output over $\varepsilon \sqrt{\alpha_2}$, with its sign", ylabel="density")
+    ax.set(xlabel=r"change of the output over $\epsilon \sqrt{\alpha_2}$, with its sign", ylabel="density")
     style.legend(ax)
     power = np.polyfit(np.log(DIMS), np.log(spreads), 1)[0]
     listed = ", ".join(f"{value:.3f}" for value in spreads)
     return figure, (
-        f"Change of the output along {DRAWS:,} directions at the initial law, over $\\varepsilon\\sqrt{{\\alpha_2}}$: "
+        f"Change of the output along {DRAWS:,} directions at the initial law, over $\\epsilon\\sqrt{{\\alpha_2}}$: "
         f"{', '.join(parts)}; $p = {slope:.4f}$. Its standard deviation, {listed}, falls with the power {power:.2f} of "
         "$d$; the derivation has $-\\frac14$, from a mean square of order $d^{-1/2}$."
     )
@@ -88,8 +88,9 @@ def one_step(model):
         parts.append(f"${ratio:.4f} \\pm {error:.4f}$ at $d = {dim:,}$")
     return None, (
         f"Sum over coordinates of the squared step over the squared residual, means of {DRAWS:,} steps "
-        f"of the algorithm from the initial law: {', '.join(parts)}; $\\eta^2 p^2 \\alpha_2 (1 + c_u/n) = {expected:.4f}$. What is "
-        "left at finite $d$ is the fluctuation of the flips, of relative order $d^{-1/2}$."
+        f"of the algorithm from the initial law: {', '.join(parts)}; "
+        f"$\\eta^2 p^2 \\alpha_2 (1 + c_u/n) = {expected:.4f}$. What is left at finite $d$ is the fluctuation of the "
+        "flips, of relative order $d^{-1/2}$."
     )
 
 
@@ -111,28 +112,35 @@ def runs(model, t_end: float):
     style.legend(ax)
     return figure, (
         "Limit, and mean of runs of the algorithm. Relative distance of the runs from the limit, averaged over the "
-        f"times: {', '.join(parts)}. It is of order $1/(\\varepsilon\\sqrt d)$."
+        f"times: {', '.join(parts)}. It is of order $1/(\\epsilon\\sqrt d)$."
     )
 
 
 def slope(model, t_end: float):
-    """The mean slope over time: density equation against latent weights of runs near the thresholds."""
-    times = np.linspace(0, t_end, 9)
-    theory = solve(model, t_end, tolerance=1e-3)
+    """The weights near the thresholds over time, of the density equation and of runs; and the slope they make."""
+    times, width = np.linspace(0, t_end, 9), 0.05
+    theory = solve(model, t_end, tolerance=1e-3, density_times=times)
     seen = simulate(model, 2000, t_end, seeds=8, times=[0.0, t_end], snapshot_times=times)
-    thresholds, levels = model.weight_quantizer.thresholds, model.weight_quantizer.levels
-    width = 0.1
+    thresholds, jumps = model.weight_quantizer.thresholds, np.diff(model.weight_quantizer.levels)
     near = np.abs(seen.snapshots.weights[..., None] - thresholds) < width
-    counted = (near.mean(axis=2) @ np.diff(levels)) / (2 * width)
+    counted = near.mean(axis=2) @ jumps / (2 * width)
+    law = theory.density
+    faces, below = (law.nodes[1:] + law.nodes[:-1]) / 2, np.cumsum(law.marginal * law.volumes, axis=1)[:, :-1]
+    within = [
+        jumps @ (np.interp(thresholds + width, faces, row) - np.interp(thresholds - width, faces, row)) / (2 * width)
+        for row in below
+    ]
     figure, ax = _axes()
-    style.axes(ax).plot(theory.times, theory["mean_slope"], label="density equation", **style.look(0))
+    style.axes(ax).plot(theory.times, theory["mean_slope"], label="density at the thresholds", **style.look(0))
+    ax.plot(law.times, within, label=f"density within {width} of them", **style.look(1))
     error = counted.std(axis=0, ddof=1) / np.sqrt(len(counted))
     look = {"color": style.COLORS[1], "fmt": "o", "fillstyle": "none", "capsize": 2.5}
-    ax.errorbar(seen.snapshots.times, counted.mean(axis=0), error, label="weights counted near thresholds", **look)
+    ax.errorbar(seen.snapshots.times, counted.mean(axis=0), error, label="weights of runs within as much", **look)
     ax.set(xlabel=style.TIME, ylabel="mean slope $p$", ylim=(0, None))
     style.legend(ax)
     return figure, (
-        f"The mean slope over time, and latent weights of 8 runs at $d = 2000$ counted within {width} of a threshold, "
-        f"times the jump, over {2 * width:g}: at $\\tau = {t_end:g}$ {theory['mean_slope'][-1]:.3f} and "
-        f"${counted[:, -1].mean():.3f} \\pm {error[-1]:.3f}$."
+        f"Latent weights within {width} of a threshold, times the jump, over {2 * width:g}, at $\\tau = {t_end:g}$: "
+        f"{within[-1]:.3f} in the limit, ${counted[:, -1].mean():.3f} \\pm {error[-1]:.3f}$ in 8 runs at $d = 2000$. "
+        "At the thresholds themselves, where the density has cusps, the limit has "
+        f"$p = {theory['mean_slope'][-1]:.3f}$."
     )
