@@ -12,7 +12,9 @@ Three things that are no deviation from the limit are kept out of z:
    One weight changes the mean by about g = (size of the observable)/(S d), and the number of those on their way is
    nearly a Poisson variable: a gap x means x/g weights, give or take the square root. So g^2 + g x is added to the
    squared standard error (`resolution`); where many weights cross at random this is small beside it.
-Finite d also has a systematic gap of order 1/d, small beside the standard error unless S is of order d.
+Finite d also has a systematic gap of order 1/d, small beside the standard error unless S is of order d. With FOGZO and
+quantized weights it is of order d^-1/2, as large as the standard error of one run: |z| then grows with the number of
+seeds, and says that d is finite, not that the limit is wrong (see the step "next order" of its derivation).
 """
 
 import numpy as np

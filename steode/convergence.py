@@ -67,7 +67,7 @@ class DimensionScaling:
 
     @property
     def mean_gap(self) -> np.ndarray:
-        """Mean over seeds of the deviation, shape (D, T): systematic, of order 1/dim, plus noise."""
+        """Mean over seeds of the deviation, shape (D, T): systematic, of order 1/dim (FOGZO: dim^-1/2), plus noise."""
         return self.deviations.mean(axis=1)
 
     @property

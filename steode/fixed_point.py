@@ -124,10 +124,12 @@ class FixedPoints:
         decays = any(point.decay_term for point in self.points)
         noisy = any(point.noise_term for point in self.points)
         names = ["eps_g", "input", "dithering", "clipping", *(["decay"] * decays), *(["noise"] * noisy)]
+        moved = any(point.mean_slope is not None for point in self.points)
+        names += ["slope"] * moved
         rows = [" ".join(f"{name:>10}" for name in names) + "  kind"]
         for point in self.points:
             terms = [point.eps_g, point.input_term, point.dithering_term, point.clipping_term]
-            terms += [point.decay_term] * decays + [point.noise_term] * noisy
+            terms += [point.decay_term] * decays + [point.noise_term] * noisy + [point.mean_slope] * moved
             kind = point.kind if point.converged else "NOT CONVERGED"
             rows.append(" ".join(f"{term:10.6f}" for term in terms) + f"  {kind}")
         rows.append(f"without quantizers: eps_g = {self.unquantized_eps_g:.6f}")

@@ -10,6 +10,7 @@ in theta^2 is found with the same proof that there are no others. Derived here.
 """
 
 import dataclasses
+import math
 
 import equinox as eqx
 import jax
@@ -19,11 +20,13 @@ import scipy.optimize
 
 from steode.errors import ConvergenceError, UnsupportedError
 from steode.fixed_point import FixedPoint, FixedPoints
-from steode.fixed_point_function import fixed_point_function
+from steode.fixed_point_function import FixedPointFunction, fixed_point_function
 from steode.quantizers import Identity
 from steode.solvers import stationary
 from steode.solvers.equations import Problem
+from steode.solvers.fixed_point import recovers
 from steode.solvers.root_search import isolate_roots
+from steode.solvers.teacher import AtomicTeacher
 from steode.systems.linear.spec import LinearModel
 from steode.systems.linear.update_rules import STE
 
@@ -32,6 +35,7 @@ RESIDUAL = 1e-11
 """Largest relative difference of the two sides at a root."""
 SMALLEST = 1e-12
 """Values of theta^2 below this fraction of the largest possible one count as V = 0 or p = 0."""
+RECOVERY = "V = 0 recovers the teacher exactly, and is stationary at every p; its stability is not derived here"
 FROZEN = "laws without weights near a threshold (p = 0) are frozen, and stationary too"
 
 
@@ -42,7 +46,10 @@ def ste_twin(model: LinearModel, mean_slope: float) -> LinearModel:
 
 
 def fogzo_fixed_points(model: LinearModel, points_of_ste, teacher_nodes: int, *, throw: bool) -> FixedPoints:
-    """All fixed points with p > 0 of a model updated by FOGZO; see `steode.fixed_points`, which is `points_of_ste`."""
+    """All fixed points with V > 0 and p > 0 of a model updated by FOGZO; see `steode.fixed_points`.
+
+    `points_of_ste` is that function itself, for models of the STE.
+    """
     if isinstance(model.weight_quantizer, Identity):
         found = points_of_ste(ste_twin(model, 1.0), throw=throw)
         points = tuple(_of_fogzo(point, model, 1.0) for point in found)
@@ -55,16 +62,18 @@ def fogzo_fixed_points(model: LinearModel, points_of_ste, teacher_nodes: int, *,
     plain = model.replace(weight_quantizer=Identity(), input_quantizer=Identity())
     unquantized = points_of_ste(ste_twin(plain, 1.0)).unquantized_eps_g
     with jax.enable_x64(True):
-        problem = fixed_point_function(ste_twin(model, 1.0), teacher_nodes=teacher_nodes).problem({})
+        function = fixed_point_function(ste_twin(model, 1.0), teacher_nodes=teacher_nodes)
+        problem = function.problem({})
         strength = 2 * float(problem.eta / problem.batch)  # of the STE's problem, whose rate is eta (1 + c/n)
         squares, complete, proof = _roots(problem, strength)
-        notes = [FROZEN]
+        notes = [FROZEN, *([RECOVERY] if bool(recovers(problem)) else [])]
         if not squares:
-            notes.insert(0, "no fixed point with p > 0: no weight has two levels around its target to flip between")
+            notes.insert(0, "no fixed point with V > 0 and p > 0")
         points = []
         for square in squares:
-            slope = 2 * float(_averages(problem, jnp.asarray(square))[0]) / np.sqrt(square)
+            slope = 2 * float(_averages(problem, jnp.asarray(square))[0]) / math.sqrt(square)
             points.append(_point(model, slope, square, unquantized, problem, strength))
+        points = [_with_quadrature_error(point, function, strength) for point in points]
     for point in points:
         if throw and not point.converged:
             raise ConvergenceError(f"fixed_points: V = {point.V:.6g} leaves a residual of {point.residual:.1e}")
@@ -104,7 +113,7 @@ def _roots(problem: Problem, strength: float) -> tuple[list[float], bool, str]:
     if not np.isfinite(most):
         raise UnsupportedError("fixed points: FOGZO with a map of unbounded range; solve(model, t_end) instead.")
     if most <= 0:
-        return [], True, "no weight can flip between levels"
+        return [], True, "no weight has two levels around its target to flip between"
     search = isolate_roots(
         lambda squares: _evaluate(problem, strength, squares), SMALLEST * most, most * (1 + 1e-9), 0.0, 0.0
     )
@@ -114,8 +123,9 @@ def _roots(problem: Problem, strength: float) -> tuple[list[float], bool, str]:
 
     roots = [scipy.optimize.brentq(gap, *bracket, xtol=1e-15 * bracket[0], rtol=1e-14) for bracket in search.brackets]
     if search.complete:
-        return sorted(roots), True, "the equation for theta has no other root, by its monotonicity: others are excluded"
-    return sorted(roots), False, f"not decided whether there is a double root near theta^2 = {search.touching[:1]}"
+        floor = f"{SMALLEST:g} of its largest value"
+        return sorted(roots), True, f"the equation for theta^2 has no other root above {floor}, by its monotonicity"
+    return sorted(roots), False, "not decided whether there is another root"
 
 
 def _point(model: LinearModel, slope: float, square: float, unquantized: float, problem: Problem, strength: float):
@@ -137,6 +147,17 @@ def _point(model: LinearModel, slope: float, square: float, unquantized: float, 
         mean_slope=slope,
         ste_model=twin,
     )
+
+
+def _with_quadrature_error(point: FixedPoint, function: FixedPointFunction, strength: float) -> FixedPoint:
+    """The change of the implied theta^2 when the teacher law is integrated with half as many nodes."""
+    if isinstance(function.teacher, AtomicTeacher):
+        return point
+    coarse = fixed_point_function(point.ste_model, teacher_nodes=function.teacher.nodes // 2).problem({})
+    coarse = eqx.tree_at(lambda it: it.eta, coarse, function.problem({}).eta)
+    theta = point.ste_model.learning_rate * point.V / point.model.batch_size
+    implied = float(_evaluate(coarse, strength, np.array([theta**2]))[0])
+    return dataclasses.replace(point, quadrature_error=abs(implied / theta**2 - 1))
 
 
 def _of_fogzo(point: FixedPoint, model: LinearModel, slope: float) -> FixedPoint:

@@ -15,6 +15,7 @@ from steode.configuration import to_dict
 from steode.derive import derive
 from steode.errors import ConvergenceError, SpecificationError, UnsupportedError, check_positive
 from steode.problem import drawn_start, make_problem, nominal_start, smoothed_descent
+from steode.quantizers import StepFunction
 from steode.schedule import Schedule
 from steode.solvers import moments
 from steode.solvers.adaptive import MAX_STEPS, solve_density
@@ -67,7 +68,8 @@ def solve(
     Returns
     -------
     Trajectory with observables eps_g, V, m, q, mean_w, std_w and, for density and particles with
-    quantized weights, level_fraction. `.error` holds error estimates for density and particles.
+    quantized weights, level_fraction; with FOGZO and density also mean_slope. `.error` holds error estimates for
+    density and particles.
 
     Raises
     ------
@@ -83,10 +85,8 @@ def solve(
     tolerance = check_positive("tolerance", tolerance)
     times = checked_times("times", np.linspace(0, t_end, 201) if times is None else times, t_end)
     density_times = checked_times("density_times", density_times, t_end)
-    if isinstance(model.update_rule, SPSA):
-        method = method or "particles"
-        if method != "particles" or density_times.size:
-            raise UnsupportedError("SPSA: its diffusion depends on the weight; use method='particles'.")
+    if method is None and isinstance(model.update_rule, SPSA):
+        method = "particles"
     if method is None:
         method = "density" if density_times.size or derive(model).exact_moments is None else "moments"
     if method not in METHODS:
@@ -95,8 +95,12 @@ def solve(
         raise SpecificationError(
             "density_times", "method 'density'", method, "Other methods do not compute the density."
         )
-    if start is not None and isinstance(model.update_rule, FOGZO):
-        raise UnsupportedError("start: FOGZO moves by the density at the thresholds, which drawn weights do not have.")
+    if start is not None and _moves_by_density(model):
+        raise UnsupportedError(
+            "start: FOGZO moves by the density at the thresholds, which drawn weights do not have; start from the laws."
+        )
+    if isinstance(model.update_rule, SPSA) and method != "particles":
+        raise UnsupportedError(f"{method}: the diffusion of SPSA depends on the weight; use method='particles'.")
     bridge.check_learning_rate(model.learning_rate, t_end)
     with jax.enable_x64(True):
         initial = nominal_start(model) if start is None else drawn_start(model, *_checked_start(start))
@@ -144,27 +148,36 @@ def _solve_moments(model, start: Start, times, density_times, tolerance):
     return _checked_ys(solution, "moments", model), {}, None
 
 
+def _moves_by_density(model: LinearModel) -> bool:
+    """True for FOGZO with thresholds, whose mean slope no finite set of weights has."""
+    return isinstance(model.update_rule, FOGZO) and isinstance(model.weight_quantizer, StepFunction)
+
+
 def _solve_particles(model, start: Start, times, density_times, tolerance):
-    if isinstance(model.update_rule, FOGZO):
+    if _moves_by_density(model):
         raise UnsupportedError("particles: FOGZO needs the density at the thresholds; use method='density'.")
     problem = make_problem(model, start.rows(np.zeros(0), 2))
     # a small part of the relaxation time, and as many equal steps as end exactly on each reported time
     fastest = float(learning_rates(problem, float(times[-1])).max())
-    descent = smoothed_descent(model)
-    if descent is not None:
-        fastest *= max(1.0, float(descent.steepest(problem.weight_map)))
     longest = min(0.02, 0.02 / (fastest * float(jnp.max(problem.alpha_2))))
-    spans = np.diff(times, prepend=0.0)
-    steps = np.ceil(spans / longest).astype(int)
-    dts = spans / np.maximum(steps, 1)
     drawn = [start.draw(np.random.default_rng(seed), PARTICLES) for seed in range(POPULATIONS)]
     teacher, initial, eigenvalues = (
         None if arrays[0] is None else jnp.asarray(np.stack(arrays)) for arrays in zip(*drawn, strict=True)
     )
+    descent = smoothed_descent(model)
+    if descent is not None and isinstance(model.weight_quantizer, StepFunction):
+        at_fastest = dataclasses.replace(problem, eta=jnp.asarray(fastest))
+        longest = min(longest, float(descent.longest_step(at_fastest, teacher[0], initial[0])))
+    spans = np.diff(times, prepend=0.0)
+    steps = np.ceil(spans / longest).astype(int)
+    dts = spans / np.maximum(steps, 1)
     keys = jax.random.split(jax.random.key(0), POPULATIONS)
     populations = (teacher, initial, eigenvalues, keys)
     spans = jnp.asarray(steps), jnp.asarray(dts)
     values = jax.device_get(_evolve_populations(problem, populations, *spans, descent))
+    if not np.all(np.isfinite(values["std_w"])):
+        # a step function hides weights that are not finite: its image of them is a level
+        raise ConvergenceError("particles: the weights grow without bound; lower the learning rate, or stop before.")
     error = {name: value.std(axis=0, ddof=1) / np.sqrt(POPULATIONS) for name, value in values.items()}
     return {name: value.mean(axis=0) for name, value in values.items()}, error, None
 
@@ -220,8 +233,8 @@ def check_basic(model: LinearModel, what: str) -> None:
     """Raise `UnsupportedError` for a model with options that `what` is not derived for."""
     if not model.is_basic:
         raise UnsupportedError(
-            f"{what}: not derived with {', '.join(model.options)}; derive, solve, fixed_points, simulate and compare "
-            "take every option."
+            f"{what}: not derived with {', '.join(model.options)}; derive, solve, simulate and compare take every "
+            "option."
         )
 
 

@@ -23,6 +23,7 @@ from steode.configuration import load_toml, model_from_table, set_entry, suggest
 from steode.errors import SpecificationError, check_integer, check_nonnegative, check_positive
 from steode.solve import METHODS
 from steode.systems.linear.spec import LinearModel
+from steode.systems.linear.update_rules import SPSA
 
 BUILT_IN = ("reference", "plateau")
 """Names of the studies that come with steode and are run when no file is given."""
@@ -160,6 +161,8 @@ def _study(name: str, document: dict, folder: pathlib.Path, changes: dict | None
         cases.append(Case(label, slug, value, model_from_table(table, folder)))
     settings = as_table("run", document.get("run", {}))
     check_keys("run", settings, [field.name for field in dataclasses.fields(RunSettings)])
+    if isinstance(cases[0].model.update_rule, SPSA):
+        settings.setdefault("method", "particles")
     title, description = (str(document.get(key, "")).strip() for key in ("title", "description"))
     return Study(name, title or name, description, parameter, tuple(cases), RunSettings(**settings))
 

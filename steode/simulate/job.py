@@ -112,7 +112,7 @@ def _prepare(models: tuple[LinearModel, ...], dim: int, t_end: float, options: O
     t_end = check_positive("t_end", t_end)
     for model in models:
         if len(models) > 1 and not (model.is_basic and options.basis == "eigenbasis"):
-            expected = "models without spectrum, stochastic maps and maps of labels, output and residual, in eigenbasis"
+            expected = "models of weights and inputs alone, updated by the STE, in eigenbasis"
             raise SpecificationError("models", expected, model, "Simulate each of them by simulate.")
         check_learning_rate(model.learning_rate, t_end)
         if options.checkpoint is not None:
@@ -121,17 +121,18 @@ def _prepare(models: tuple[LinearModel, ...], dim: int, t_end: float, options: O
     dtype = options.dtype
     if dtype not in ("float32", "float64"):
         raise SpecificationError("dtype", '"float32" or "float64"', dtype, "float32 is accurate enough.")
-    words = key_words(options.key)
-    turn = rotation(options.basis, dim, seed_sequence(words, dim, 0, ROTATION))
-    test_samples = test_samples or held_out_batches(models[0], turn is not None)
-    records, snapshots = record_steps(options.times, t_end, dim), snapshot_steps(options.snapshot_times, t_end, dim)
     for model in models:
         if not isinstance(model.update_rule, STE):
             check_dimension(model.update_rule, dim)
             if options.basis != "eigenbasis":
                 expected = '"eigenbasis" with zeroth-order updates'
                 raise SpecificationError("basis", expected, options.basis, "Leave it out.")
-        elif not model.is_basic:
+    words = key_words(options.key)
+    turn = rotation(options.basis, dim, seed_sequence(words, dim, 0, ROTATION))
+    test_samples = test_samples or held_out_batches(models[0], turn is not None)
+    records, snapshots = record_steps(options.times, t_end, dim), snapshot_steps(options.snapshot_times, t_end, dim)
+    for model in models:
+        if not model.is_basic:
             model.spectrum.coordinates(dim)  # raises unless the eigenvalues fit
     edges = histogram_edges(options.histogram_edges)
     given = {

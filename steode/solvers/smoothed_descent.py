@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jax.nn import log_sigmoid
 from jax.scipy.special import ndtr
@@ -46,6 +47,9 @@ def _logistic(t):
 def _normal(t):
     return ndtr(t), jnp.exp(-(t**2) / 2) / math.sqrt(2 * math.pi)
 
+
+STEP_OVER_WIDTH = 0.5
+"""Distance of one time step over the width of the smoothed thresholds: see `SmoothedDescent.longest_step`."""
 
 LAWS: dict[str, Callable] = {
     "uniform": _uniform,
@@ -96,22 +100,28 @@ class SmoothedDescent(eqx.Module):
         below_mirrored, _ = LAWS[self.law](-t)
         above, squares = 1 - below, jnp.diff(levels**2)
         image, own_square = levels[0] + above @ jumps, levels[0] ** 2 + above @ squares
-        # both w + eps u above T_j and w - eps u above T_i: t_j < u < -t_i
-        both = jnp.maximum(below_mirrored[:, None, :] - below[:, :, None], 0.0)
-        product = levels[0] * (2 * image - levels[0]) + jnp.einsum("pji,j,i->p", both, jumps, jumps)
+
+        def add(product, threshold):
+            # both w + eps u above T_j and w - eps u above T_i: t_j < u < -t_i; one threshold T_i at a time
+            mirrored, jump = threshold
+            return product + jump * (jnp.maximum(mirrored[:, None] - below, 0.0) @ jumps), None
+
+        product, _ = jax.lax.scan(add, levels[0] * (2 * image - levels[0]), (below_mirrored.T, jumps))
         return Averages(
             image=image,
             slope=moment @ jumps / self.eps,
             square_slope=moment @ squares / (2 * self.eps),
             mean_square=(own_square + product) / 2,
-            difference_square=(own_square - product) / (2 * self.eps**2),
+            # zero far from every threshold, where rounding must not make it negative
+            difference_square=jnp.maximum(own_square - product, 0.0) / (2 * self.eps**2),
         )
 
-    def steepest(self, weight_map) -> Float[Array, ""]:
-        """The largest S_1 at a threshold, by which descent is faster than the STE's; 1 without thresholds."""
-        if not isinstance(weight_map, StepMap):
-            return jnp.asarray(1.0)
-        return jnp.max(self.averages(weight_map, weight_map.thresholds).slope)
+    def longest_step(self, problem: Problem, teacher: Float[Array, " P"], w: Float[Array, " P"]) -> Float[Array, ""]:
+        """A time step in which no particle moves farther than a part of the width eps of the smoothed thresholds."""
+        drift, diffusion = self.rates(problem, teacher, w)
+        width = STEP_OVER_WIDTH * self.eps
+        tiny = jnp.finfo(w.dtype).tiny
+        return jnp.minimum(width / (jnp.max(jnp.abs(drift)) + tiny), width**2 / (jnp.max(diffusion) + tiny))
 
     def rates(self, problem: Problem, teacher: Float[Array, " P"], w: Float[Array, " P"]) -> tuple[Array, Array]:
         """Drift and variance rate of every particle of a population."""

@@ -9,7 +9,7 @@ import xarray
 from tqdm import tqdm
 
 from steode.configuration import to_dict
-from steode.errors import SpecificationError, check_integer
+from steode.errors import SpecificationError, UnsupportedError, check_integer
 from steode.schedule import check_writable
 from steode.solve import check_model
 from steode.sweep.axes import read_axes
@@ -18,6 +18,7 @@ from steode.sweep.request import read_request
 from steode.sweep.results import CONVERGED, PENDING, UNCONVERGED, Results
 from steode.sweep.source import FLAG
 from steode.systems.linear.spec import LinearModel
+from steode.systems.linear.update_rules import SPSA
 
 __all__ = ["sweep"]
 
@@ -94,6 +95,8 @@ def sweep(
     """
     check_model(model)
     check_writable(to_dict(model))
+    if isinstance(model.update_rule, SPSA):
+        raise UnsupportedError("sweep: SPSA is solved by particles only; call solve for every point.")
     grid = Grid(model, read_axes(model, axes))
     given = {"t_end": t_end, "times": times, "method": method, "tolerance": tolerance, "error": error}
     request = read_request(measure, given | {"plateau_tolerance": plateau_tolerance})

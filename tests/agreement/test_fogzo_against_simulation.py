@@ -118,6 +118,19 @@ def test_runs_approach_the_limit_like_the_root_of_the_dimension():
     assert np.all(np.abs(exponent - 0.5) < 4 * spread)
 
 
+def test_runs_with_weight_decay_approach_the_limit():
+    times = np.array([0.0, 1.0, 2.0])
+    model = MODEL.replace(weight_decay=0.5, init=Normal(mean=0.5, std=0.6))
+    limit = solve(model, 2.0, times=times, tolerance=1e-3)
+    small, large = (
+        simulate(model, dim=dim, t_end=2.0, times=times, seeds=seeds, key=4)["eps_g"]
+        for dim, seeds in ((800, 96), (3200, 32))
+    )
+    extrapolated = 2 * large.mean(axis=0) - small.mean(axis=0)
+    error = np.sqrt(4 * large.var(axis=0, ddof=1) / 32 + small.var(axis=0, ddof=1) / 96)
+    assert np.abs((extrapolated - limit["eps_g"]) / np.hypot(error, limit.error["eps_g"])).max() < 4
+
+
 def test_unquantized_weights_have_no_gap_of_that_order():
     model = MODEL.replace(weight_quantizer=Identity())
     runs = simulate(model, dim=400, t_end=3.0, times=np.arange(4.0), seeds=96, key=2)

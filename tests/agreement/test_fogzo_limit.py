@@ -9,6 +9,7 @@ from scipy import stats
 
 from steode import (
     FOGZO,
+    SPSA,
     STE,
     Constant,
     Discrete,
@@ -16,14 +17,13 @@ from steode import (
     Identity,
     LinearModel,
     Normal,
-    Schedule,
-    SpecificationError,
     Uniform,
     UnsupportedError,
     derive,
     fixed_points,
     solve,
     stability,
+    sweep,
 )
 from steode.problem import make_problem, nominal_start
 from steode.solvers.density import DensityOperator
@@ -139,15 +139,31 @@ def test_the_closure_has_the_rates_of_its_own_law_at_the_start():
 
 
 @pytest.mark.parametrize(
-    "call",
+    ("call", "reason"),
     [
-        lambda: solve(MODEL, 1.0, method="particles"),
-        lambda: solve(MODEL, 1.0, start=(np.ones(4), np.linspace(-1, 1, 4))),
-        lambda: fixed_points(MODEL.replace(weight_decay=0.1)),
-        lambda: fixed_points(MODEL.replace(learning_rate=Schedule("0.1/(1 + tau)"))),
-        lambda: stability(fixed_points(MODEL)[0]),
+        (lambda: solve(MODEL, 1.0, method="particles"), "density at the thresholds"),
+        (lambda: solve(MODEL, 1.0, start=(np.ones(4), np.linspace(-1, 1, 4))), "density at the thresholds"),
+        (lambda: fixed_points(MODEL.replace(weight_decay=0.1)), "weight decay"),
+        (lambda: stability(fixed_points(MODEL)[0]), "update_rule"),
+        (lambda: sweep(MODEL, {"noise": [0.1, 0.2]}, "plateau", t_end=1.0), "update_rule"),
+        (lambda: sweep(MODEL.replace(update_rule=SPSA(ratio=1.0, eps=0.3)), {"noise": [0.1]}, "plateau"), "SPSA"),
     ],
 )
-def test_what_is_not_derived_is_refused(call):
-    with pytest.raises((UnsupportedError, SpecificationError)):
+def test_what_is_not_derived_is_refused(call, reason):
+    with pytest.raises(UnsupportedError, match=reason):
         call()
+
+
+def test_a_representable_teacher_is_said_to_be_recoverable():
+    found = fixed_points(MODEL.replace(teacher=Discrete((-0.5, 0.5)), noise=0.0, learning_rate=0.02))
+    assert "V = 0 recovers the teacher exactly" in found.note
+
+
+def test_the_formula_of_the_derivation_leaves_out_targets_beyond_the_range():
+    (point,) = fixed_points(MODEL.replace(teacher=Normal()))
+    temperature = point.ste_model.learning_rate * point.V
+    assert point.escaping > 0.1
+    # D alone: with the excess of the targets beyond the range it would be a fifth more
+    assert point.mean_slope == pytest.approx(2 * 2 * point.dithering_term / temperature, rel=1e-10)
+    equation = derive(MODEL.replace(teacher=Normal())).step("mean slope at stationarity").equation[0]
+    assert "mathbb{1}" in str(equation.rhs)

@@ -8,6 +8,7 @@ from scipy import stats
 
 from steode import (
     SPSA,
+    ConvergenceError,
     Identity,
     LinearModel,
     Normal,
@@ -116,3 +117,18 @@ def test_runs_of_unquantized_weights_agree_with_the_limit():
     limit = solve(model, 3.0, times=np.arange(4.0))
     runs = simulate(model, dim=200, t_end=3.0, times=np.arange(4.0), seeds=48, key=2)
     assert np.abs(compare(limit, runs).z).max() < 4
+
+
+def test_small_perturbations_that_reach_no_threshold_move_nothing_wrongly():
+    # nearly all particles are out of reach of every threshold: rounding must not make their diffusion negative
+    model = MODEL.replace(weight_decay=0.0, batch_size=1, learning_rate=0.3, update_rule=SPSA(ratio=2.0, eps=0.1))
+    limit = solve(model, 1.0, times=[0.5, 1.0])
+    runs = simulate(model, dim=150, t_end=1.0, times=[0.5, 1.0], seeds=24, key=3)
+    assert np.all(np.isfinite(limit["std_w"]))
+    assert np.abs(compare(limit, runs).z).max() < 4
+
+
+def test_weights_that_grow_without_bound_are_no_result():
+    model = MODEL.replace(weight_quantizer=Identity(), weight_decay=0.0, update_rule=SPSA(ratio=0.02, eps=0.4))
+    with pytest.raises(ConvergenceError, match="without bound"):
+        solve(model.replace(learning_rate=1.5), 30.0, times=[30.0])

@@ -11,6 +11,7 @@ from steode import (
     Constant,
     Elementwise,
     Empirical,
+    Levels,
     LinearModel,
     PowerLaw,
     SpecificationError,
@@ -37,25 +38,28 @@ def test_configuration_keeps_the_rule():
 @pytest.mark.parametrize(
     ("make", "argument"),
     [
-        (lambda: FOGZO(c=-1.0, eps=0.3), "c"),
-        (lambda: FOGZO(c=1.0, eps=0.0), "eps"),
-        (lambda: FOGZO(c=1.0, eps=0.3, n=0), "n"),
-        (lambda: FOGZO(c=1.0, eps=0.3, directions="cauchy"), "directions"),
+        (lambda: FOGZO(c=-1.0, eps=0.3), "FOGZO.c"),
+        (lambda: FOGZO(c=1.0, eps=0.0), "FOGZO.eps"),
+        (lambda: FOGZO(c=1.0, eps=0.3, n=0), "FOGZO.n"),
+        (lambda: FOGZO(c=1.0, eps=0.3, directions="cauchy"), "FOGZO.directions"),
         (lambda: FOGZO.from_beta(1.5, 100, eps=0.3), "beta"),
-        (lambda: SPSA(ratio=0.0, eps=0.3), "ratio"),
-        (lambda: SPSA(ratio=0.5, eps=-1.0), "eps"),
-        (lambda: SPSA(ratio=0.5, eps=0.3, directions="cauchy"), "directions"),
+        (lambda: SPSA(ratio=0.0, eps=0.3), "SPSA.ratio"),
+        (lambda: SPSA(ratio=0.5, eps=-1.0), "SPSA.eps"),
+        (lambda: SPSA(ratio=0.5, eps=0.3, directions="cauchy"), "SPSA.directions"),
         (lambda: MODEL.replace(update_rule=SPSA(ratio=0.5, eps=0.3), weight_quantizer=TANH), "update_rule"),
         (lambda: MODEL.replace(update_rule="fogzo"), "update_rule"),
         (lambda: MODEL.replace(surrogate=ClippedSurrogate(1.2)), "update_rule"),
         (lambda: MODEL.replace(spectrum=PowerLaw(exponent=1.0, count=3)), "update_rule"),
         (lambda: MODEL.replace(weight_quantizer=AdditiveNoise(0.1)), "update_rule"),
         (lambda: MODEL.replace(init=Constant(1.0)), "init"),
+        (lambda: MODEL.replace(init=Constant(1.2), weight_decay=0.1), "init"),
+        (lambda: MODEL.replace(weight_quantizer=Levels((-3.0, -2.0, -1.0)), init=Constant(-2.5)), "init"),
+        (lambda: simulate(MODEL.replace(update_rule=SPSA(ratio=0.01, eps=0.3)), dim=40, t_end=1.0), "dim"),
         (lambda: MODEL.replace(init=Empirical(np.array([0.1, 0.2]))), "init"),
         (lambda: simulate(MODEL.replace(update_rule=FOGZO(c=50.0, eps=0.3)), dim=40, t_end=1.0), "dim"),
         (lambda: simulate(MODEL, dim=40, t_end=1.0, basis="rotated"), "basis"),
     ],
 )
 def test_bad_input_is_refused_by_name(make, argument):
-    with pytest.raises(SpecificationError, match=argument):
+    with pytest.raises(SpecificationError, match=f"^{argument}: "):
         make()

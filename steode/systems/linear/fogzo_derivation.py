@@ -163,7 +163,8 @@ def _closing_slope() -> Step:
 def _stationary(model: LinearModel, drift, slope) -> list[Step]:
     """The stationary law, the mean slope it implies, and the equation that closes both."""
     spread = averages.StationarySpread(sym.Q_w, sym.a, sym.theta)
-    mean = sympy.Symbol(rf"\mathrm{{E}}_{{w^{{*}}}}\left[{latex(spread)}\right]", nonnegative=True)
+    inside = r"\mathbb{1}_{Q_w(-\infty) < a < Q_w(\infty)}"
+    mean = sympy.Symbol(rf"\mathrm{{E}}_{{w^{{*}}}}\left[{inside} {latex(spread)}\right]", nonnegative=True)
     theta, _ = temperature(slope)
     # integration by parts: E[Q'] = -E[Q dlog p/dw] with dlog p/dw = -2 (Q - a)/theta and E[Q - a] = 0
     mean_slope = 2 * mean / sym.theta

@@ -213,10 +213,15 @@ def _check_density_at_thresholds(model: LinearModel) -> None:
         remedy = "FOGZO moves weights by their density at the thresholds, which a list of values lacks: give its law."
         raise SpecificationError("init", "a law with a density, or on few points", model.init, remedy)
     if isinstance(model.init, Constant | TwoPoint | Discrete):
-        distances = abs(model.init.atoms[0][:, None] - model.weight_quantizer.thresholds[None, :])
-        if distances.min() <= EQUAL * model.weight_quantizer.levels[-1]:
-            remedy = "There every perturbation flips a fraction of all weights, and the limit does not exist."
-            raise SpecificationError("init", "no point mass on a threshold with FOGZO", model.init, remedy)
+        atoms, thresholds = model.init.atoms[0][:, None], model.weight_quantizer.thresholds[None, :]
+        nothing = "There every perturbation flips a fraction of all weights, and the limit does not exist."
+        if abs(atoms - thresholds).min() <= EQUAL * abs(model.weight_quantizer.levels).max():
+            raise SpecificationError("init", "no point mass on a threshold with FOGZO", model.init, nothing)
+        if model.weight_decay and ((thresholds * atoms > 0) & (abs(thresholds) < abs(atoms))).any():
+            expected = "no point mass that weight decay carries to a threshold with FOGZO"
+            raise SpecificationError(
+                "init", expected, model.init, f"{nothing} Give it a width, such as Normal(1.2, 0.1)."
+            )
 
 
 def _check_type(argument: str, value: object, kind, expected: str, remedy: str) -> None:

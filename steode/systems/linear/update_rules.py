@@ -25,9 +25,9 @@ class FOGZO:
 
     Parameters
     ----------
-    c : (1 - beta) d >= 0, the share of the random part; it stays fixed as d grows.
+    c : (1 - beta) d >= 0, d times the share of the random part; it stays fixed as d grows.
     eps : length eps > 0 of the perturbation. The limit does not depend on it; the distance of finite d from the limit
-        is of order (1/eps + eps)/sqrt(d).
+        is of order (1/eps + eps)/sqrt(d) for step functions, and larger where few weights are near a threshold.
     n : directions of one step, >= 1.
     directions : law of the entries of u_i: "uniform", "triangular", "logistic" (those that the identity, ApproxSign and
         tanh as surrogates stand for) or "normal".
@@ -83,7 +83,7 @@ class SPSA:
 
     Parameters
     ----------
-    ratio : directions of one step over d, > 0; n is `ratio * d`, rounded, at least 1.
+    ratio : directions of one step over d, > 0; n is `ratio * d`, rounded. Runs refuse a d at which that is below 1.
     eps : standard deviation eps > 0 of the perturbation of every weight; the limit depends on it.
     directions : law of the entries of u_i, as of `FOGZO`.
 

@@ -95,7 +95,10 @@ LAWS: dict[str, Callable] = {
 
 
 def check_dimension(rule: FOGZO | SPSA, dim: int) -> None:
-    """Raise `SpecificationError` unless beta = 1 - c/dim is a share."""
+    """Raise `SpecificationError` unless beta = 1 - c/dim is a share, and ratio * dim at least one direction."""
+    if isinstance(rule, SPSA) and rule.ratio * dim < 1:
+        remedy = f"With ratio = {rule.ratio:g} a step has fewer than one direction."
+        raise SpecificationError("dim", f"at least {1 / rule.ratio:g}", dim, remedy)
     if isinstance(rule, FOGZO) and rule.c > dim:
         raise SpecificationError(
             "dim", f"at least c = {rule.c:g} of the update rule", dim, "beta = 1 - c/d is a share."
