@@ -23,8 +23,8 @@ from steode.systems.linear.spec import ClippedSurrogate, LinearModel
 
 x = sympy.Symbol("x")
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
-REGRESSIONS = {EXAMPLES / "quantized_regression.toml"}
-"""Studies of another command, `steode regression run`."""
+OTHERS = {EXAMPLES / f"{name}.toml" for name in ("quantized_regression", "binary_relu", "classification")}
+"""Studies of other commands, `steode regression run` and `steode coarse run`."""
 MODELS = {
     "two bits": LinearModel(teacher=Constant(1.0), weight_quantizer=Uniform(2, 2.0), input_quantizer=Uniform(2, 2.0)),
     "unquantized": LinearModel(teacher=Normal()),
@@ -63,7 +63,7 @@ def test_documents_hold_every_step():
     assert "<h1>A &amp; B</h1>" in documents.page("A & B", derivation)
 
 
-@pytest.mark.parametrize("path", sorted({*EXAMPLES.glob("*.toml")} - REGRESSIONS), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted({*EXAMPLES.glob("*.toml")} - OTHERS), ids=lambda path: path.stem)
 def test_examples_are_valid_studies(path):
     study = read_study(path)
     assert study.title != study.name
