@@ -11,8 +11,6 @@ from steode.cli import coarse_classification
 from steode.cli.coarse_classification import run_classification
 from steode.plot.classification import loss_curve, neurons, success
 
-pytestmark = pytest.mark.representative
-
 STUDY = """
 system = "classification"
 title = "Small"

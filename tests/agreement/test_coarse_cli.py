@@ -9,8 +9,6 @@ from steode import ConvergenceError, DivergenceError, binary_relu
 from steode.cli import coarse_binary_relu
 from steode.cli.coarse import app
 
-pytestmark = pytest.mark.representative
-
 STUDY = """
 system = "binary_relu"
 title = "Small"

@@ -9,8 +9,6 @@ from steode import STE, Trajectory, compare
 from steode.cli import fogzo
 from steode.cli.fogzo import app
 
-pytestmark = pytest.mark.representative
-
 STUDY = """
 title = "Small"
 [model]

@@ -18,8 +18,6 @@ from steode import (
     solve,
 )
 
-pytestmark = pytest.mark.representative
-
 MODEL = LinearModel(
     weight_quantizer=Uniform(bits=2, range=2.0),
     teacher=TwoPoint(1.0),
@@ -43,6 +41,7 @@ def test_without_a_random_part_it_is_the_ste_under_the_schedule_eta_p():
     assert np.abs(own["eps_g"] - plain["eps_g"]).max() > 0.05 * own["eps_g"].max()
 
 
+@pytest.mark.representative
 def test_a_point_inside_a_cell_never_moves():
     for start in (0.3, 1.0):
         model = MODEL.replace(init=Constant(start), update_rule=FOGZO(c=2.0, eps=0.3))
@@ -54,6 +53,7 @@ def test_a_point_inside_a_cell_never_moves():
         np.testing.assert_array_equal(runs.snapshots.weights[:, -1], np.float32(start))
 
 
+@pytest.mark.representative
 def test_few_weights_near_thresholds_make_a_plateau_that_the_ste_does_not_have():
     """At the start the STE goes down at the rate eta, FOGZO at eta p."""
     thresholds, step = MODEL.weight_quantizer.thresholds, np.diff(MODEL.weight_quantizer.levels)
@@ -68,6 +68,7 @@ def test_few_weights_near_thresholds_make_a_plateau_that_the_ste_does_not_have()
     assert rates[0.2] < 0.1 * rates[0.3]
 
 
+@pytest.mark.representative
 def test_the_learning_rate_at_the_fixed_point_is_the_square_root_of_eta():
     """theta^2 = 2 eta (1 + c/n) D V/B, and D and V have limits as eta vanishes."""
     rates = np.array([1e-5, 1e-4])

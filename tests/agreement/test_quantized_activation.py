@@ -13,8 +13,6 @@ import pytest
 
 from steode import SpecificationError
 
-pytestmark = pytest.mark.representative
-
 ROOT = pathlib.Path(__file__).parents[2]
 DATA = ROOT / "docs" / "images" / "quantized_activation.json"
 PAGE = ROOT / "docs" / "quantized_activation.md"
