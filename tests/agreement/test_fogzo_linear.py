@@ -41,7 +41,6 @@ def test_without_a_random_part_it_is_the_ste_under_the_schedule_eta_p():
     assert np.abs(own["eps_g"] - plain["eps_g"]).max() > 0.05 * own["eps_g"].max()
 
 
-@pytest.mark.representative
 def test_a_point_inside_a_cell_never_moves():
     for start in (0.3, 1.0):
         model = MODEL.replace(init=Constant(start), update_rule=FOGZO(c=2.0, eps=0.3))
@@ -53,7 +52,6 @@ def test_a_point_inside_a_cell_never_moves():
         np.testing.assert_array_equal(runs.snapshots.weights[:, -1], np.float32(start))
 
 
-@pytest.mark.representative
 def test_few_weights_near_thresholds_make_a_plateau_that_the_ste_does_not_have():
     """At the start the STE goes down at the rate eta, FOGZO at eta p."""
     thresholds, step = MODEL.weight_quantizer.thresholds, np.diff(MODEL.weight_quantizer.levels)

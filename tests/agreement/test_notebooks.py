@@ -30,7 +30,10 @@ KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 MEANT = "make notebooks"
 """How a notebook is made anew from its source."""
 
-pytestmark = pytest.mark.representative
+SLOW = ("10_zeroth_order_corrections",)
+"""Run in the slow set alone; what they claim is tested in files of their own too."""
+
+representative = pytest.mark.representative
 by_name = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 
 
@@ -42,12 +45,16 @@ def executed(source: pathlib.Path) -> dict:
     return json.loads(source.with_suffix(".ipynb").read_text(encoding="utf-8"))
 
 
+@representative
 def test_the_notebooks_are_those_of_the_list():
     assert [source.stem for source in SOURCES] == NAMES
     assert sorted(path.stem for path in FOLDER.glob("*.ipynb")) == NAMES
 
 
-@by_name
+@pytest.mark.parametrize(
+    "source",
+    [pytest.param(path, id=path.stem, marks=[] if path.stem in SLOW else [representative]) for path in SOURCES],
+)
 def test_source_runs_and_its_claims_hold(source, monkeypatch):
     monkeypatch.chdir(FOLDER)
     try:
@@ -56,6 +63,7 @@ def test_source_runs_and_its_claims_hold(source, monkeypatch):
         plt.close("all")
 
 
+@representative
 @by_name
 def test_source_ends_in_an_assertion_and_draws_with_steode_alone(source):
     tree = ast.parse(source.read_text(encoding="utf-8"))
@@ -66,6 +74,7 @@ def test_source_ends_in_an_assertion_and_draws_with_steode_alone(source):
     assert not any(name.startswith("matplotlib") for name in imported)
 
 
+@representative
 @by_name
 def test_executed_notebook_is_its_source(source):
     written = jupytext.read(source, fmt="py:percent")
@@ -73,6 +82,7 @@ def test_executed_notebook_is_its_source(source):
     assert written.metadata["kernelspec"] == KERNEL
 
 
+@representative
 @by_name
 def test_executed_notebook_has_its_outputs_and_little_else(source):
     path = source.with_suffix(".ipynb")
@@ -91,6 +101,7 @@ def test_executed_notebook_has_its_outputs_and_little_else(source):
     assert [text for text in texts if re.search(r"0x[0-9a-f]{8}|[\"' (]/(?:home|root|tmp|usr|work|Users)/", text)] == []
 
 
+@representative
 @by_name
 def test_every_figure_of_a_source_is_shown(source):
     code = [cell for cell in executed(source)["cells"] if cell["cell_type"] == "code"]

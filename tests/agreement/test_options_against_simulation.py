@@ -93,7 +93,6 @@ REPRESENTATIVE = (
     "inputs with a common factor",
     "quantized output",
     "tanh, its derivative, tanh teacher",
-    "quantized residual",
 )
 
 

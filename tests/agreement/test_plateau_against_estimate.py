@@ -5,8 +5,6 @@ import pytest
 
 from steode import Constant, LinearModel, Normal, Uniform, plateau, plateau_estimate, solve
 
-pytestmark = pytest.mark.representative
-
 RANGES = np.array([2.0, 3.2, 4.4])
 
 
