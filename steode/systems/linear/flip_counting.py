@@ -32,7 +32,7 @@ def update_steps(model: LinearModel) -> list[Step]:
     weights, direction = sympy.Symbol(r"\mathbf{w}"), sympy.Symbol(r"\mathbf{v}")
     slope = (loss(weights + sym.eps * direction) - loss(weights - sym.eps * direction)) / (2 * sym.eps)
     entry = sympy.sqrt(beta) * sym.s_dir * gradient / norm + sympy.sqrt(1 - beta) * sym.u
-    mean = sympy.Symbol(r"\mathrm{mean}_{n}", real=True)
+    mean = sympy.Symbol(r"\mathrm{mean}_{n}\left[G_n v_i\right]", real=True)
     share = sympy.Eq(beta, 1 - sym.c_u / sym.d, evaluate=False)
     scaled = sympy.Eq(sympy.sqrt(sym.d) * sym.v_dir, ZETA, evaluate=False)
     batched = " The loss is that of a batch; one sample is followed first." if model.batch_size > 1 else ""
@@ -40,7 +40,7 @@ def update_steps(model: LinearModel) -> list[Step]:
         Step(
             "update",
             (
-                sympy.Eq(sym.dw, -sym.eta * mean * sym.G_dir * sym.v_dir + decay(model)),
+                sympy.Eq(sym.dw, -sym.eta * mean + decay(model)),
                 sympy.Eq(sym.G_dir, slope),
                 sympy.Eq(sym.v_dir, entry),
                 share,
