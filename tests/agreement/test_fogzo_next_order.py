@@ -50,6 +50,7 @@ def test_the_gap_is_the_noise_of_the_flips(monkeypatch):
         runs = simulate(MODEL, dim=dim, t_end=4.0, times=TIMES, seeds=seeds, key=5)["eps_g"]
         gap, error = runs.mean(axis=0) - limit["eps_g"], runs.std(axis=0, ddof=1) / np.sqrt(seeds)
         predicted = solve_at(dim, monkeypatch)["eps_g"] - limit["eps_g"]
+        print(f"d = {dim}: predicted {predicted.round(4)}, runs {gap.round(4)} +- {error.round(4)}")
         assert np.abs((gap - predicted) / np.hypot(error, 1e-3 * limit["eps_g"])).max() < 4
         # and it is not nothing: late, runs are far from the limit itself
         assert gap[-1] > 5 * error[-1]
