@@ -23,9 +23,10 @@ import tomllib
 import numpy as np
 
 from steode.binary_relu.starts import Starts, random_starts, starts
-from steode.configuration import load_toml, set_entry
+from steode.configuration import set_entry
 from steode.errors import SpecificationError, check_integer, check_positive
-from steode.expression import parse_expression, suggestion
+from steode.expression import parse_expression
+from steode.study_file import check_known, run_settings, study_table, varied
 from steode.systems.binary_relu.spec import BinaryReLUModel, check_model
 from steode.systems.binary_relu.surrogates import SURROGATES, X
 
@@ -112,9 +113,7 @@ def from_dict(table: dict) -> BinaryReLUModel:
     known = [field.name for field in dataclasses.fields(BinaryReLUModel)]
     if not isinstance(table, dict):
         raise SpecificationError("model", "a table", table, "See steode.binary_relu.BinaryReLUModel.")
-    for key in table:
-        if key not in known:
-            raise SpecificationError(f"model.{key}", "one of " + ", ".join(known), key, suggestion(key, known))
+    check_known("model.", table, tuple(known))
     arguments = dict(table)
     if isinstance(arguments.get("surrogate"), str):
         arguments["surrogate"] = _surrogate(arguments["surrogate"])
@@ -151,42 +150,23 @@ def read_study(path: str | pathlib.Path, changes: dict | None = None) -> Study:
     Raises `SpecificationError` for anything that does not make sense.
     """
     path = pathlib.Path(path)
-    table = load_toml(path)
-    for key, value in (changes or {}).items():
-        table.setdefault(key.partition(".")[0], {})
-        set_entry(table, key, value)
-    for key in table:
-        if key not in TABLES:
-            raise SpecificationError(key, "one of " + ", ".join(TABLES), key, suggestion(key, list(TABLES)))
+    table = study_table(path, changes, TABLES)
     if table.get("system", SYSTEM) != SYSTEM:
         raise SpecificationError("system", f'"{SYSTEM}"', table["system"], "Another system has its own reader.")
-    settings, cases = _settings(table.get("run", {})), _cases(table)
+    settings, cases = run_settings(RunSettings, table.get("run", {}), "t_end = 100.0"), _cases(table)
     for model in cases.values():
         settings.starts_of(model)
     return Study(table.get("title", path.stem), table.get("description", "").strip(), cases, settings)
-
-
-def _settings(table) -> RunSettings:
-    known = [field.name for field in dataclasses.fields(RunSettings)]
-    if not isinstance(table, dict):
-        raise SpecificationError("run", "a table", table, "For example [run] and below it t_end = 100.0.")
-    for key in table:
-        if key not in known:
-            raise SpecificationError(f"run.{key}", "one of " + ", ".join(known), key, suggestion(key, known))
-    return RunSettings(**table)
 
 
 def _cases(table: dict) -> dict[str, BinaryReLUModel]:
     model = table.get("model", {})
     if "vary" not in table or not isinstance(model, dict):
         return {"": from_dict(model)}
-    vary = table["vary"]
-    if not isinstance(vary, dict) or {"parameter", "values"} != set(vary) or not isinstance(vary["values"], list):
-        remedy = 'For example parameter = "surrogate" and values = ["relu", "identity"].'
-        raise SpecificationError("vary", "a table with parameter and values", vary, remedy)
+    parameter, values = varied(table["vary"], 'parameter = "surrogate" and values = ["relu", "identity"]')
     cases = {}
-    for value in vary["values"]:
+    for value in values:
         changed = copy.deepcopy(model)
-        set_entry(changed, vary["parameter"], value)
-        cases[f"{vary['parameter']} = {value}"] = from_dict(changed)
+        set_entry(changed, parameter, value)
+        cases[f"{parameter} = {value}"] = from_dict(changed)
     return cases

@@ -20,9 +20,9 @@ import json
 import pathlib
 import tomllib
 
-from steode.configuration import load_toml, set_entry
+from steode.configuration import set_entry
 from steode.errors import SpecificationError, check_integer
-from steode.expression import suggestion
+from steode.study_file import check_known, run_settings, study_table, varied
 from steode.systems.classification.spec import ClassificationModel
 
 SYSTEM = "classification"
@@ -76,9 +76,7 @@ def from_dict(table: dict) -> ClassificationModel:
     known = [field.name for field in dataclasses.fields(ClassificationModel)]
     if not isinstance(table, dict):
         raise SpecificationError("model", "a table", table, "See steode.classification.ClassificationModel.")
-    for key in table:
-        if key not in known:
-            raise SpecificationError(f"model.{key}", "one of " + ", ".join(known), key, suggestion(key, known))
+    check_known("model.", table, tuple(known))
     return ClassificationModel(
         **{name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}
     )
@@ -102,45 +100,23 @@ def read_study(path: str | pathlib.Path, changes: dict | None = None) -> Study:
     Raises `SpecificationError` for anything that does not make sense.
     """
     path = pathlib.Path(path)
-    table = load_toml(path)
-    for key, value in (changes or {}).items():
-        head = key.partition(".")[0]
-        table.setdefault(head, {})
-        set_entry(table, key, value)
-    for key in table:
-        if key not in TABLES:
-            raise SpecificationError(key, "one of " + ", ".join(TABLES), key, suggestion(key, list(TABLES)))
+    table = study_table(path, changes, TABLES)
     if table.get("system", SYSTEM) != SYSTEM:
         raise SpecificationError("system", f'"{SYSTEM}"', table["system"], "The file describes another system.")
     title, description = table.get("title", path.stem), table.get("description", "")
     if not isinstance(title, str) or not isinstance(description, str):
         raise SpecificationError("title", "a text, as description", title, 'For example title = "Bits".')
-    return Study(title, description, _cases(table), _settings(table.get("run", {})))
-
-
-def _settings(table) -> RunSettings:
-    known = [field.name for field in dataclasses.fields(RunSettings)]
-    if not isinstance(table, dict):
-        raise SpecificationError("run", "a table", table, "For example [run] and below it steps = 1000.")
-    for key in table:
-        if key not in known:
-            raise SpecificationError(f"run.{key}", "one of " + ", ".join(known), key, suggestion(key, known))
-    return RunSettings(**table)
+    return Study(title, description, _cases(table), run_settings(RunSettings, table.get("run", {}), "steps = 1000"))
 
 
 def _cases(table: dict) -> dict[str, ClassificationModel]:
     model = table.get("model", {})
     if "vary" not in table:
         return {"": from_dict(model)}
-    vary = table["vary"]
-    if not isinstance(vary, dict) or {"parameter", "values"} != set(vary) or not isinstance(vary["values"], list):
-        remedy = 'For example parameter = "bits" and values = [1, 2, 4].'
-        raise SpecificationError("vary", "a table with parameter and values", vary, remedy)
-    if not vary["values"] or not isinstance(vary["parameter"], str):
-        raise SpecificationError("vary", "the name of a parameter and at least one value", vary, "")
+    parameter, values = varied(table["vary"], 'parameter = "bits" and values = [1, 2, 4]')
     cases = {}
-    for value in vary["values"]:
+    for value in values:
         changed = copy.deepcopy(model)
-        set_entry(changed, vary["parameter"], value)
-        cases[f"{vary['parameter']} = {value}"] = from_dict(changed)
+        set_entry(changed, parameter, value)
+        cases[f"{parameter} = {value}"] = from_dict(changed)
     return cases

@@ -18,10 +18,11 @@ import dataclasses
 import json
 import pathlib
 
-from steode.configuration import from_plain, load_toml, plain, set_entry
+from steode.configuration import from_plain, plain, set_entry
 from steode.errors import SpecificationError, check_integer
 from steode.expression import suggestion
 from steode.laws import Constant
+from steode.study_file import run_settings, study_table, varied
 from steode.systems.regression.spec import RegressionModel
 
 TABLES = ("title", "description", "model", "vary", "run")
@@ -115,42 +116,22 @@ def read_study(path: str | pathlib.Path, changes: dict | None = None) -> Study:
     Raises `SpecificationError` for anything that does not make sense.
     """
     path = pathlib.Path(path)
-    table = load_toml(path)
-    for key, value in (changes or {}).items():
-        head = key.partition(".")[0]
-        table.setdefault(head, {})
-        set_entry(table, key, value)
-    for key in table:
-        if key not in TABLES:
-            raise SpecificationError(key, "one of " + ", ".join(TABLES), key, suggestion(key, list(TABLES)))
-    settings = _settings(table.get("run", {}))
+    table = study_table(path, changes, TABLES)
+    settings = run_settings(RunSettings, table.get("run", {}), "steps = 1000")
     title = table.get("title", path.stem)
     return Study(title, table.get("description", "").strip(), _cases(table, path.parent), settings)
-
-
-def _settings(table) -> RunSettings:
-    known = [field.name for field in dataclasses.fields(RunSettings)]
-    if not isinstance(table, dict):
-        raise SpecificationError("run", "a table", table, "For example [run] and below it steps = 1000.")
-    for key in table:
-        if key not in known:
-            raise SpecificationError(f"run.{key}", "one of " + ", ".join(known), key, suggestion(key, known))
-    return RunSettings(**table)
 
 
 def _cases(table: dict, folder: pathlib.Path) -> dict[str, RegressionModel]:
     model = table.get("model", {})
     if "vary" not in table:
         return {"": from_dict(model, folder)}
-    vary = table["vary"]
-    if not isinstance(vary, dict) or {"parameter", "values"} != set(vary) or not isinstance(vary["values"], list):
-        remedy = 'For example parameter = "step_size" and values = [0.05, 0.1].'
-        raise SpecificationError("vary", "a table with parameter and values", vary, remedy)
+    parameter, values = varied(table["vary"], 'parameter = "step_size" and values = [0.05, 0.1]')
     cases = {}
-    for value in vary["values"]:
+    for value in values:
         changed = copy.deepcopy(model)
-        set_entry(changed, vary["parameter"], value)
-        name = vary["parameter"].rpartition(".")[2]
+        set_entry(changed, parameter, value)
+        name = parameter.rpartition(".")[2]
         shown = value.get("type", value) if isinstance(value, dict) else value
         cases[f"{name} = {shown}"] = from_dict(changed, folder)
     return cases
