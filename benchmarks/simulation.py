@@ -35,7 +35,7 @@ from steode.bridge import entrywise_function
 from steode.simulate.engine import BLOCK_NUMBERS
 from steode.simulate.placement import CPU_OPTIONS
 from steode.simulate.program import _numbers
-from steode.systems.linear.simulation import linear_system
+from steode.systems.linear.system import linear_system
 
 HERE = pathlib.Path(__file__).parent
 GRID = Uniform(bits=2, range=2.0)
@@ -73,10 +73,10 @@ def generator_alone(dim, steps, seeds):
 
 
 @functools.partial(jax.jit, static_argnames=("steps",), compiler_options=CPU_OPTIONS)
-def _update(system, teacher, weights, inputs, labels, steps):
+def _update(system, teacher, weights, samples, steps):
     def step(k, weights):
-        row = k % inputs.shape[0]
-        return system.step(teacher, weights, (inputs[row], labels[row]), k)[0]
+        sample = jax.tree.map(lambda values: values[k % values.shape[0]], samples)
+        return system.step(teacher, weights, sample, k)[0]
 
     return lax.fori_loop(0, steps, step, weights)
 
@@ -85,14 +85,14 @@ def _update(system, teacher, weights, inputs, labels, steps):
 def _samples(dim):
     system = linear_system(MODEL, dim, "float32", entrywise_function)
     normals = np.random.default_rng(0).standard_normal((BLOCK_NUMBERS["cpu"] // (dim + 1), dim + 1), np.float32)
-    return system, *system.sample(jnp.ones(dim), jnp.asarray(normals))
+    return system, system.sample(jnp.ones(dim), jnp.asarray(normals))
 
 
 def update_alone(dim, steps, seeds):
-    system, inputs, labels = _samples(dim)
+    system, samples = _samples(dim)
     teacher, weights = jnp.ones(dim), jnp.zeros(dim)
     for _ in range(seeds):
-        _update(system, teacher, weights, inputs, labels, steps).block_until_ready()
+        _update(system, teacher, weights, samples, steps).block_until_ready()
     return np.nan
 
 

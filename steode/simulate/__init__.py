@@ -33,7 +33,7 @@ def simulate(
 
     Every seed draws its own teacher and initial weights from the model's laws and its own samples. Nothing of the limit
     is used: `eps_g` is the exact input average of half the squared noiseless residual (noise of stochastic maps
-    included), computed from the weights (see `steode.systems.linear.simulation` and `general_simulation`). Only where
+    included), computed from the weights (see `steode.systems.linear.system`). Only where
     the output is not linear up to noise, in the activations or, for `V`, the label quantizer, is it the average over
     `test_samples` held-out batches, with a relative standard error of about sqrt(2/(test_samples * batch_size)); so are
     `m` and `q` for quantized inputs in a rotated basis. Seeds use all cores of a CPU, all devices of an accelerator
@@ -110,8 +110,9 @@ def simulate_paired(models, dim: int, t_end: float, **options) -> tuple[Trajecto
 
     Parameters
     ----------
-    models : at least one model; all with the same teacher law and batch size, and with quantizers of one kind: step
-        functions of any number of levels, or the same smooth map. Initial weights agree where their laws do.
+    models : at least one model; all with the same teacher law, batch size and spectrum, and with maps and update rules
+        of one kind: step functions of any number of levels, or the same smooth map. Initial weights agree where their
+        laws do.
     dim, t_end : as in `simulate`.
     options : keyword arguments of `simulate`.
 

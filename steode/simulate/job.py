@@ -32,12 +32,9 @@ from steode.simulate.request import (
     seed_sequence,
     snapshot_steps,
 )
-from steode.systems.linear.general_simulation import general_system, held_out_batches
 from steode.systems.linear.paired import paired_system
-from steode.systems.linear.simulation import linear_system
 from steode.systems.linear.spec import LinearModel
-from steode.systems.linear.update_rules import STE
-from steode.systems.linear.zeroth_order_simulation import check_dimension, zeroth_order_system
+from steode.systems.linear.system import held_out_batches, linear_system
 from steode.trajectory import Provenance, Snapshots, Trajectory, device_name
 
 TEACHER, INIT, TRAINING, HELD_OUT, ROTATION = range(5)
@@ -91,13 +88,16 @@ def simulate_models(
     every = check_nonnegative("checkpoint_seconds", options.checkpoint_seconds)
     job = _prepare(models, dim, t_end, options)
     with jax.enable_x64(job.dtype == "float64"):
+        # before the checkpoint is touched: a system may refuse the dimension
+        build = job.dim, job.dtype, entrywise_function, job.edges, job.rotation
+        system = paired_system(models, *build) if len(models) > 1 else linear_system(models[0], *build)
         begin = engine.Progress.begin(job.initial if len(models) > 1 else job.initial[:, 0])
         checkpoint = None
         if options.checkpoint is not None:
             path = processes.own_file(check_path("checkpoint", options.checkpoint))
             checkpoint = Checkpoint(path, _fingerprint(job), every)
             begin = checkpoint.load(begin)
-        run = _run(job, begin, checkpoint, options.progress)
+        run = _run(job, system, begin, checkpoint, options.progress)
         teacher = processes.everywhere(job.teacher, job.settings["seeds"])
     return tuple(_trajectory(job, run, teacher, index) for index in range(len(models)))
 
@@ -111,9 +111,6 @@ def _prepare(models: tuple[LinearModel, ...], dim: int, t_end: float, options: O
     dim, seeds = check_integer("dim", dim, 1), check_integer("seeds", options.seeds, 1)
     t_end = check_positive("t_end", t_end)
     for model in models:
-        if len(models) > 1 and not (model.is_basic and options.basis == "eigenbasis"):
-            expected = "models of weights and inputs alone, updated by the STE, in eigenbasis"
-            raise SpecificationError("models", expected, model, "Simulate each of them by simulate.")
         check_learning_rate(model.learning_rate, t_end)
         if options.checkpoint is not None:
             check_writable(configuration.to_dict(model))
@@ -121,19 +118,10 @@ def _prepare(models: tuple[LinearModel, ...], dim: int, t_end: float, options: O
     dtype = options.dtype
     if dtype not in ("float32", "float64"):
         raise SpecificationError("dtype", '"float32" or "float64"', dtype, "float32 is accurate enough.")
-    for model in models:
-        if not isinstance(model.update_rule, STE):
-            check_dimension(model.update_rule, dim)
-            if options.basis != "eigenbasis":
-                expected = '"eigenbasis" with zeroth-order updates'
-                raise SpecificationError("basis", expected, options.basis, "Leave it out.")
     words = key_words(options.key)
     turn = rotation(options.basis, dim, seed_sequence(words, dim, 0, ROTATION))
-    test_samples = test_samples or held_out_batches(models[0], turn is not None)
+    test_samples = test_samples or max(held_out_batches(model, turn is not None) for model in models)
     records, snapshots = record_steps(options.times, t_end, dim), snapshot_steps(options.snapshot_times, t_end, dim)
-    for model in models:
-        if not model.is_basic:
-            model.spectrum.coordinates(dim)  # raises unless the eigenvalues fit
     edges = histogram_edges(options.histogram_edges)
     given = {
         name: given_weights(name, getattr(options, name), seeds, dim) for name in ("teacher_weights", "initial_weights")
@@ -190,16 +178,9 @@ def _fingerprint(job: Job) -> dict:
     }
 
 
-def _run(job: Job, begin: engine.Progress, checkpoint: Checkpoint | None, progress: bool | None) -> engine.Run:
-    build, model = (job.dim, job.dtype, entrywise_function, job.edges), job.models[0]
-    if len(job.models) > 1:
-        system = paired_system(job.models, *build)
-    elif not isinstance(model.update_rule, STE):
-        system = zeroth_order_system(model, *build)
-    elif model.is_basic and job.rotation is None:
-        system = linear_system(model, *build)
-    else:
-        system = general_system(model, *build, job.rotation)
+def _run(
+    job: Job, system: engine.System, begin: engine.Progress, checkpoint: Checkpoint | None, progress: bool | None
+) -> engine.Run:
     visible = sys.stderr.isatty() if progress is None else progress
     delay = 1.0 if progress is None else 0.0
     saving = {} if checkpoint is None else {"save": checkpoint.save, "due": checkpoint.due}

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from steode import FOGZO, Constant, Identity, LinearModel, Normal, Uniform, compare, fixed_points, simulate, solve
 from steode.bridge import entrywise_function
 from steode.cli import app
-from steode.systems.linear.zeroth_order_simulation import LAWS, zeroth_order_system
+from steode.systems.linear.literal_rules import LAWS
+from steode.systems.linear.system import linear_system
 
 MODEL = LinearModel(
     teacher=Normal(std=1.0),
@@ -32,7 +33,7 @@ def test_the_step_is_the_algorithm_as_written():
     rule, quantizer = model.update_rule, model.weight_quantizer
     teacher, weights = generator.standard_normal((2, dim))
     with jax.enable_x64(True):
-        system = zeroth_order_system(model, dim, "float64", entrywise_function)
+        system = linear_system(model, dim, "float64", entrywise_function)
         numbers = generator.standard_normal((1, system.normals))
         sample = jax.tree.map(lambda array: array[0], system.sample(jnp.asarray(teacher), jnp.asarray(numbers)))
         found = np.asarray(system.step(jnp.asarray(teacher), jnp.asarray(weights), sample, 0)[0])

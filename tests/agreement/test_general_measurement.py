@@ -14,9 +14,9 @@ from steode.laws import Constant
 from steode.simulate import job
 from steode.spectrum import Eigenvalues, PowerLaw
 from steode.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticMap, StochasticRounding
-from steode.systems.linear.general_maps import random_map
-from steode.systems.linear.general_simulation import HELD_OUT_BATCHES, HELD_OUT_SAMPLES, general_system
-from steode.systems.linear.spectral_moments import coordinate_moments
+from steode.systems.linear.input_moments import coordinate_moments
+from steode.systems.linear.literal_maps import random_map
+from steode.systems.linear.system import HELD_OUT_BATCHES, HELD_OUT_SAMPLES, linear_system
 
 pytestmark = pytest.mark.representative
 
@@ -81,12 +81,12 @@ def test_levels_round_to_themselves_whatever_is_drawn(grid):
     ids=str,
 )
 def test_errors_measured_from_the_weights_agree_with_held_out_samples(changes, rotated):
-    """The general system measures exactly wherever the output is linear up to noise: same means, by fresh samples."""
+    """Errors are measured exactly wherever the output is linear up to noise: same means, by fresh samples."""
     model, dim, count = CORE.replace(spectrum=PowerLaw(exponent=1.0, count=3), **changes), 12, 10_000
     generator = np.random.default_rng(5)
     rotation = job.rotation("rotated" if rotated else "eigenbasis", dim, np.random.SeedSequence(1))
     with jax.enable_x64(True):
-        system = general_system(model, dim, "float64", entrywise_function, rotation=rotation)
+        system = linear_system(model, dim, "float64", entrywise_function, rotation=rotation)
         sampled = dataclasses.replace(system, sampled=("eps_g", "V", "m", "q"))
         teacher, weights = jnp.asarray(generator.normal(size=(2, dim)))
         numbers = jnp.asarray(generator.normal(size=(count, system.normals)))

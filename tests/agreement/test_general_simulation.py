@@ -14,9 +14,8 @@ from steode.simulate.noise import normals
 from steode.simulate.request import key_words, seed_sequence
 from steode.spectrum import Eigenvalues, PowerLaw
 from steode.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticMap, StochasticRounding
-from steode.systems.linear.general_simulation import general_system
-from steode.systems.linear.simulation import linear_system
 from steode.systems.linear.surrogates import ClippedSurrogate, DerivativeOf, IdentitySurrogate
+from steode.systems.linear.system import linear_system
 
 pytestmark = pytest.mark.representative
 
@@ -62,7 +61,7 @@ DIM = 6
 
 
 def build(model, edges=None):
-    return general_system(model, DIM, "float64", entrywise_function, edges)
+    return linear_system(model, DIM, "float64", entrywise_function, edges)
 
 
 def drawn(quantizer, u, numbers):
@@ -164,27 +163,6 @@ def test_whole_runs_are_those_of_a_plain_loop():
         np.testing.assert_allclose(run.snapshots.weights[seed, k + 1], weights, rtol=1e-8, atol=1e-10)
 
 
-def test_a_core_model_in_the_general_system_is_the_core_system():
-    generator = np.random.default_rng(0)
-    for model in (CORE.replace(weight_decay=0.5), CORE.replace(surrogate=ClippedSurrogate(1.0), weight_quantizer=TANH)):
-        with jax.enable_x64(True):
-            edges = np.array([-1.0, 0.0, 2.0])
-            core = linear_system(model, DIM, "float64", entrywise_function, edges)
-            general = build(model, edges=edges)
-            assert general.normals == core.normals
-            numbers = jnp.asarray(generator.normal(size=(1, core.normals)))
-            teacher, weights = jnp.asarray(generator.normal(size=(2, DIM)))
-            moved = []
-            for system in (core, general):
-                sample = jax.tree.map(lambda values: values[0], system.sample(teacher, numbers))
-                moved.append(system.step(teacher, weights, sample, 0)[0])
-            np.testing.assert_allclose(*moved, rtol=1e-13)
-            observed = [system.observe(teacher, weights) for system in (core, general)]
-            assert observed[0].keys() == observed[1].keys()
-            for name in observed[0]:
-                np.testing.assert_allclose(observed[0][name], observed[1][name], rtol=1e-11, atol=1e-13)
-
-
 # the engine
 
 
@@ -260,7 +238,5 @@ def test_what_cannot_run_is_refused():
         simulate(CORE, 30, 1.0, basis="random")
     with pytest.raises(SpecificationError, match="at most 4096"):
         simulate(CORE, 5000, 1.0, basis="rotated")
-    with pytest.raises(SpecificationError, match="Simulate each"):
+    with pytest.raises(SpecificationError, match="one structure"):
         simulate_paired([CORE, CORE.replace(label_quantizer=GRID)], 30, 1.0)
-    with pytest.raises(SpecificationError, match="Simulate each"):
-        simulate_paired([CORE, CORE], 30, 1.0, basis="rotated")

@@ -4,13 +4,17 @@ import numpy as np
 import pytest
 
 from steode import (
+    FOGZO,
+    AdditiveNoise,
     ClippedSurrogate,
     Constant,
     Elementwise,
     LinearModel,
     Normal,
+    PowerLaw,
     Sign,
     SpecificationError,
+    StochasticRounding,
     Uniform,
     simulate,
     simulate_paired,
@@ -21,6 +25,13 @@ pytestmark = pytest.mark.representative
 GRID = Uniform(bits=2, range=2.0)
 MODEL = LinearModel(teacher=Normal(), weight_quantizer=GRID, input_quantizer=GRID, learning_rate=0.4, noise=0.3)
 TANH = Elementwise("tanh(x)")
+GENERAL = MODEL.replace(  # inputs off the grid: no output lies on a threshold by chance
+    input_quantizer=Elementwise("x - sin(x)/2"),
+    spectrum=PowerLaw(exponent=1.0, count=3),
+    weight_quantizer=StochasticRounding(GRID),
+    activation=GRID,
+    label_quantizer=AdditiveNoise(0.1),
+)
 OPTIONS = {"seeds": 2, "key": 5, "dtype": "float64", "snapshot_times": [1.0], "test_samples": 11}
 
 
@@ -34,8 +45,10 @@ OPTIONS = {"seeds": 2, "key": 5, "dtype": "float64", "snapshot_times": [1.0], "t
         ],
         [MODEL.replace(batch_size=3), MODEL.replace(batch_size=3, weight_decay=0.5, init=Constant(0.1))],
         [MODEL.replace(weight_quantizer=TANH), MODEL.replace(weight_quantizer=TANH, learning_rate=0.2)],
+        [GENERAL, GENERAL.replace(learning_rate=0.1, activation=Uniform(2, 1.0), label_quantizer=AdditiveNoise(0.3))],
+        [MODEL.replace(update_rule=FOGZO(c=2.0, eps=eps)) for eps in (0.2, 0.5)],
     ],
-    ids=["quantizers and surrogates", "decay and batches", "smooth maps"],
+    ids=["quantizers and surrogates", "decay and batches", "smooth maps", "everything around the core", "zeroth order"],
 )
 def test_each_model_runs_as_it_does_alone(models):
     paired = simulate_paired(models, 30, 1.0, **OPTIONS)

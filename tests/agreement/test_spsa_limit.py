@@ -23,8 +23,8 @@ from steode import (
 from steode.bridge import entrywise_function, numeric_map
 from steode.problem import smoothed_descent
 from steode.symbolic import symbols as sym
+from steode.systems.linear.system import linear_system
 from steode.systems.linear.update_rules import DIRECTIONS
-from steode.systems.linear.zeroth_order_simulation import zeroth_order_system
 
 MODEL = LinearModel(
     teacher=Normal(std=1.0),
@@ -67,7 +67,7 @@ def test_the_step_is_the_algorithm_as_written():
     model, quantizer = MODEL.replace(batch_size=1, weight_decay=0.0), MODEL.weight_quantizer
     teacher, weights = generator.standard_normal((2, dim))
     with jax.enable_x64(True):
-        system = zeroth_order_system(model, dim, "float64", entrywise_function)
+        system = linear_system(model, dim, "float64", entrywise_function)
         numbers = generator.standard_normal((1, system.normals))
         sample = jax.tree.map(lambda array: array[0], system.sample(jnp.asarray(teacher), jnp.asarray(numbers)))
         found = np.asarray(system.step(jnp.asarray(teacher), jnp.asarray(weights), sample, 0)[0])

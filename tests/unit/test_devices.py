@@ -15,7 +15,7 @@ from steode.bridge import entrywise_function
 from steode.simulate.engine import ACCELERATOR_BLOCK_NUMBERS, SEGMENTS_PER_CHUNK
 from steode.simulate.placement import Shards
 from steode.simulate.program import Segments
-from steode.systems.linear.simulation import linear_system
+from steode.systems.linear.system import linear_system
 
 MODEL = LinearModel(
     teacher=Normal(), weight_quantizer=Uniform(2, 2.0), input_quantizer=Uniform(2, 2.0), learning_rate=0.3, noise=0.2

@@ -35,7 +35,7 @@ from steode.compare import compare
 from steode.configuration import from_dict, to_dict
 from steode.schedule import Schedule
 from steode.sweep.axes import read_axes
-from steode.systems.linear.simulation import linear_system
+from steode.systems.linear.system import linear_system
 
 DECAY = Schedule("0.5/(1 + tau/10)")
 GRID = Uniform(bits=2, range=2.0)
@@ -156,7 +156,8 @@ def test_steps_of_a_run_are_those_of_a_numpy_loop(batch_size):
         system = linear_system(model, dim, "float64", entrywise_function)
         state = jnp.asarray(weights)
         for k in range(steps):
-            state, _ = system.step(teacher, state, (jnp.asarray(inputs[k]), jnp.asarray(labels[k])), jnp.int32(k))
+            sample = (jnp.asarray(inputs[k]), jnp.asarray(labels[k]), *[jnp.zeros(0)] * 3, ())
+            state, _ = system.step(teacher, state, sample, jnp.int32(k))
         state = np.asarray(state)
     for k in range(steps):
         eta = 0.5 / (1 + k / dim)

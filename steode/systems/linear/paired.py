@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from steode.errors import SpecificationError
-from steode.systems.linear.simulation import LinearSystem, StepMap, linear_system
+from steode.systems.linear.literal_maps import StepMap
 from steode.systems.linear.spec import LinearModel
+from steode.systems.linear.system import LinearSystem, linear_system
 
 
 class PairedSystem(eqx.Module):
@@ -25,26 +26,29 @@ class PairedSystem(eqx.Module):
 
     @property
     def normals(self) -> int:
-        """Standard normal numbers in the samples of one step, however many models share them."""
+        """Standard normal numbers in one step, however many models share them."""
         return self.members.normals
 
-    def sample(self, teacher: Float[Array, " d"], normals: Float[Array, "R normals"]) -> tuple[Array, Array]:
-        """Inputs (R, B, d), quantized if all do it alike, and labels (R, C, B)."""
+    def sample(self, teacher: Float[Array, " d"], normals: Float[Array, "R normals"]) -> tuple:
+        """Inputs (R, B, d), quantized if all do it alike, the numbers of their maps, labels (R, C, B), numbers left."""
         first = jax.tree.map(lambda leaf: leaf[0], self.members)
-        inputs, noiseless, xi = first.draw(teacher, normals)
-        labels = noiseless[:, None, :] + self.members.noise[None, :, None] * xi[:, None, :]
-        return first.input_map(inputs) if self.same_inputs else inputs, labels
+        inputs, field, xi, (input_numbers, label_numbers, *rest) = first.draw(teacher, normals)
+        own_labels = jax.vmap(lambda member: member.labels(field, xi, label_numbers), out_axes=1)
+        labels = own_labels(self.members)
+        if self.same_inputs:
+            inputs = first.input_map(inputs, input_numbers)
+        return inputs, input_numbers, labels, tuple(rest)
 
     def step(self, teacher, weights: Float[Array, "C d"], sample, index) -> tuple[Array, Array]:
-        """The weights after step `index`, and the sum of all residuals."""
-        inputs, labels = sample
+        """The weights after step `index`, and the sum of the numbers that tell of divergence."""
+        inputs, input_numbers, labels, rest = sample
 
         def one(member, weights, labels):
-            own = inputs if self.same_inputs else member.input_map(inputs)
-            return member.step(teacher, weights, (own, labels), index)
+            own = inputs if self.same_inputs else member.input_map(inputs, input_numbers)
+            return member.step(teacher, weights, (own, labels, *rest), index)
 
-        weights, residuals = jax.vmap(one)(self.members, weights, labels)
-        return weights, jnp.sum(residuals)
+        weights, health = jax.vmap(one)(self.members, weights, labels)
+        return weights, jnp.sum(health)
 
     def observe(self, teacher, weights) -> dict[str, Array]:
         """Observables with a leading axis of models."""
@@ -59,23 +63,25 @@ class PairedSystem(eqx.Module):
         return jax.vmap(one, out_axes=1)(self.members, weights)
 
 
-def paired_system(models: Sequence[LinearModel], dim: int, dtype, compile_map: Callable, edges=None) -> PairedSystem:
+def paired_system(
+    models: Sequence[LinearModel], dim: int, dtype, compile_map: Callable, edges=None, rotation=None
+) -> PairedSystem:
     """The models' numbers side by side; a missing decay is 0, a missing bound infinite, missing levels never reached.
 
-    Raises `SpecificationError` unless they have the same teacher law and batch size, and quantizers of one kind: step
-    functions (of any number of levels) or the same smooth map.
+    Raises `SpecificationError` unless they have the same teacher law, batch size and spectrum, and maps and update
+    rules of one kind: step functions (of any number of levels) or the same smooth map.
     """
-    for name in ("teacher", "batch_size"):
+    for name in ("teacher", "batch_size", "spectrum"):
         values = {getattr(model, name) for model in models}
         if len(values) > 1:
             expected, remedy = f"models with the same {name}", "Paired models see the same samples and labels."
             raise SpecificationError("models", expected, " and ".join(sorted(map(repr, values))), remedy)
-    systems = [linear_system(model, dim, dtype, compile_map, edges) for model in models]
+    systems = [linear_system(model, dim, dtype, compile_map, edges, rotation) for model in models]
     filled = [_with_every_part(system, systems, dtype) for system in systems]
-    if len({jax.tree.structure(system) for system in filled}) > 1:
+    if len({(jax.tree.structure(system), *map(jnp.shape, jax.tree.leaves(system))) for system in filled}) > 1:
         expected = "models of one structure: step quantizers or the same smooth map, rates by numbers or one schedule"
-        kinds = " and ".join(f"{model.weight_quantizer} with inputs {model.input_quantizer}" for model in models)
-        raise SpecificationError("models", expected, kinds, "Simulate the others on their own.")
+        remedy = "Simulate the others on their own."
+        raise SpecificationError("models", expected, " and ".join(map(repr, models)), remedy)
     members = jax.tree.map(lambda *leaves: jnp.stack(leaves), *filled)
     return PairedSystem(members, len({model.input_quantizer for model in models}) == 1)
 
@@ -87,13 +93,19 @@ def _with_every_part(system: LinearSystem, systems: list[LinearSystem], dtype) -
             system = eqx.tree_at(
                 lambda s, name=name: getattr(s, name), system, value, is_leaf=lambda leaf: leaf is None
             )
-    for name in ("weight_map", "input_map"):
-        own = getattr(system, name)
-        if isinstance(own, StepMap):
-            others = (getattr(other, name) for other in systems)
-            size = max(other.levels.size for other in others if isinstance(other, StepMap))
-            system = eqx.tree_at(lambda s, name=name: getattr(s, name), system, _padded(own, size))
-    return system
+    own = _step_maps(system)
+    alike = [maps for maps in map(_step_maps, systems) if len(maps) == len(own)]
+    sizes = [max(entry.levels.size for entry in same) for same in zip(*alike, strict=True)]
+    padded = [_padded(entry, size) for entry, size in zip(own, sizes, strict=True)]
+    return eqx.tree_at(_step_maps, system, padded) if padded else system
+
+
+def _step_maps(system: LinearSystem) -> list[StepMap]:
+    return [part for part in jax.tree.leaves(system, is_leaf=_is_step_map) if _is_step_map(part)]
+
+
+def _is_step_map(part) -> bool:
+    return isinstance(part, StepMap)
 
 
 def _padded(own: StepMap, size: int) -> StepMap:

@@ -12,10 +12,44 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 
-from steode.quantizers import EntrywiseMap
+from steode.quantizers import EntrywiseMap, Identity, StepFunction
 from steode.stochastic import AdditiveNoise, CommonFactor, StochasticMap, StochasticRounding
-from steode.systems.linear.simulation import SELECTED_LEVELS, SmoothMap, StepMap, device_map
 from steode.systems.linear.surrogates import ClippedSurrogate, DerivativeOf, OutputSurrogate
+
+SELECTED_LEVELS = 128
+"""Up to this many levels a chain of selects is faster than a binary search (measured, one CPU core)."""
+
+
+class StepMap(eqx.Module):
+    """Q(w) = levels[j] for thresholds[j-1] <= w < thresholds[j]; the numbers may change without recompiling."""
+
+    levels: Float[Array, " n"]
+    thresholds: Float[Array, " n-1"]
+
+    def __call__(self, w):
+        if self.levels.size > SELECTED_LEVELS:
+            return self.levels[self._cell(w)]
+        image = jnp.full_like(w, 1) * self.levels[0]
+        for j in range(self.thresholds.size):
+            image = jnp.where(w >= self.thresholds[j], self.levels[j + 1], image)
+        return image
+
+    def fractions(self, w: Float[Array, " d"]) -> Float[Array, " n"]:
+        """Fraction of the entries of w at each level."""
+        counts = jnp.bincount(self._cell(w), length=self.levels.size)
+        return counts / jnp.asarray(w.size, w.dtype)
+
+    def _cell(self, w):
+        return jnp.searchsorted(self.thresholds, w, side="right")
+
+
+class SmoothMap(eqx.Module):
+    """Q(w) = function(w), or w itself without a function."""
+
+    function: Callable | None = eqx.field(static=True, default=None)
+
+    def __call__(self, w):
+        return w if self.function is None else self.function(w)
 
 
 class Deterministic(eqx.Module):
@@ -132,6 +166,13 @@ class _Expression:
 
     expression: object
     variable: object
+
+
+def device_map(quantizer: EntrywiseMap, dtype, compile_map) -> StepMap | SmoothMap:
+    """A deterministic map as JAX applies it."""
+    if isinstance(quantizer, StepFunction):
+        return StepMap(jnp.asarray(quantizer.levels, dtype), jnp.asarray(quantizer.thresholds, dtype))
+    return SmoothMap(None if isinstance(quantizer, Identity) else compile_map(quantizer))
 
 
 def random_map(quantizer: EntrywiseMap, dtype, compile_map: Callable) -> RandomMap:

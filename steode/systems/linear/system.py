@@ -1,9 +1,13 @@
-"""The linear system with everything around its core: spectra, stochastic maps, and maps of labels, output and residual.
+"""The linear teacher-student system at finite dimension: one sample, one SGD step, what is measured.
 
 The algorithm is the one in the docstring of `LinearModel`, taken literally. Normal numbers of a step, in order: for
-every sample its d inputs and its label noise, as in `LinearSystem`; then what the maps of inputs, labels, output,
-residual and weights draw. Nothing here comes from the limit: where the output is linear up to noise, errors are
-measured from the weights, with the moments of `spectral_moments`, and elsewhere on held-out samples.
+every sample its d inputs and its label noise; what the maps of inputs, labels, output, residual and weights draw; what
+the update rule draws.
+
+Nothing here comes from the limit. Where the output is linear up to noise the error is measured from the weights: with
+E[Q(x)] = 0 the input average of (yhat - w*.x/sqrt(d))^2 is the mean over coordinates of E_x[(Q_i Q(x) - w*_i x)^2],
+Q_i = Q(w_i), and the input moments in it are integrated numerically from the input quantizer itself. Elsewhere errors
+are measured on held-out samples.
 """
 
 from collections.abc import Callable
@@ -15,11 +19,23 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from steode.quantizers import EntrywiseMap, Identity
+from steode.schedule import Schedule
 from steode.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise
-from steode.systems.linear.general_maps import Deterministic, Multiplicative, RandomMap, Slope, output_slope, random_map
-from steode.systems.linear.simulation import SmoothMap, StepMap, descend, device_map, dot, statistics, training
+from steode.systems.linear.input_moments import coordinate_moments
+from steode.systems.linear.literal_maps import (
+    Deterministic,
+    Multiplicative,
+    RandomMap,
+    Slope,
+    SmoothMap,
+    StepMap,
+    device_map,
+    output_slope,
+    random_map,
+)
+from steode.systems.linear.literal_rules import Rule, dot, literal_rule
 from steode.systems.linear.spec import LinearModel
-from steode.systems.linear.spectral_moments import coordinate_moments
+from steode.systems.linear.surrogates import ClippedSurrogate
 
 HELD_OUT_SAMPLES, HELD_OUT_BATCHES = 2000, 200
 """Held-out samples for each record where errors have to be sampled, in at least so many batches."""
@@ -38,13 +54,16 @@ class Moments(eqx.Module):
     axis_power: Float[Array, " d"]
 
 
-class GeneralSystem(eqx.Module):
-    """Any LinearModel in dimension `dim`, as `steode.simulate.engine` runs it; changed numbers recompile nothing."""
+class LinearSystem(eqx.Module):
+    """A LinearModel in dimension `dim`, as `steode.simulate.engine` runs it; changed numbers recompile nothing.
 
-    learning_rate: Float[Array, ""]
+    A part that does nothing (no spectrum, no decay, the identity as a map) leaves no instruction in the compiled step.
+    """
+
+    learning_rate: Float[Array, ""]  # of the first step, if there is a schedule
     noise: Float[Array, ""]
     decay: Float[Array, ""] | None
-    bound: Float[Array, ""] | None
+    bound: Float[Array, ""] | None  # half-width of the band where the surrogate derivative is 1; None: everywhere
     weight_map: RandomMap
     input_map: RandomMap
     label_map: RandomMap
@@ -52,14 +71,15 @@ class GeneralSystem(eqx.Module):
     residual_map: RandomMap
     teacher_map: StepMap | SmoothMap
     slope: Slope
+    rule: Rule
     scale: Float[Array, " d"] | None  # square roots of the eigenvalues; None: all are 1
     rotation: Float[Array, "d d"] | None  # x -> R x; weights and teacher live in the rotated coordinates
     moments: Moments | None  # None: all observables of the outputs are sampled
     dim: int = eqx.field(static=True)
     batch: int = eqx.field(static=True)
     sampled: tuple[str, ...] = eqx.field(static=True)  # observables measured on held-out samples
-    edges: Float[Array, " bins+1"] | None = None
-    schedule: Callable | None = eqx.field(static=True, default=None)
+    edges: Float[Array, " bins+1"] | None = None  # of the bins in which weights are counted
+    schedule: Callable | None = eqx.field(static=True, default=None)  # tau -> learning rate; None: it is constant
 
     @property
     def normals(self) -> int:
@@ -68,23 +88,42 @@ class GeneralSystem(eqx.Module):
 
     @property
     def _counts(self) -> tuple[int, ...]:
-        """Numbers of one step: samples, then draws of the maps of inputs, labels, output, residual and weights."""
+        """Numbers of one step: samples; draws of the maps of inputs, labels, output, residual, weights; the rule's."""
         of_batch = [entry.count(self.batch) for entry in (self.label_map, self.output_map, self.residual_map)]
         inputs = self.batch * self.input_map.count(self.dim)
-        return (self.batch * (self.dim + 1), inputs, *of_batch, self.weight_map.count(self.dim))
+        own = self.weight_map.count(self.dim), self.rule.count(self.dim)
+        return (self.batch * (self.dim + 1), inputs, *of_batch, *own)
 
-    def sample(self, teacher: Float[Array, " d"], normals: Float[Array, "R normals"]) -> tuple[Array, ...]:
-        """Quantized inputs (R, B, d), quantized labels (R, B), and the numbers left (output, residual, weights)."""
-        inputs, _, labels, rest = self._draw(teacher, normals)
-        return inputs, labels, *rest
+    def sample(self, teacher: Float[Array, " d"], normals: Float[Array, "R normals"]) -> tuple:
+        """Quantized inputs (R, B, d) and labels (R, B), and the numbers of output, residual, weights and rule."""
+        inputs, field, xi, (input_numbers, label_numbers, *rest) = self.draw(teacher, normals)
+        return self.input_map(inputs, input_numbers), self.labels(field, xi, label_numbers), *rest
 
     def step(self, teacher, weights: Float[Array, " d"], sample, index) -> tuple[Array, Array]:
         """The weights after step `index`, and a number that is finite as long as all is well."""
-        inputs, labels, output_numbers, residual_numbers, weight_numbers = sample
-        field, output = self._forward(weights, inputs, output_numbers, weight_numbers)
+        inputs, labels, output_numbers, residual_numbers, weight_numbers, rule_numbers = sample
+        field, output = self.forward(weights, inputs, output_numbers, weight_numbers)
         errors = self.residual_map(output - labels, residual_numbers) * self.slope(field)
+
+        def losses(others: Float[Array, "n d"]) -> Float[Array, " n"]:
+            """Half the mean squared distance of output and label on this batch, of other weights."""
+            numbers = (values[None, :] for values in (output_numbers, weight_numbers))
+            return jnp.mean((self.forward(others, inputs, *numbers)[1] - labels[None, :]) ** 2, axis=1) / 2
+
+        rate = self._rate_at(index)
+        change = self.rule.change(rate, weights, errors, inputs, losses, rule_numbers)
+        if self.bound is not None:
+            change = jnp.where(jnp.abs(weights) < self.bound, change, 0)
+        if self.decay is not None:
+            change = change + (rate * self.decay / self.dim) * weights
         # a bounded output hides diverging weights
-        return descend(self, index, weights, errors, inputs), jnp.sum(errors) + jnp.sum(field)
+        return weights - change, jnp.sum(errors) + jnp.sum(field)
+
+    def _rate_at(self, index) -> Array:
+        if self.schedule is None:
+            return self.learning_rate
+        time = jnp.asarray(index, self.learning_rate.dtype) / self.dim
+        return jnp.asarray(self.schedule(time), self.learning_rate.dtype)
 
     def observe(self, teacher, weights) -> dict[str, Array]:
         """Observables by name, without those that are sampled; see `steode.trajectory.OBSERVABLES`."""
@@ -113,9 +152,10 @@ class GeneralSystem(eqx.Module):
 
     def held_out(self, teacher, weights, normals: Float[Array, "R normals"]) -> dict[str, Array]:
         """Values on R fresh batches, (R,) each, whose averages are observables: those sampled, else the error again."""
-        inputs, teacher_field, labels, (output_numbers, _, weight_numbers) = self._draw(teacher, normals)
-        forward = jax.vmap(self._forward, (None, 0, 0, 0))
-        field, output = forward(weights, inputs, output_numbers, weight_numbers)
+        inputs, teacher_field, xi, (input_numbers, label_numbers, *others) = self.draw(teacher, normals)
+        inputs, labels = self.input_map(inputs, input_numbers), self.labels(teacher_field, xi, label_numbers)
+        output_numbers, _, weight_numbers, _ = others
+        field, output = jax.vmap(self.forward, (None, 0, 0, 0))(weights, inputs, output_numbers, weight_numbers)
         values = {
             "eps_g": (output - self.teacher_map(teacher_field)) ** 2 / 2,
             "V": (output - labels) ** 2,
@@ -125,24 +165,42 @@ class GeneralSystem(eqx.Module):
         chosen = {name: jnp.mean(values[name], axis=1) for name in self.sampled}
         return chosen if "eps_g" in chosen else chosen | {"eps_g_test": jnp.mean(values["eps_g"], axis=1)}
 
-    def _forward(self, weights, inputs: Float[Array, "B d"], output_numbers, weight_numbers) -> tuple[Array, Array]:
-        """h and f(h) for one batch."""
-        field = dot(inputs, self.weight_map(weights, weight_numbers)) / np.sqrt(self.dim).astype(weights.dtype)
+    def forward(self, weights, inputs: Float[Array, "B d"], output_numbers, weight_numbers) -> tuple[Array, Array]:
+        """h and f(h) for one batch, (B,) each; (n, B) for weights (n, d) with numbers (1, ...)."""
+        image = self.weight_map(weights, weight_numbers)
+        product = dot(inputs, image) if weights.ndim == 1 else dot(image, inputs.T)
+        field = product / np.sqrt(self.dim).astype(weights.dtype)
         return field, self.output_map(field, output_numbers)
 
-    def _draw(self, teacher, normals: Float[Array, "R normals"]) -> tuple[Array, Array, Array, tuple[Array, ...]]:
-        """Quantized inputs (R, B, d), h* and quantized labels (R, B), and the numbers left."""
-        samples, input_numbers, label_numbers, *rest = jnp.split(normals, np.cumsum(self._counts)[:-1], axis=1)
+    def labels(self, field, xi, numbers) -> Float[Array, "R B"]:
+        """Quantized labels from the teacher's pre-activations and standard normal label noise."""
+        return self.label_map(self.teacher_map(field) + self.noise * xi, numbers)
+
+    def draw(self, teacher, normals: Float[Array, "R normals"]) -> tuple[Array, Array, Array, tuple]:
+        """Inputs (R, B, d) before quantization, h* and label noise (R, B), and what maps and rule draw."""
+        samples, input_numbers, *rest, rule_numbers = jnp.split(normals, np.cumsum(self._counts)[:-1], axis=1)
         samples = jnp.reshape(samples, (-1, self.batch, self.dim + 1))
         inputs, xi = samples[..., :-1], samples[..., -1]
         if self.scale is not None:
             inputs = inputs * self.scale[None, None, :]
         if self.rotation is not None:
             inputs = dot(inputs, self.rotation.T)
-        teacher_field = dot(inputs, teacher) / np.sqrt(self.dim).astype(inputs.dtype)
-        labels = self.label_map(self.teacher_map(teacher_field) + self.noise * xi, label_numbers)
+        field = dot(inputs, teacher) / np.sqrt(self.dim).astype(inputs.dtype)
         input_numbers = jnp.reshape(input_numbers, (*inputs.shape[:2], self.input_map.count(self.dim)))
-        return self.input_map(inputs, input_numbers), teacher_field, labels, tuple(rest)
+        return inputs, field, xi, (input_numbers, *rest, self.rule.draw(rule_numbers, self.dim))
+
+
+def statistics(weights: Float[Array, " d"], weight_map, edges) -> dict[str, Array]:
+    """Observables of the latent weights alone: moments, fractions at levels, fractions in bins."""
+    mean_w = jnp.mean(weights)
+    measured = {"mean_w": mean_w, "std_w": jnp.sqrt(jnp.mean((weights - mean_w) ** 2))}
+    if isinstance(weight_map, StepMap):
+        measured["level_fraction"] = weight_map.fractions(weights)
+    if edges is not None:
+        bins = jnp.searchsorted(edges, weights, side="right")  # 0 and the last are outside
+        counts = jnp.bincount(bins, length=edges.size + 1)[1:-1]
+        measured["bin_fraction"] = counts / jnp.asarray(weights.size, weights.dtype)
+    return measured
 
 
 def sampled_observables(model: LinearModel, rotated: bool) -> tuple[str, ...]:
@@ -162,27 +220,36 @@ def held_out_batches(model: LinearModel, rotated: bool) -> int:
     return max(HELD_OUT_BATCHES, -(-HELD_OUT_SAMPLES // model.batch_size)) if sampled_observables(model, rotated) else 0
 
 
-def general_system(
+def linear_system(
     model: LinearModel, dim: int, dtype, compile_map: Callable[[EntrywiseMap], Callable], edges=None, rotation=None
-) -> GeneralSystem:
-    """Put a model's numbers into arrays of `dtype`; arguments as those of `linear_system`.
+) -> LinearSystem:
+    """Put a model's numbers into arrays of `dtype`.
 
-    `rotation`, an orthogonal matrix (dim, dim), takes the data out of the axes of the quantizers: x -> R x.
+    `compile_map` turns an `Elementwise` map or a `Schedule` into a JAX function; it is passed in, so that this module
+    needs no SymPy. `edges` are those of bins in which the weights are counted, if any. `rotation`, an orthogonal matrix
+    (dim, dim), takes the data out of the axes of the quantizers: x -> R x.
     """
     sampled = sampled_observables(model, rotation is not None)
-    eigenvalues = model.spectrum.coordinates(dim)
     moments = None
     if "q" not in sampled:
         measured = coordinate_moments(model.input_quantizer, model.spectrum, dim)
         axis_power = measured.power if rotation is None else (rotation**2) @ measured.power
+        eigenvalues = model.spectrum.coordinates(dim)
         values = (eigenvalues, measured.overlap, measured.power, measured.shrinkage, measured.residual, axis_power)
         moments = Moments(*(jnp.asarray(value, dtype) for value in values))
+    rate, schedule = model.learning_rate, None
+    if isinstance(rate, Schedule):
+        schedule = compile_map(rate)
+        rate = schedule(0.0)
 
     def quantizer(entry):
         return random_map(entry, dtype, compile_map)
 
-    return GeneralSystem(
-        **training(model, dtype, compile_map),
+    return LinearSystem(
+        learning_rate=jnp.asarray(rate, dtype),
+        noise=jnp.asarray(model.noise, dtype),
+        decay=jnp.asarray(model.weight_decay, dtype) if model.weight_decay else None,
+        bound=jnp.asarray(model.surrogate.bound, dtype) if isinstance(model.surrogate, ClippedSurrogate) else None,
         weight_map=quantizer(model.weight_quantizer),
         input_map=quantizer(model.input_quantizer),
         label_map=quantizer(model.label_quantizer),
@@ -190,10 +257,13 @@ def general_system(
         residual_map=quantizer(model.residual_quantizer),
         teacher_map=device_map(model.teacher_activation, dtype, compile_map),
         slope=output_slope(model.activation_surrogate, dtype, compile_map),
-        scale=None if model.spectrum.is_isotropic else jnp.asarray(np.sqrt(eigenvalues), dtype),
+        rule=literal_rule(model.update_rule, dim, dtype),
+        scale=None if model.spectrum.is_isotropic else jnp.asarray(np.sqrt(model.spectrum.coordinates(dim)), dtype),
         rotation=None if rotation is None else jnp.asarray(rotation, dtype),
         moments=moments,
         dim=dim,
+        batch=model.batch_size,
         sampled=sampled,
         edges=None if edges is None else jnp.asarray(edges, dtype),
+        schedule=schedule,
     )

@@ -1,0 +1,127 @@
+"""Update rules at finite dimension: from one batch to the change of the latent weights, before band and decay.
+
+The algorithms are those in the docstrings of the rules, taken literally. A zeroth-order rule perturbs and quantizes
+the weights, evaluates the loss at both, and multiplies the difference by the direction. It draws, for each of its n
+directions, a number whose sign is s (SPSA leaves it) and the d numbers behind u. Nothing here comes from the limit.
+"""
+
+import abc
+import math
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.scipy.special import ndtr
+from jaxtyping import Array, Float
+
+from steode.errors import SpecificationError
+from steode.systems.linear.update_rules import FOGZO, SPSA, STE, UpdateRule
+
+
+class Rule(eqx.Module):
+    """How the weights of a system move."""
+
+    def count(self, dim: int) -> int:
+        """Standard normal numbers that a step of the rule draws."""
+        return 0
+
+    def draw(self, numbers: Float[Array, "R count"], dim: int):
+        """What those numbers stand for, arrays with leading axis R."""
+        return ()
+
+    @abc.abstractmethod
+    def change(self, rate, weights: Float[Array, " d"], errors: Float[Array, " B"], inputs, losses: Callable, drawn):
+        """What is subtracted from the weights.
+
+        `errors` are the backpropagated residuals of the batch, `inputs` (B, d) its quantized inputs, `losses` gives the
+        loss of the batch at other weights (n, d), `drawn` is one row of `draw`.
+        """
+
+
+class StraightThrough(Rule):
+    """rate times mean_batch[e Q_x(x)]/sqrt(d)."""
+
+    def change(self, rate, weights, errors, inputs, losses, drawn):
+        root = np.sqrt(weights.size).astype(weights.dtype)
+        return dot((rate / (root * errors.size)) * errors, inputs)
+
+
+class ZerothOrder(Rule):
+    """FOGZO, whose directions lean on the straight-through gradient by the share beta, or SPSA."""
+
+    beta: Float[Array, ""] | None  # None: SPSA
+    eps: Float[Array, ""]
+    n: int = eqx.field(static=True)
+    directions: str = eqx.field(static=True)
+
+    def count(self, dim):
+        return self.n * (dim + 1)
+
+    def draw(self, numbers, dim):
+        """Signs (R, n) and random parts of the directions (R, n, d)."""
+        numbers = jnp.reshape(numbers, (-1, self.n, dim + 1))
+        signs = jnp.where(numbers[..., 0] < 0, -1, 1).astype(numbers.dtype)
+        return signs, LAWS[self.directions](numbers[..., 1:])
+
+    def change(self, rate, weights, errors, inputs, losses, drawn):
+        signs, directions = drawn
+        if self.beta is not None:
+            gradient = dot(errors, inputs)
+            norm = jnp.sqrt(jnp.sum(gradient**2))
+            guide = jnp.where(norm > 0, gradient / jnp.where(norm > 0, norm, 1), 0)
+            leaning = jnp.sqrt(self.beta) * signs[:, None] * guide[None, :]
+            directions = leaning + jnp.sqrt(1 - self.beta) * directions
+        up, down = (losses(weights[None, :] + move) for move in (self.eps * directions, -self.eps * directions))
+        return rate * dot((up - down) / (2 * self.eps * self.n), directions)
+
+
+def dot(a, b):
+    """a . b at full precision."""
+    # accelerators shorten float32 products in matrix units by default
+    return jnp.dot(a, b, precision=lax.Precision.HIGHEST)
+
+
+def _triangular(numbers):
+    """Inverse distribution function of the triangular law on +-sqrt 6, applied to probabilities."""
+    tail = jnp.sqrt(2 * ndtr(-jnp.abs(numbers)))  # the smaller tail, in numbers without cancellation
+    return math.sqrt(6) * jnp.sign(numbers) * (1 - tail)
+
+
+def _logistic(numbers):
+    """sqrt(3)/pi times the log of the odds."""
+    log_cdf = jax.scipy.special.log_ndtr
+    return math.sqrt(3) / math.pi * (log_cdf(numbers) - log_cdf(-numbers))
+
+
+LAWS: dict[str, Callable] = {
+    "uniform": lambda numbers: math.sqrt(3) * (2 * ndtr(numbers) - 1),
+    "triangular": _triangular,
+    "logistic": _logistic,
+    "normal": lambda numbers: numbers,
+}
+"""Law of the random part of a direction -> its entries from standard normal numbers."""
+
+
+def literal_rule(rule: UpdateRule, dim: int, dtype) -> Rule:
+    """The rule in dimension `dim`, with its numbers in arrays of `dtype`.
+
+    Raises `SpecificationError` unless beta = 1 - c/dim is a share, and ratio * dim at least one direction.
+    """
+    if isinstance(rule, STE):
+        return StraightThrough()
+    if isinstance(rule, SPSA) and rule.ratio * dim < 1:
+        remedy = f"With ratio = {rule.ratio:g} a step has fewer than one direction."
+        raise SpecificationError("dim", f"at least {1 / rule.ratio:g}", dim, remedy)
+    if isinstance(rule, FOGZO) and rule.c > dim:
+        remedy = "beta = 1 - c/d is a share."
+        raise SpecificationError("dim", f"at least c = {rule.c:g} of the update rule", dim, remedy)
+    guided = isinstance(rule, FOGZO)
+    return ZerothOrder(
+        beta=jnp.asarray(1 - rule.c / dim, dtype) if guided else None,
+        eps=jnp.asarray(rule.eps, dtype),
+        n=rule.n if guided else rule.count(dim),
+        directions=rule.directions,
+    )
