@@ -77,6 +77,9 @@ def compile_expression(expression: sympy.Expr, arguments: tuple[sympy.Symbol, ..
     if free:
         raise UnsupportedError(f"cannot compile {expression}: no value for {', '.join(free)}")
     functions = {function.__name__: image for function, image in TABLE.items() if image is not None}
+    # JAX holds an integer in 32 bits where it computes in single precision
+    large = {number for number in expression.atoms(sympy.Integer) if abs(number) >= 2**31}
+    expression = expression.xreplace({number: sympy.Float(number) for number in large})
     return sympy.lambdify(arguments, expression, modules=[functions, "jax"], cse=True)
 
 
