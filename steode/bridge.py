@@ -14,7 +14,7 @@ import numpy as np
 import sympy
 
 from steode.elementwise import Elementwise
-from steode.errors import SpecificationError, UnsupportedError
+from steode.errors import LARGEST, SpecificationError, UnsupportedError
 from steode.quantizers import EntrywiseMap, Identity, StepFunction
 from steode.schedule import TAU, Schedule
 from steode.solvers.entrywise import IdentityMap, Map, SmoothMap, StepMap
@@ -105,7 +105,7 @@ def check_learning_rate(learning_rate: float | Schedule, t_end: float) -> None:
     if values.shape != times.shape or np.iscomplexobj(values):
         received = f"values of shape {values.shape[1:]} and type {values.dtype}"
         raise SpecificationError("learning_rate", "one real number at each time", received, remedy)
-    wrong = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
+    wrong = np.flatnonzero(~((values > 0) & (values <= LARGEST)))
     if wrong.size:
         received = f"{values[wrong[0]]:g} at tau = {times[wrong[0]]:g}"
         remedy = f"Change the schedule {learning_rate}, or stop before that time."

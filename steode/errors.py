@@ -13,12 +13,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
-
 LARGEST, SMALLEST = 1e50, 1e-50
-"""Bounds of the magnitude of every number of a specification other than 0.
+"""Bounds of the numbers of a specification: of the magnitude of all, and from below of what has to be positive.
 
-The limit multiplies up to six of them (rates, second moments and their squares), which stays within the 1e308 of double
-precision; beyond the bounds an overflow somewhere inside would be the answer.
+The limit multiplies and divides by up to six of them (rates, second moments and their squares), which stays within the
+1e308 of double precision; beyond the bounds an overflow somewhere inside would be the answer.
 """
 UNITS = "Choose units in which it is nearer to 1: products of several such numbers leave double precision."
 LARGEST_INTEGER = 2**64 - 1
@@ -34,7 +33,9 @@ class SpecificationError(SteodeError, ValueError):
 
     def __init__(self, argument: str, expected: str, received: object, remedy: str):
         self.argument, self.expected, self.received, self.remedy = argument, expected, received, remedy
-        super().__init__(f"{argument}: expected {expected}, received {_shorten(received)}. {remedy}")
+        # an argument may be a key of somebody's file: one line, whatever it is
+        named = argument if len(argument) <= 200 and argument.isprintable() else _shorten(argument)
+        super().__init__(f"{named}: expected {expected}, received {_shorten(received)}. {remedy}")
 
 
 class UnsupportedError(SteodeError, ValueError):
@@ -71,7 +72,7 @@ def _shorten(value: object, limit: int = 80) -> str:
 
 
 def check_finite(argument: str, value: object, remedy: str = "Give a finite number.") -> float:
-    """Return `value` as a float, or raise `SpecificationError` if it is not a finite real number."""
+    """Return `value` as a float, or raise `SpecificationError` if it is no real number of magnitude up to LARGEST."""
     number = math.nan
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
         with contextlib.suppress(OverflowError):  # an integer above 1e308 has no float
@@ -80,24 +81,26 @@ def check_finite(argument: str, value: object, remedy: str = "Give a finite numb
         raise SpecificationError(argument, "a finite real number", value, remedy)
     if abs(number) > LARGEST:
         raise SpecificationError(argument, f"a number of magnitude at most {LARGEST:g}", value, UNITS)
-    if 0 < abs(number) < SMALLEST:
-        raise SpecificationError(argument, f"0, or a number of magnitude at least {SMALLEST:g}", value, UNITS)
     return number
 
 
 def check_positive(argument: str, value: object, remedy: str = "Give a positive finite number.") -> float:
-    """Return `value` as a float, or raise `SpecificationError` unless it is finite and > 0."""
+    """Return `value` as a float, or raise `SpecificationError` unless it is from SMALLEST to LARGEST."""
     number = check_finite(argument, value, remedy)
     if number <= 0:
         raise SpecificationError(argument, "a number > 0", value, remedy)
+    if number < SMALLEST:
+        raise SpecificationError(argument, f"a number of at least {SMALLEST:g}", value, UNITS)
     return number
 
 
 def check_nonnegative(argument: str, value: object, remedy: str = "Give a finite number >= 0.") -> float:
-    """Return `value` as a float, or raise `SpecificationError` unless it is finite and >= 0."""
+    """Return `value` as a float, or raise `SpecificationError` unless it is 0 or from SMALLEST to LARGEST."""
     number = check_finite(argument, value, remedy)
     if number < 0:
         raise SpecificationError(argument, "a number >= 0", value, remedy)
+    if 0 < number < SMALLEST:
+        raise SpecificationError(argument, f"0, or a number of at least {SMALLEST:g}", value, UNITS)
     return number
 
 

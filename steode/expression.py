@@ -6,6 +6,7 @@ and conditions inside Piecewise are taken. Sizes are bounded before anything is 
 
 import ast
 import difflib
+import math
 import operator
 import re
 
@@ -40,7 +41,7 @@ _COMPARISONS = {ast.Lt: sympy.Lt, ast.LtE: sympy.Le, ast.Gt: sympy.Gt, ast.GtE: 
 _JUNCTIONS = {ast.BitAnd: sympy.And, ast.BitOr: sympy.Or}
 _INFINITE = (sympy.I, sympy.oo, sympy.S.NegativeInfinity, sympy.zoo, sympy.nan)
 _WORD, _FRACTION = 2**63, 10**50
-"""Bounds of an integer, which NumPy and JAX hold in 64 bits, and of both parts of a fraction, which is divided first."""
+"""Bounds of an integer, which NumPy and JAX hold in 64 bits, and of both parts of a fraction, divided before that."""
 
 
 def parse_expression(where: str, text: str, variable: sympy.Symbol) -> sympy.Expr:
@@ -72,7 +73,7 @@ def suggestion(word: str, known: list[str]) -> str:
 
 
 class _Printer(StrPrinter):
-    def _print_Float(self, expr):  # noqa: N802 - SymPy finds it by this name
+    def _print_Float(self, expr):
         return repr(float(expr))
 
 
@@ -174,9 +175,9 @@ class _Reader:
             self.count(len(node.args))
         arguments = [self.number(argument, depth + 1) for argument in node.args]
         # of these alone the values are beyond all bounds for arguments within them
-        if function in (sympy.exp, sympy.sinh, sympy.cosh) and not arguments[0].free_symbols:
-            if abs(float(arguments[0])) > float(sympy.log(LARGEST)):
-                raise self.too_large()
+        grows = function in (sympy.exp, sympy.sinh, sympy.cosh) and not arguments[0].free_symbols
+        if grows and abs(float(arguments[0])) > math.log(LARGEST):
+            raise self.too_large()
         if function is sympy.Heaviside and len(arguments) == 2 and arguments[1].free_symbols:
             raise self.refusal("The value of Heaviside at zero, its second argument, is a number.")
         return function(*arguments)
@@ -231,7 +232,9 @@ class _Reader:
         return value
 
     def too_large(self) -> SpecificationError:
-        return self.refusal(f"Numbers in it, and what they amount to, have magnitudes from {SMALLEST:g} to {LARGEST:g}.")
+        return self.refusal(
+            f"Numbers in it, and what they amount to, have magnitudes from {SMALLEST:g} to {LARGEST:g}."
+        )
 
 
 def _degree(value: sympy.Expr) -> float:

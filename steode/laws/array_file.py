@@ -1,5 +1,6 @@
 """Arrays from .npy files: numbers only, of a size known before anything is read, and from where they may come."""
 
+import dataclasses
 import math
 import pathlib
 
@@ -27,7 +28,9 @@ def load_array(argument: str, path: pathlib.Path) -> np.ndarray:
             if dtype.hasobject:
                 raise ValueError("it holds Python objects, not numbers")
             if min(shape, default=1) < 0 or count > MOST_NUMBERS or count * dtype.itemsize > rest:
-                raise ValueError(f"its header promises {count:.3g} numbers; at most {MOST_NUMBERS:.3g}, all in the file")
+                raise ValueError(
+                    f"its header promises {count:.3g} numbers; at most {MOST_NUMBERS:.3g}, all in the file"
+                )
             file.seek(0)
             return np.load(file, allow_pickle=False)
     # NumPy reads the header as a Python literal, and reports what is none by any of these
@@ -43,16 +46,30 @@ def _header(file) -> tuple[tuple[int, ...], np.dtype]:
     return shape, dtype
 
 
-def locate(argument: str, name: str, folder: pathlib.Path, allow_outside: bool) -> str:
-    """Where the file that a specification in `folder` names is: below that folder, unless more is allowed.
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where a specification is, and so which files it may name.
 
-    Links are followed before the check. Raises `SpecificationError` for a file elsewhere.
+    folder : its folder, where relative paths start; None: it may name no file.
+    allow_outside : whether files elsewhere may be read too.
     """
-    try:
-        home, place = folder.resolve(), (folder / name).resolve()
-    except (OSError, ValueError, RuntimeError) as error:
-        raise SpecificationError(argument, "the path of a .npy file", name, f"{error}.") from None
-    if not allow_outside and not place.is_relative_to(home):
-        remedy = "Move it there, or allow files anywhere: allow_outside=True, on the command line --allow-outside."
-        raise SpecificationError(argument, f"a file below {home}, where the specification is", name, remedy)
-    return str(place)
+
+    folder: pathlib.Path | None = None
+    allow_outside: bool = False
+
+    def locate(self, argument: str, name: str) -> str:
+        """The path of a file that the specification names, below its folder unless more is allowed.
+
+        Links are followed before the check. Raises `SpecificationError` for a file elsewhere.
+        """
+        if self.folder is None:
+            remedy = "Numbers from a saved result name no file: give the specification itself, or the array."
+            raise SpecificationError(argument, "an array of numbers", name, remedy)
+        try:
+            home, place = self.folder.resolve(), (self.folder / name).resolve()
+        except (OSError, ValueError, RuntimeError) as error:
+            raise SpecificationError(argument, "the path of a .npy file", name, f"{error}.") from None
+        if not self.allow_outside and not place.is_relative_to(home):
+            remedy = "Move it there, or allow files anywhere: allow_outside=True, on the command line --allow-outside."
+            raise SpecificationError(argument, f"a file below {home}, where the specification is", name, remedy)
+        return str(place)
