@@ -18,7 +18,7 @@ X = sympy.Symbol("x", real=True)
 class Elementwise(EntrywiseMap):
     """Any elementwise SymPy expression in one real variable, for example `Elementwise(sympy.tanh(x))`.
 
-    A text in x, such as "tanh(2*x)", is read by `steode.expression`, which never evaluates it. Raises
+    A text, such as "tanh(2*x)", is read by `steode.expression`, which never evaluates it. Raises
     `SpecificationError` if the expression has no variable or more than one, is not real and finite on a grid of test
     points, jumps (see `Levels`), or is affine (see `Identity`).
     """
@@ -28,7 +28,7 @@ class Elementwise(EntrywiseMap):
     def __post_init__(self):
         expression = self.expression
         if isinstance(expression, str):
-            expression = parse_expression("Elementwise.expression", expression, X)
+            expression = parse_expression("Elementwise.expression", expression, X, any_name=True)
         symbols = expression.free_symbols if isinstance(expression, sympy.Expr) else ()
         if len(symbols) != 1:
             remedy = "Write the map as an expression of one symbol, for example tanh(x)."

@@ -44,16 +44,16 @@ _WORD, _FRACTION = 2**63, 10**50
 """Bounds of an integer, which NumPy and JAX hold in 64 bits, and of both parts of a fraction, divided before that."""
 
 
-def parse_expression(where: str, text: str, variable: sympy.Symbol) -> sympy.Expr:
+def parse_expression(where: str, text: str, variable: sympy.Symbol, *, any_name: bool = False) -> sympy.Expr:
     """The SymPy expression that `text` writes in the variable; `where` names it in errors.
 
-    Raises `SpecificationError` for any other name or character, for what is larger than the bounds of this module, and
+    With `any_name` the variable may have another name in the text, as u in "tanh(2*u)". Raises `SpecificationError` for any other name or character, for what is larger than the bounds of this module, and
     for what is not a real finite expression.
     """
     if not isinstance(text, str):
         raise SpecificationError(where, f"a text in {variable}", text, "For example 1/(1 + x**2).")
     reader = _Reader(where, text, variable)
-    reader.check_text()
+    reader.check_text(any_name)
     try:
         tree = ast.parse(" ".join(text.split()), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -81,24 +81,27 @@ class _Reader:
     """One text on its way to an expression."""
 
     def __init__(self, where: str, text: str, variable: sympy.Symbol):
-        self.where, self.text, self.variable, self.arguments = where, text, variable, 0
+        self.where, self.text, self.variable, self.name, self.arguments = where, text, variable, variable.name, 0
 
     def refusal(self, reason: str) -> SpecificationError:
         return SpecificationError(self.where, f"an expression in {self.variable}", self.text, reason)
 
-    def check_text(self) -> None:
+    def check_text(self, any_name: bool) -> None:
         """Refuse a text by its characters, words and length alone, which bounds what the parser has to do."""
-        text, allowed = self.text, [*_KNOWN, self.variable.name]
+        text = self.text
         if len(text) > LONGEST:
             raise self.refusal(f"It has {len(text)} characters; at most {LONGEST} are read.")
         if not text.isascii():
             raise self.refusal("It holds an unexpected character: only those of ASCII are read.")
         # the e of 1e-3 belongs to its number
-        for word in re.findall(r"(?<![\d])[A-Za-z_]\w*", text):
-            if word not in allowed:
-                raise SpecificationError(
-                    self.where, "functions among " + ", ".join(allowed), word, suggestion(word, allowed)
-                )
+        words = set(re.findall(r"(?<!\d)[A-Za-z_]\w*", text))
+        own = words - set(_KNOWN)
+        if any_name and len(own) == 1:
+            (self.name,) = own
+        allowed = [*_KNOWN, self.name]
+        for word in sorted(own - {self.name}):
+            remedy = suggestion(word, allowed)
+            raise SpecificationError(self.where, "functions among " + ", ".join(allowed), word, remedy)
         place = tokens = depth = 0
         while place < len(text):
             token = _TOKEN.match(text, place)
@@ -127,7 +130,7 @@ class _Reader:
                 if abs(node.value) > LARGEST:
                     raise self.too_large()
                 return sympy.sympify(node.value, strict=True)
-            case ast.Name(id=self.variable.name):
+            case ast.Name(id=self.name):
                 return self.variable
             case ast.Name() if node.id in CONSTANTS:
                 return CONSTANTS[node.id]
