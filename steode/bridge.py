@@ -14,7 +14,7 @@ import numpy as np
 import sympy
 
 from steode.elementwise import Elementwise
-from steode.errors import LARGEST, SpecificationError, UnsupportedError
+from steode.errors import SpecificationError, UnsupportedError
 from steode.quantizers import EntrywiseMap, Identity, StepFunction
 from steode.schedule import TAU, Schedule
 from steode.solvers.entrywise import IdentityMap, Map, SmoothMap, StepMap
@@ -25,6 +25,7 @@ from steode.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, 
 from steode.symbolic import averages
 from steode.symbolic import symbols as sym
 from steode.symbolic.limit import Limit
+from steode.systems.linear.spec import SPAN
 
 TABLE = {
     averages.GaussianMean: lambda entrywise_map, mean, variance: entrywise_map.gaussian_mean(mean, variance),
@@ -105,11 +106,12 @@ def check_learning_rate(learning_rate: float | Schedule, t_end: float) -> None:
     if values.shape != times.shape or np.iscomplexobj(values):
         received = f"values of shape {values.shape[1:]} and type {values.dtype}"
         raise SpecificationError("learning_rate", "one real number at each time", received, remedy)
-    wrong = np.flatnonzero(~((values > 0) & (values <= LARGEST)))
+    wrong = np.flatnonzero(~((values > 0) & (values <= SPAN)))
     if wrong.size:
         received = f"{values[wrong[0]]:g} at tau = {times[wrong[0]]:g}"
         remedy = f"Change the schedule {learning_rate}, or stop before that time."
-        raise SpecificationError("learning_rate", f"a rate > 0 for tau from 0 to {t_end:g}", received, remedy)
+        expected = f"a rate > 0 for tau from 0 to {t_end:g}" + (f", up to {SPAN:g}" if np.max(values) > SPAN else "")
+        raise SpecificationError("learning_rate", expected, received, remedy)
 
 
 def numeric_map(entrywise_map: EntrywiseMap, scale=None) -> Map:

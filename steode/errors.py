@@ -20,8 +20,8 @@ The limit multiplies and divides by up to six of them (rates, second moments and
 1e308 of double precision; beyond the bounds an overflow somewhere inside would be the answer.
 """
 UNITS = "Choose units in which it is nearer to 1: products of several such numbers leave double precision."
-LARGEST_INTEGER = 2**64 - 1
-"""Largest integer of a specification: the largest random key."""
+LARGEST_INTEGER, LARGEST_SIZE = 2**64 - 1, 10**7
+"""Largest integer of a specification, the largest random key; and largest number of entries, runs or records."""
 
 
 class SteodeError(Exception):
@@ -104,12 +104,22 @@ def check_nonnegative(argument: str, value: object, remedy: str = "Give a finite
     return number
 
 
-def check_integer(argument: str, value: object, minimum: int, maximum: int | None = None, remedy: str = "") -> int:
-    """Return `value` as an int, or raise `SpecificationError` unless it is an integer in [minimum, maximum]."""
+def check_integer(
+    argument: str,
+    value: object,
+    minimum: int,
+    maximum: int | None = None,
+    remedy: str = "",
+    largest: int = LARGEST_INTEGER,
+) -> int:
+    """Return `value` as an int, or raise `SpecificationError` unless it is an integer in [minimum, maximum].
+
+    Where nothing in the meaning of the number bounds it, the memory it takes does: it is at most `largest`.
+    """
     bounds = f"an integer >= {minimum}" if maximum is None else f"an integer between {minimum} and {maximum}"
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if whole and maximum is None and value > LARGEST_INTEGER:
-        raise SpecificationError(argument, f"an integer of at most {LARGEST_INTEGER}", value, "Give a smaller one.")
+    if whole and maximum is None and value > largest:
+        raise SpecificationError(argument, f"an integer of at most {largest}", value, "Give a smaller one.")
     if not whole or value < minimum or (maximum is not None and value > maximum):
         raise SpecificationError(argument, bounds, value, remedy or f"Give {bounds}.")
     return int(value)

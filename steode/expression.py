@@ -47,8 +47,9 @@ _WORD, _FRACTION = 2**63, 10**50
 def parse_expression(where: str, text: str, variable: sympy.Symbol, *, any_name: bool = False) -> sympy.Expr:
     """The SymPy expression that `text` writes in the variable; `where` names it in errors.
 
-    With `any_name` the variable may have another name in the text, as u in "tanh(2*u)". Raises `SpecificationError` for any other name or character, for what is larger than the bounds of this module, and
-    for what is not a real finite expression.
+    With `any_name` the variable may have another name in the text, as u in "tanh(2*u)". Raises `SpecificationError` for
+    any other name or character, for what is larger than the bounds of this module, and for what is not a real finite
+    expression.
     """
     if not isinstance(text, str):
         raise SpecificationError(where, f"a text in {variable}", text, "For example 1/(1 + x**2).")

@@ -23,7 +23,7 @@ import numpy as np
 
 from steode.binary_relu.starts import Starts, random_starts, starts
 from steode.configuration import check_plain, parse_toml, set_entry
-from steode.errors import SpecificationError, check_integer, check_positive
+from steode.errors import LARGEST_INTEGER, LARGEST_SIZE, SpecificationError, check_integer, check_positive
 from steode.expression import parse_expression, write_expression
 from steode.study_file import check_known, run_settings, study_table, titles, varied
 from steode.systems.binary_relu.spec import BinaryReLUModel, check_model
@@ -65,7 +65,8 @@ class RunSettings:
         for name in ("t_end", "spread", "length"):
             check_positive(f"run.{name}", getattr(self, name))
         for name, least in (("starts", 1), ("seeds", 0), ("batch", 1), ("samples", 0), ("records", 1), ("key", 0)):
-            check_integer(f"run.{name}", getattr(self, name), least)
+            largest = LARGEST_INTEGER if name == "key" else LARGEST_SIZE
+            check_integer(f"run.{name}", getattr(self, name), least, largest=largest)
         if (self.v is None) != (self.theta is None):
             missing = "run.theta" if self.theta is None else "run.v"
             raise SpecificationError(missing, "v and theta together", None, "Or neither, for random starts.")

@@ -20,7 +20,7 @@ import json
 import pathlib
 
 from steode.configuration import check_plain, parse_toml, set_entry
-from steode.errors import SpecificationError, check_integer
+from steode.errors import LARGEST_INTEGER, LARGEST_SIZE, SpecificationError, check_integer
 from steode.expression import write_expression
 from steode.study_file import check_known, run_settings, study_table, titles, varied
 from steode.systems.classification.spec import ClassificationModel
@@ -47,7 +47,8 @@ class RunSettings:
 
     def __post_init__(self):
         for name, least in (("steps", 1), ("seeds", 1), ("key", 0), ("test_samples", 1)):
-            check_integer(f"run.{name}", getattr(self, name), least)
+            largest = LARGEST_INTEGER if name == "key" else 2**31 - 1 if name == "steps" else LARGEST_SIZE
+            check_integer(f"run.{name}", getattr(self, name), least, largest=largest)
 
 
 @dataclasses.dataclass(frozen=True)

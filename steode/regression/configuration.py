@@ -19,7 +19,7 @@ import json
 import pathlib
 
 from steode.configuration import build, plain, set_entry
-from steode.errors import check_integer
+from steode.errors import LARGEST_SIZE, check_integer
 from steode.laws import Constant
 from steode.laws.array_file import Place
 from steode.study_file import run_settings, study_table, titles, varied
@@ -44,7 +44,7 @@ class RunSettings:
 
     def __post_init__(self):
         check_integer("run.steps", self.steps, 1)
-        check_integer("run.seeds", self.seeds, 0)
+        check_integer("run.seeds", self.seeds, 0, largest=LARGEST_SIZE)
         check_integer("run.key", self.key, 0)
 
 

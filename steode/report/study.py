@@ -20,7 +20,7 @@ import tomllib
 import numpy as np
 
 from steode.configuration import build, check_plain, load_toml, set_entry, suggestion
-from steode.errors import SpecificationError, check_integer, check_nonnegative, check_positive
+from steode.errors import LARGEST_SIZE, SpecificationError, check_integer, check_nonnegative, check_positive
 from steode.laws.array_file import Place
 from steode.solve import METHODS
 from steode.systems.linear.spec import LinearModel
@@ -62,9 +62,9 @@ class RunSettings:
     def __post_init__(self):
         object.__setattr__(self, "t_end", check_positive("run.t_end", self.t_end))
         check_integer("run.dim", self.dim, 1)
-        check_integer("run.seeds", self.seeds, 1)
+        check_integer("run.seeds", self.seeds, 1, largest=LARGEST_SIZE)
         check_integer("run.key", self.key, 0)
-        check_integer("run.times", self.times, 3)
+        check_integer("run.times", self.times, 3, largest=LARGEST_SIZE)
         if self.method not in METHODS:
             raise SpecificationError("run.method", "one of " + ", ".join(METHODS), self.method, 'Try "density".')
         check_positive("run.tolerance", self.tolerance)

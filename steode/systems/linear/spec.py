@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from steode.errors import SpecificationError, check_integer, check_nonnegative, check_positive
-from steode.laws import Constant, Discrete, Empirical, Law, Normal, TwoPoint
+from steode.laws import Constant, ContinuousLaw, Discrete, Empirical, Law, Normal, TwoPoint
 from steode.quantizers import EntrywiseMap, Identity, StepFunction
 from steode.schedule import Schedule
 from steode.spectrum import Isotropic, Spectrum
@@ -43,7 +43,7 @@ KNOWN = "Use StochasticRounding, AdditiveNoise, MultiplicativeNoise or CommonFac
 EQUAL = 1e-9
 """Relative distance within which a clipping bound and a threshold are the same."""
 SPAN, LOUDEST = 1e12, 1e6
-"""Largest ratio of two lengths, and of the noise to them, that double precision resolves: the error is V - sigma^2."""
+"""Largest ratio of two lengths that double precision resolves, and of the noise to them: the error is V - sigma^2."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -201,10 +201,11 @@ def _check_bound(surrogate: WeightSurrogate, quantizer: EntrywiseMap) -> None:
 
 def _check_scales(model: LinearModel) -> None:
     """Refuse what is too far apart to be resolved side by side."""
-    if not isinstance(model.learning_rate, Schedule) and model.learning_rate > SPAN:
-        raise SpecificationError("learning_rate", f"a rate of at most {SPAN:g}", model.learning_rate, "1 is large.")
+    rate, remedy = model.learning_rate, "Choose units in which it is nearer to 1."
+    if not isinstance(rate, Schedule) and not 1 / SPAN <= rate <= SPAN:
+        raise SpecificationError("learning_rate", f"a rate from {1 / SPAN:g} to {SPAN:g}", rate, remedy)
     if model.weight_decay > SPAN:
-        raise SpecificationError("weight_decay", f"a rate of at most {SPAN:g}", model.weight_decay, "1 is large.")
+        raise SpecificationError("weight_decay", f"a rate of at most {SPAN:g}", model.weight_decay, remedy)
     weights = max(law.second_moment for law in (model.teacher, model.init)) ** 0.5
     inputs = float(model.spectrum.values.max()) ** 0.5
     lengths = {"weight_quantizer": weights, "input_quantizer": inputs}
@@ -214,7 +215,12 @@ def _check_scales(model: LinearModel) -> None:
             expected = f"levels within a factor {SPAN:g} of what is quantized, of size {length:.3g}"
             remedy = "The two cannot be told apart from zero or infinity in double precision: bring them together."
             raise SpecificationError(name, expected, getattr(model, name), remedy)
-    largest = max(weights, *_levels(model.weight_quantizer)) if _levels(model.weight_quantizer).size else weights
+    largest = max([weights, *_levels(model.weight_quantizer)])
+    for name in ("teacher", "init"):
+        law = getattr(model, name)
+        if isinstance(law, ContinuousLaw) and law.variance**0.5 * SPAN < largest:
+            expected = f"a width within a factor {SPAN:g} of the weights' {largest:.3g}"
+            raise SpecificationError(name, expected, law, "Use Constant for a law on one point.")
     if largest and model.noise > LOUDEST * largest * max(inputs, 1):
         remedy = "The generalization error, a difference of V and noise^2, would be lost in rounding: lower the noise."
         raise SpecificationError("noise", f"at most {LOUDEST:g} times the weights' {largest:.3g}", model.noise, remedy)
