@@ -59,7 +59,10 @@ def parse_expression(where: str, text: str, variable: sympy.Symbol, *, any_name:
         tree = ast.parse(" ".join(text.split()), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise reader.refusal(f"Python says: {error}.") from None
-    return reader.number(tree, 0)
+    expression = reader.number(tree, 0)
+    if any(abs(number) >= _WORD for number in expression.atoms(sympy.Integer)):
+        raise reader.refusal("Write integers of 2**63 and beyond as decimals, such as 1e20.")
+    return expression
 
 
 def write_expression(expression: sympy.Basic) -> str:
@@ -205,13 +208,25 @@ class _Reader:
             case ast.Constant(value=True):
                 return sympy.true
             case ast.Compare(ops=[_], comparators=[_]) if type(node.ops[0]) in _COMPARISONS:
-                sides = (self.number(side, depth + 1) for side in (node.left, node.comparators[0]))
-                return _COMPARISONS[type(node.ops[0])](*sides)
+                sides = self.sides([node.left, node.comparators[0]], depth)
+                return self.decided(_COMPARISONS[type(node.ops[0])](*sides))
             case ast.Call(func=ast.Name(), keywords=[], args=[_, _]) if node.func.id in RELATIONS:
-                return RELATIONS[node.func.id](*(self.number(side, depth + 1) for side in node.args))
+                return self.decided(RELATIONS[node.func.id](*self.sides(node.args, depth)))
             case ast.BinOp() if type(node.op) in _JUNCTIONS:
                 return _JUNCTIONS[type(node.op)](*(self.condition(side, depth + 1) for side in (node.left, node.right)))
         raise self.refusal("A condition is x < 1, or (0 < x) & (x < 1), or True.")
+
+    def sides(self, nodes: list[ast.AST], depth: int) -> list[sympy.Expr]:
+        values = [self.number(node, depth + 1) for node in nodes]
+        if any(value.has(sympy.Piecewise) for value in values):
+            raise self.refusal("A condition compares no Piecewise: write its pieces out.")
+        return values
+
+    def decided(self, comparison: sympy.Basic) -> sympy.Basic:
+        if not comparison.free_symbols and comparison not in (sympy.true, sympy.false):
+            # SymPy would look for an answer without end
+            raise self.refusal(f"{comparison} compares numbers too close to each other.")
+        return comparison
 
     def count(self, arguments: int) -> None:
         self.arguments += arguments
@@ -225,8 +240,6 @@ class _Reader:
         for number in value.atoms(sympy.Number):
             if number.is_Float and not SMALLEST <= abs(number) <= LARGEST and number != 0:
                 raise self.too_large()
-            if number.is_Integer and abs(number) >= _WORD:
-                raise self.refusal(f"Write integers of 2**63 and beyond, such as {float(number):.3g}, as decimals.")
             if number.is_Rational and max(abs(number.p), number.q) > _FRACTION:
                 raise self.refusal("Write fractions of more than 50 digits as decimals.")
         if not value.free_symbols and abs(float(value)) > LARGEST:

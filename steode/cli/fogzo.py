@@ -78,7 +78,7 @@ def run(
     typer.echo(f"\nWritten to {out}: *.png, *.nc, summary.json")
 
 
-def _read(path: pathlib.Path, changes: dict, allow_outside: bool):
+def _read(path: pathlib.Path, changes: dict, allow_outside: bool = False):
     """The study of a file, all of whose models are updated by FOGZO, and the number of runs."""
     from steode.report.study import read_study
     from steode.systems.linear.update_rules import FOGZO

@@ -215,12 +215,14 @@ def _check_scales(model: LinearModel) -> None:
             expected = f"levels within a factor {SPAN:g} of what is quantized, of size {length:.3g}"
             remedy = "The two cannot be told apart from zero or infinity in double precision: bring them together."
             raise SpecificationError(name, expected, getattr(model, name), remedy)
-    largest = max([weights, *_levels(model.weight_quantizer)])
     for name in ("teacher", "init"):
         law = getattr(model, name)
-        if isinstance(law, ContinuousLaw) and law.variance**0.5 * SPAN < largest:
-            expected = f"a width within a factor {SPAN:g} of the weights' {largest:.3g}"
+        if isinstance(law, ContinuousLaw) and law.variance**0.5 * SPAN < weights:
+            expected = f"a width within a factor {SPAN:g} of the weights' {weights:.3g}"
             raise SpecificationError(name, expected, law, "Use Constant for a law on one point.")
+    # a floating-point format has levels far beyond any weight: the smallest one says how large the image is
+    levels = _levels(model.weight_quantizer)
+    largest = max(weights, levels.min()) if levels.size else weights
     if largest and model.noise > LOUDEST * largest * max(inputs, 1):
         remedy = "The generalization error, a difference of V and noise^2, would be lost in rounding: lower the noise."
         raise SpecificationError("noise", f"at most {LOUDEST:g} times the weights' {largest:.3g}", model.noise, remedy)
