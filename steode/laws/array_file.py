@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import pathlib
+import tokenize
 
 import numpy as np
 
@@ -10,6 +11,10 @@ from steode.errors import SpecificationError
 
 MOST_NUMBERS = 10**8
 """Numbers a file may hold; 800 MB in double precision."""
+
+_UNREADABLE = (OSError, ValueError, TypeError, EOFError, SyntaxError, OverflowError, RecursionError, MemoryError)
+_UNREADABLE += (tokenize.TokenError,)
+"""What NumPy, which reads the header as a Python literal, raises where it is none."""
 
 
 def load_array(argument: str, path: pathlib.Path) -> np.ndarray:
@@ -33,8 +38,7 @@ def load_array(argument: str, path: pathlib.Path) -> np.ndarray:
                 )
             file.seek(0)
             return np.load(file, allow_pickle=False)
-    # NumPy reads the header as a Python literal, and reports what is none by any of these
-    except (OSError, ValueError, TypeError, EOFError, SyntaxError, OverflowError, RecursionError, MemoryError) as error:
+    except _UNREADABLE as error:
         remedy = f"NumPy says: {' '.join(str(error).split())[:200]}."
         raise SpecificationError(argument, "the path of a readable .npy file", str(path), remedy) from None
 
