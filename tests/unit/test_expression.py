@@ -211,15 +211,17 @@ def moderate(values):
 
 
 LEAVES = st.sampled_from(
-    [("x", POINTS), ("x", POINTS), *((text, np.full(5, value)) for text, value in NUMBERS.items())]
+    [("x", POINTS), ("x", POINTS), *((text, np.full(5, float(value))) for text, value in NUMBERS.items())]
 )
 """Pairs of a text and its values in NumPy, as all strategies below."""
 
 
 def grown(below):
+    @np.errstate(all="ignore")
     def join(left, sign, right):
         return f"({left[0]}{sign}{right[0]})", moderate(JOINING[sign](left[1], right[1]))
 
+    @np.errstate(all="ignore")
     def call(name, argument):
         return f"{name}({argument[0]})", moderate(NUMPY[name](argument[1]))
 
