@@ -243,7 +243,7 @@ def grown(below):
     )
 
 
-@hypothesis.settings(max_examples=60, deadline=None, derandomize=True)
+@hypothesis.settings(max_examples=150, deadline=None, derandomize=True)
 @hypothesis.given(st.recursive(LEAVES, grown, max_leaves=6))
 def test_an_expression_has_the_value_of_numpy_or_is_refused(pair):
     text, expected = pair
