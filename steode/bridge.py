@@ -25,6 +25,7 @@ from steode.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, 
 from steode.symbolic import averages
 from steode.symbolic import symbols as sym
 from steode.symbolic.limit import Limit
+from steode.systems.linear.spec import SPAN
 
 TABLE = {
     averages.GaussianMean: lambda entrywise_map, mean, variance: entrywise_map.gaussian_mean(mean, variance),
@@ -77,6 +78,9 @@ def compile_expression(expression: sympy.Expr, arguments: tuple[sympy.Symbol, ..
     if free:
         raise UnsupportedError(f"cannot compile {expression}: no value for {', '.join(free)}")
     functions = {function.__name__: image for function, image in TABLE.items() if image is not None}
+    # JAX holds an integer in 32 bits where it computes in single precision
+    large = {number for number in expression.atoms(sympy.Integer) if abs(number) >= 2**31}
+    expression = expression.xreplace({number: sympy.Float(number) for number in large})
     return sympy.lambdify(arguments, expression, modules=[functions, "jax"], cse=True)
 
 
@@ -102,11 +106,12 @@ def check_learning_rate(learning_rate: float | Schedule, t_end: float) -> None:
     if values.shape != times.shape or np.iscomplexobj(values):
         received = f"values of shape {values.shape[1:]} and type {values.dtype}"
         raise SpecificationError("learning_rate", "one real number at each time", received, remedy)
-    wrong = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
+    wrong = np.flatnonzero(~((values > 0) & (values <= SPAN)))
     if wrong.size:
         received = f"{values[wrong[0]]:g} at tau = {times[wrong[0]]:g}"
         remedy = f"Change the schedule {learning_rate}, or stop before that time."
-        raise SpecificationError("learning_rate", f"a rate > 0 for tau from 0 to {t_end:g}", received, remedy)
+        expected = f"a rate > 0 for tau from 0 to {t_end:g}" + (f", up to {SPAN:g}" if np.max(values) > SPAN else "")
+        raise SpecificationError("learning_rate", expected, received, remedy)
 
 
 def numeric_map(entrywise_map: EntrywiseMap, scale=None) -> Map:

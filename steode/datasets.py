@@ -117,7 +117,7 @@ def _from_npz(path: pathlib.Path, part: str) -> tuple[np.ndarray, np.ndarray]:
     try:
         # NumPy would leave a broken file open
         with path.open("rb") as file:
-            loaded = np.load(file)
+            loaded = np.load(file, allow_pickle=False)
             if not isinstance(loaded, np.lib.npyio.NpzFile):
                 remedy = "Put images and labels into one .npz."
                 raise SpecificationError("path", expected, f"one array in {path}", remedy)

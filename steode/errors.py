@@ -13,6 +13,16 @@ from collections.abc import Iterable
 
 import numpy as np
 
+LARGEST, SMALLEST = 1e50, 1e-50
+"""Bounds of the numbers of a specification: of the magnitude of all, and from below of what has to be positive.
+
+The limit multiplies and divides by up to six of them (rates, second moments and their squares), which stays within the
+1e308 of double precision; beyond the bounds an overflow somewhere inside would be the answer.
+"""
+UNITS = "Choose units in which it is nearer to 1: products of several such numbers leave double precision."
+LARGEST_INTEGER, LARGEST_SIZE = 2**64 - 1, 10**7
+"""Largest integer of a specification, the largest random key; and largest number of entries, runs or records."""
+
 
 class SteodeError(Exception):
     """Base class of every error raised on purpose by steode."""
@@ -23,7 +33,9 @@ class SpecificationError(SteodeError, ValueError):
 
     def __init__(self, argument: str, expected: str, received: object, remedy: str):
         self.argument, self.expected, self.received, self.remedy = argument, expected, received, remedy
-        super().__init__(f"{argument}: expected {expected}, received {_shorten(received)}. {remedy}")
+        # an argument may be a key of somebody's file: one line, whatever it is
+        named = argument if len(argument) <= 200 and argument.isprintable() else _shorten(argument)
+        super().__init__(f"{named}: expected {expected}, received {_shorten(received)}. {remedy}")
 
 
 class UnsupportedError(SteodeError, ValueError):
@@ -52,39 +64,62 @@ class DivergenceError(SteodeError, RuntimeError):
 
 
 def _shorten(value: object, limit: int = 80) -> str:
-    text = repr(value)
+    try:
+        text = repr(value[:limit] if isinstance(value, str) else value)
+    except (ValueError, RecursionError):  # an integer of more digits than Python prints, or endless nesting
+        text = f"a value of type {type(value).__name__} too large to print"
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def check_finite(argument: str, value: object, remedy: str = "Give a finite number.") -> float:
-    """Return `value` as a float, or raise `SpecificationError` if it is not a finite real number."""
+    """Return `value` as a float, or raise `SpecificationError` if it is no real number of magnitude up to LARGEST."""
     number = math.nan
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
         with contextlib.suppress(OverflowError):  # an integer above 1e308 has no float
             number = float(value)
     if not math.isfinite(number):
         raise SpecificationError(argument, "a finite real number", value, remedy)
+    if abs(number) > LARGEST:
+        raise SpecificationError(argument, f"a number of magnitude at most {LARGEST:g}", value, UNITS)
     return number
 
 
 def check_positive(argument: str, value: object, remedy: str = "Give a positive finite number.") -> float:
-    """Return `value` as a float, or raise `SpecificationError` unless it is finite and > 0."""
-    if check_finite(argument, value, remedy) <= 0:
+    """Return `value` as a float, or raise `SpecificationError` unless it is from SMALLEST to LARGEST."""
+    number = check_finite(argument, value, remedy)
+    if number <= 0:
         raise SpecificationError(argument, "a number > 0", value, remedy)
-    return float(value)
+    if number < SMALLEST:
+        raise SpecificationError(argument, f"a number of at least {SMALLEST:g}", value, UNITS)
+    return number
 
 
 def check_nonnegative(argument: str, value: object, remedy: str = "Give a finite number >= 0.") -> float:
-    """Return `value` as a float, or raise `SpecificationError` unless it is finite and >= 0."""
-    if check_finite(argument, value, remedy) < 0:
+    """Return `value` as a float, or raise `SpecificationError` unless it is 0 or from SMALLEST to LARGEST."""
+    number = check_finite(argument, value, remedy)
+    if number < 0:
         raise SpecificationError(argument, "a number >= 0", value, remedy)
-    return float(value)
+    if 0 < number < SMALLEST:
+        raise SpecificationError(argument, f"0, or a number of at least {SMALLEST:g}", value, UNITS)
+    return number
 
 
-def check_integer(argument: str, value: object, minimum: int, maximum: int | None = None, remedy: str = "") -> int:
-    """Return `value` as an int, or raise `SpecificationError` unless it is an integer in [minimum, maximum]."""
+def check_integer(
+    argument: str,
+    value: object,
+    minimum: int,
+    maximum: int | None = None,
+    remedy: str = "",
+    largest: int = LARGEST_INTEGER,
+) -> int:
+    """Return `value` as an int, or raise `SpecificationError` unless it is an integer in [minimum, maximum].
+
+    Where nothing in the meaning of the number bounds it, the memory it takes does: it is at most `largest`.
+    """
     bounds = f"an integer >= {minimum}" if maximum is None else f"an integer between {minimum} and {maximum}"
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if whole and maximum is None and value > largest:
+        raise SpecificationError(argument, f"an integer of at most {largest}", value, "Give a smaller one.")
     if not whole or value < minimum or (maximum is not None and value > maximum):
         raise SpecificationError(argument, bounds, value, remedy or f"Give {bounds}.")
     return int(value)
@@ -112,6 +147,10 @@ def check_array(argument: str, values: object) -> np.ndarray:
     if not np.all(np.isfinite(array)):
         bad = int(np.flatnonzero(~np.isfinite(array))[0])
         raise SpecificationError(argument, "finite numbers", f"{array[bad]} at index {bad}", "Remove or replace it.")
+    if np.abs(array).max() > LARGEST:
+        bad = int(np.abs(array).argmax())
+        expected = f"numbers of magnitude at most {LARGEST:g}"
+        raise SpecificationError(argument, expected, f"{array[bad]} at index {bad}", UNITS)
     return array
 
 

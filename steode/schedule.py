@@ -81,7 +81,7 @@ def check_writable(specification: dict) -> None:
 
 @functools.lru_cache(maxsize=64)
 def _parse(text: str) -> sympy.Expr:
-    return parse_expression("Schedule.expression", text, TAU, jumps=True)
+    return parse_expression("Schedule.expression", text, TAU)
 
 
 def _is_hashable(value: object) -> bool:

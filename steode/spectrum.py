@@ -8,7 +8,7 @@ import pathlib
 import numpy as np
 
 from steode.errors import SpecificationError, check_array, check_integer, check_positive
-from steode.laws.atomic import load_array
+from steode.laws.array_file import load_array
 
 MOST_EIGENVALUES = 100_000
 

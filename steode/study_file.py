@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 
-from steode.configuration import load_toml, set_entry
+from steode.configuration import check_plain, load_toml, set_entry
 from steode.errors import SpecificationError
 from steode.expression import suggestion
 
@@ -14,8 +14,18 @@ def study_table(path: pathlib.Path, changes: dict | None, known: tuple[str, ...]
     for key, value in (changes or {}).items():
         table.setdefault(key.partition(".")[0], {})
         set_entry(table, key, value)
+    check_plain("file", table)
     check_known("", table, known)
     return table
+
+
+def titles(table: dict, default: str) -> tuple[str, str]:
+    """The texts `title` and `description` of a file."""
+    title, description = table.get("title", default), table.get("description", "")
+    for name, text in (("title", title), ("description", description)):
+        if not isinstance(text, str):
+            raise SpecificationError(name, "a text", text, 'For example title = "Bits".')
+    return title, description.strip()
 
 
 def run_settings(kind: type, table: object, example: str):

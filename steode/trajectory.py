@@ -124,7 +124,7 @@ class Trajectory(eqx.Module):
         if self.provenance.model is not None:
             return self.provenance.model
         try:
-            return from_dict(self.provenance.specification)
+            return from_dict(self.provenance.specification, folder=None)
         except SpecificationError as error:
             if not error.argument.endswith(".type"):
                 raise
@@ -196,11 +196,20 @@ class Trajectory(eqx.Module):
                     arrays = {str(name): variable.values for name, variable in dataset.variables.items()}
                     provenance = dataset.attrs["provenance"]
             else:
-                with path.open("rb") as stream, np.load(stream) as file:
+                with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                     arrays = {name: file[name] for name in file.files}
                 provenance = str(arrays.pop("provenance"))
             return _from_arrays(arrays, Provenance(**json.loads(provenance)))
-        except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        except (
+            OSError,
+            EOFError,
+            KeyError,
+            TypeError,
+            ValueError,
+            RecursionError,
+            zipfile.BadZipFile,
+            zlib.error,
+        ) as error:
             remedy = f"Give a file written by Trajectory.save ({error})."
             raise SpecificationError("path", "a readable trajectory file", str(path), remedy) from None
 

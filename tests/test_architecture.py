@@ -83,6 +83,27 @@ def test_import_steode_leaves_the_settings_of_jax_alone():
     assert result.stdout.strip() == "set()"
 
 
+def calls(path: pathlib.Path):
+    """Last name of every function a file calls, and its keywords with constant values."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            owner = getattr(node.func.value, "id", "") if isinstance(node.func, ast.Attribute) else ""
+            values = {word.arg: word.value.value for word in node.keywords if isinstance(word.value, ast.Constant)}
+            yield owner, name, values
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(STEODE)))
+def test_nothing_that_is_read_is_evaluated(path):
+    assert direct_imports(path) & {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "yaml"} == set()
+    for owner, name, values in calls(path):
+        assert name not in ("exec", "parse_expr", "__import__", "S") or (owner, name) == ("re", "S")
+        assert (owner, name) not in (("", "eval"), ("", "compile"), ("builtins", "eval"))
+        # without strict SymPy evaluates a text as Python; without allow_pickle=False NumPy may run what a file says
+        assert name != "sympify" or values.get("strict") is True
+        assert (owner, name) not in (("np", "load"), ("numpy", "load")) or values.get("allow_pickle") is False
+
+
 def test_files_are_short():
     lengths = {
         str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())

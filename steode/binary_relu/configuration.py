@@ -18,15 +18,14 @@ import copy
 import dataclasses
 import json
 import pathlib
-import tomllib
 
 import numpy as np
 
 from steode.binary_relu.starts import Starts, random_starts, starts
-from steode.configuration import set_entry
-from steode.errors import SpecificationError, check_integer, check_positive
-from steode.expression import parse_expression
-from steode.study_file import check_known, run_settings, study_table, varied
+from steode.configuration import check_plain, parse_toml, set_entry
+from steode.errors import LARGEST_INTEGER, LARGEST_SIZE, SpecificationError, check_integer, check_positive
+from steode.expression import parse_expression, write_expression
+from steode.study_file import check_known, run_settings, study_table, titles, varied
 from steode.systems.binary_relu.spec import BinaryReLUModel, check_model
 from steode.systems.binary_relu.surrogates import SURROGATES, X
 
@@ -66,7 +65,8 @@ class RunSettings:
         for name in ("t_end", "spread", "length"):
             check_positive(f"run.{name}", getattr(self, name))
         for name, least in (("starts", 1), ("seeds", 0), ("batch", 1), ("samples", 0), ("records", 1), ("key", 0)):
-            check_integer(f"run.{name}", getattr(self, name), least)
+            largest = LARGEST_INTEGER if name == "key" else LARGEST_SIZE
+            check_integer(f"run.{name}", getattr(self, name), least, largest=largest)
         if (self.v is None) != (self.theta is None):
             missing = "run.theta" if self.theta is None else "run.v"
             raise SpecificationError(missing, "v and theta together", None, "Or neither, for random starts.")
@@ -98,7 +98,7 @@ def to_dict(model: BinaryReLUModel) -> dict:
     check_model(model)
     table = {field.name: getattr(model, field.name) for field in dataclasses.fields(model)}
     surrogate = model.surrogate
-    table["surrogate"] = surrogate.name if surrogate.name in SURROGATES else str(surrogate.derivative)
+    table["surrogate"] = surrogate.name if surrogate.name in SURROGATES else write_expression(surrogate.derivative)
     if _surrogate(table["surrogate"]) not in (surrogate.name, surrogate.derivative):
         remedy = "Write it with functions of one variable that SymPy prints and reads again."
         raise SpecificationError("surrogate", "an expression a file can hold", table["surrogate"], remedy)
@@ -113,6 +113,7 @@ def from_dict(table: dict) -> BinaryReLUModel:
     known = [field.name for field in dataclasses.fields(BinaryReLUModel)]
     if not isinstance(table, dict):
         raise SpecificationError("model", "a table", table, "See steode.binary_relu.BinaryReLUModel.")
+    check_plain("model", table)
     check_known("model.", table, tuple(known))
     arguments = dict(table)
     if isinstance(arguments.get("surrogate"), str):
@@ -129,7 +130,7 @@ def _surrogate(text: str):
     if text in SURROGATES or (text.replace(" ", "").isalpha() and text != X.name):
         # a misspelled name: the class lists those there are
         return text
-    return parse_expression("model.surrogate", text, X, jumps=True)
+    return parse_expression("model.surrogate", text, X)
 
 
 def to_toml(model: BinaryReLUModel) -> str:
@@ -141,7 +142,7 @@ def to_toml(model: BinaryReLUModel) -> str:
 
 def from_toml(text: str) -> BinaryReLUModel:
     """The model whose specification `to_toml` wrote."""
-    return from_dict(tomllib.loads(text)["model"])
+    return from_dict(parse_toml(text).get("model"))
 
 
 def read_study(path: str | pathlib.Path, changes: dict | None = None) -> Study:
@@ -156,7 +157,7 @@ def read_study(path: str | pathlib.Path, changes: dict | None = None) -> Study:
     settings, cases = run_settings(RunSettings, table.get("run", {}), "t_end = 100.0"), _cases(table)
     for model in cases.values():
         settings.starts_of(model)
-    return Study(table.get("title", path.stem), table.get("description", "").strip(), cases, settings)
+    return Study(*titles(table, path.stem), cases, settings)
 
 
 def _cases(table: dict) -> dict[str, BinaryReLUModel]:

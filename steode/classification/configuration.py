@@ -18,11 +18,11 @@ import copy
 import dataclasses
 import json
 import pathlib
-import tomllib
 
-from steode.configuration import set_entry
-from steode.errors import SpecificationError, check_integer
-from steode.study_file import check_known, run_settings, study_table, varied
+from steode.configuration import check_plain, parse_toml, set_entry
+from steode.errors import LARGEST_INTEGER, LARGEST_SIZE, SpecificationError, check_integer
+from steode.expression import write_expression
+from steode.study_file import check_known, run_settings, study_table, titles, varied
 from steode.systems.classification.spec import ClassificationModel
 
 SYSTEM = "classification"
@@ -47,7 +47,8 @@ class RunSettings:
 
     def __post_init__(self):
         for name, least in (("steps", 1), ("seeds", 1), ("key", 0), ("test_samples", 1)):
-            check_integer(f"run.{name}", getattr(self, name), least)
+            largest = LARGEST_INTEGER if name == "key" else 2**31 - 1 if name == "steps" else LARGEST_SIZE
+            check_integer(f"run.{name}", getattr(self, name), least, largest=largest)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +65,7 @@ def to_dict(model: ClassificationModel) -> dict:
     """The specification as plain numbers, strings and lists; `from_dict` inverts it."""
     table = {field.name: getattr(model, field.name) for field in dataclasses.fields(model)}
     surrogate = model.surrogate
-    table["surrogate"] = str(surrogate.derivative) if surrogate.name == "own" else surrogate.name
+    table["surrogate"] = write_expression(surrogate.derivative) if surrogate.name == "own" else surrogate.name
     return {name: list(value) if isinstance(value, tuple) else value for name, value in table.items()}
 
 
@@ -76,6 +77,7 @@ def from_dict(table: dict) -> ClassificationModel:
     known = [field.name for field in dataclasses.fields(ClassificationModel)]
     if not isinstance(table, dict):
         raise SpecificationError("model", "a table", table, "See steode.classification.ClassificationModel.")
+    check_plain("model", table)
     check_known("model.", table, tuple(known))
     return ClassificationModel(
         **{name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}
@@ -91,7 +93,7 @@ def to_toml(model: ClassificationModel) -> str:
 
 def from_toml(text: str) -> ClassificationModel:
     """The model that `to_toml` wrote."""
-    return from_dict(tomllib.loads(text)["model"])
+    return from_dict(parse_toml(text).get("model"))
 
 
 def read_study(path: str | pathlib.Path, changes: dict | None = None) -> Study:
@@ -103,15 +105,14 @@ def read_study(path: str | pathlib.Path, changes: dict | None = None) -> Study:
     table = study_table(path, changes, TABLES)
     if table.get("system", SYSTEM) != SYSTEM:
         raise SpecificationError("system", f'"{SYSTEM}"', table["system"], "The file describes another system.")
-    title, description = table.get("title", path.stem), table.get("description", "")
-    if not isinstance(title, str) or not isinstance(description, str):
-        raise SpecificationError("title", "a text, as description", title, 'For example title = "Bits".')
-    return Study(title, description, _cases(table), run_settings(RunSettings, table.get("run", {}), "steps = 1000"))
+    return Study(
+        *titles(table, path.stem), _cases(table), run_settings(RunSettings, table.get("run", {}), "steps = 1000")
+    )
 
 
 def _cases(table: dict) -> dict[str, ClassificationModel]:
     model = table.get("model", {})
-    if "vary" not in table:
+    if "vary" not in table or not isinstance(model, dict):
         return {"": from_dict(model)}
     parameter, values = varied(table["vary"], 'parameter = "bits" and values = [1, 2, 4]')
     cases = {}

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from steode.cli.options import FIGURES, Set, Spec, check_out, show_label, the_study
+from steode.cli.options import FIGURES, AllowOutside, Set, Spec, check_out, show_label, the_study
 from steode.deployments import deployments as compare_deployments
 from steode.fixed_points import fixed_points as find_fixed_points
 from steode.stability import stability as linearize
@@ -23,6 +23,7 @@ def fixed_points(
         pathlib.Path | None, typer.Option(help="Draw the error's terms to a .png, .svg or .pdf file.")
     ] = None,
     entries: Set = (),
+    allow_outside: AllowOutside = False,
 ):
     """Print where the error ends up, and what it is made of.
 
@@ -33,7 +34,7 @@ def fixed_points(
         steode fixed-points my_model.toml --deployments --figure terms.png
     """
     check_out(figure, FIGURES, "--figure")
-    study = the_study(spec, entries)
+    study = the_study(spec, entries, allow_outside=allow_outside)
     found = {}
     for case in study.cases:
         show_label(case)

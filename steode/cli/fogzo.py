@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from steode.cli.options import Dim, End, Key, Method, Set, Times, Tolerance, all_changes
+from steode.cli.options import AllowOutside, Dim, End, Key, Method, Set, Times, Tolerance, all_changes
 from steode.configuration import load_toml
 from steode.errors import ConvergenceError, DivergenceError, SpecificationError, UnsupportedError
 
@@ -41,6 +41,7 @@ def run(
     method: Method = None,
     tolerance: Tolerance = None,
     entries: Set = (),
+    allow_outside: AllowOutside = False,
 ):
     """Limit, fixed points and runs of FOGZO, and the straight-through estimator at the same tau and at equal passes.
 
@@ -57,7 +58,7 @@ def run(
         steode fogzo run my.toml --seeds 0 --set update_rule.c=0 --set learning_rate=0.1
     """
     settings = {"dim": dim, "key": key, "t_end": t_end, "times": times, "method": method, "tolerance": tolerance}
-    study, seeds = _read(spec, all_changes(entries, settings | {"seeds": seeds}))
+    study, seeds = _read(spec, all_changes(entries, settings | {"seeds": seeds}), allow_outside)
     if out.exists() and not out.is_dir():
         raise SpecificationError("--out", "a folder", str(out), "A file of that name is in the way.")
     out.mkdir(parents=True, exist_ok=True)
@@ -77,7 +78,7 @@ def run(
     typer.echo(f"\nWritten to {out}: *.png, *.nc, summary.json")
 
 
-def _read(path: pathlib.Path, changes: dict):
+def _read(path: pathlib.Path, changes: dict, allow_outside: bool = False):
     """The study of a file, all of whose models are updated by FOGZO, and the number of runs."""
     from steode.report.study import read_study
     from steode.systems.linear.update_rules import FOGZO
@@ -86,7 +87,7 @@ def _read(path: pathlib.Path, changes: dict):
     seeds = changes.get("run.seeds", table.get("seeds", SEEDS) if isinstance(table, dict) else SEEDS)
     # studies of `steode run` have at least one run
     without = isinstance(seeds, int) and not isinstance(seeds, bool) and seeds == 0
-    study = read_study(path, changes | ({"run.seeds": 1} if without else {}))
+    study = read_study(path, changes | ({"run.seeds": 1} if without else {}), allow_outside=allow_outside)
     for case in study.cases:
         if not isinstance(case.model.update_rule, FOGZO):
             remedy = 'Write update_rule = {type = "FOGZO", c = 2.0, eps = 0.3} under [model].'

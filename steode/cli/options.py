@@ -1,11 +1,11 @@
 """Options that commands share, and the specification they describe."""
 
 import pathlib
-import tomllib
 from typing import Annotated
 
 import typer
 
+from steode.configuration import parse_toml
 from steode.errors import SpecificationError
 from steode.report.study import Case, Study, built_in_studies, read_study
 from steode.trajectory import Trajectory
@@ -22,6 +22,9 @@ Set = Annotated[
         "--set", metavar="KEY=VALUE", help="Replace one entry of the model, or of [run] as run.KEY. May be repeated."
     ),
 ]
+AllowOutside = Annotated[
+    bool, typer.Option("--allow-outside", help="Let SPEC.toml name .npy files outside its own folder.")
+]
 End = Annotated[float | None, typer.Option("--t-end", help="Last rescaled time tau = step/d.")]
 Times = Annotated[int | None, typer.Option(help="Number of recorded times.")]
 Dim = Annotated[int | None, typer.Option(help="Input dimension of the simulation.")]
@@ -33,13 +36,17 @@ DataFile = Annotated[pathlib.Path | None, typer.Option("--out", help="Write the 
 
 
 def the_study(
-    spec: pathlib.Path | None, entries: list[str], settings: dict | None = None, built_in: str = "reference"
+    spec: pathlib.Path | None,
+    entries: list[str],
+    settings: dict | None = None,
+    built_in: str = "reference",
+    allow_outside: bool = False,
 ) -> Study:
     """The study a file describes, or the named built-in one, with the changes asked for on the command line."""
     changes = all_changes(entries, settings or {})
     if spec is not None:
-        return read_study(spec, changes)
-    return next(study for study in built_in_studies(changes) if study.name == built_in)
+        return read_study(spec, changes, allow_outside=allow_outside)
+    return next(study for study in built_in_studies(changes, allow_outside=allow_outside) if study.name == built_in)
 
 
 def all_changes(entries: list[str], settings: dict) -> dict:
@@ -57,8 +64,8 @@ def all_changes(entries: list[str], settings: dict) -> dict:
 
 def _value(text: str):
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"value = {text}", "--set")["value"]
+    except SpecificationError:
         # a bare word is a string, so that nobody has to quote for both the shell and TOML
         return text
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from steode.cli.options import Key, Seeds, Set, all_changes
+from steode.cli.options import AllowOutside, Key, Seeds, Set, all_changes
 from steode.errors import DivergenceError, SpecificationError, UnsupportedError
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ def run(
     seeds: Seeds = None,
     key: Key = None,
     entries: Set = (),
+    allow_outside: AllowOutside = False,
 ):
     """Exact risk, stability, bounds and simulation of every case, with figures and data.
 
@@ -49,7 +50,7 @@ def run(
     from steode.regression import read_study
 
     settings = {"steps": steps, "seeds": seeds, "key": key}
-    study = read_study(spec, all_changes(entries, settings))
+    study = read_study(spec, all_changes(entries, settings), allow_outside=allow_outside)
     if out.exists() and not out.is_dir():
         raise SpecificationError("--out", "a folder", str(out), "A file of that name is in the way.")
     out.mkdir(parents=True, exist_ok=True)

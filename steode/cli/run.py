@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from steode.cli.options import Dim, End, Key, Method, Seeds, Set, Spec, Times, Tolerance, all_changes
+from steode.cli.options import AllowOutside, Dim, End, Key, Method, Seeds, Set, Spec, Times, Tolerance, all_changes
 
 
 def run(
@@ -19,6 +19,7 @@ def run(
     method: Method = None,
     tolerance: Tolerance = None,
     entries: Set = (),
+    allow_outside: AllowOutside = False,
 ):
     """Do everything and write a report.
 
@@ -39,7 +40,8 @@ def run(
 
     settings = {"dim": dim, "seeds": seeds, "key": key, "t_end": t_end, "times": times, "method": method}
     changes = all_changes(entries, settings | {"tolerance": tolerance})
-    studies = built_in_studies(changes) if spec is None else [read_study(spec, changes)]
+    more = {"allow_outside": allow_outside}
+    studies = built_in_studies(changes, **more) if spec is None else [read_study(spec, changes, **more)]
     try:
         results = write_report(studies, out, lambda text: typer.echo(text, err=True))
     except KeyboardInterrupt:

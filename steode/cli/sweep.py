@@ -8,7 +8,7 @@ import numpy as np
 import typer
 import xarray
 
-from steode.cli.options import FIGURES, Set, Spec, all_changes, check_out
+from steode.cli.options import FIGURES, AllowOutside, Set, Spec, all_changes, check_out
 from steode.errors import SpecificationError
 from steode.report.sweep_study import read_sweep
 from steode.sweep import sweep as compute
@@ -28,6 +28,7 @@ def sweep(
         str | None, typer.Option(help="Which number is tabulated and drawn; the first if left out.")
     ] = None,
     entries: Set = (),
+    allow_outside: AllowOutside = False,
 ):
     """Compute measures over a grid of parameters.
 
@@ -43,7 +44,7 @@ def sweep(
     """
     check_out(out, (".nc",))
     check_out(figure, FIGURES, "--figure")
-    study = read_sweep(spec, all_changes(entries, {}))
+    study = read_sweep(spec, all_changes(entries, {}), allow_outside=allow_outside)
     if figure is not None and len(study.axes) > 2:
         remedy = "Draw slices of the --out file with steode.plot.phase_diagram."
         raise SpecificationError("--figure", "a sweep with one or two axes", list(study.axes), remedy)

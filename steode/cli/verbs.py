@@ -7,6 +7,7 @@ import numpy as np
 import typer
 
 from steode.cli.options import (
+    AllowOutside,
     DataFile,
     Dim,
     End,
@@ -39,6 +40,7 @@ def derive(
     step: Annotated[str | None, typer.Option(help="Only the step of this title.")] = None,
     out: Annotated[pathlib.Path | None, typer.Option(help="Write a .md, .tex or .html file instead.")] = None,
     entries: Set = (),
+    allow_outside: AllowOutside = False,
 ):
     """Print the derivation of the limit (Markdown).
 
@@ -49,7 +51,7 @@ def derive(
         steode derive my_model.toml --out derivation.html
     """
     check_out(out, tuple(documents.FORMATS))
-    study = the_study(spec, entries)
+    study = the_study(spec, entries, allow_outside=allow_outside)
     derivation = derive_limit(study.cases[0].model).derivation
     if step is not None:
         typer.echo(derivation.step(step).markdown())
@@ -68,6 +70,7 @@ def solve(
     tolerance: Tolerance = None,
     out: DataFile = None,
     entries: Set = (),
+    allow_outside: AllowOutside = False,
 ):
     """Solve the limit; print its error over time.
 
@@ -79,7 +82,8 @@ def solve(
         steode solve my_model.toml --method gaussian --out limit.nc
     """
     check_out(out, (".nc", ".npz"))
-    study = the_study(spec, entries, {"t_end": t_end, "times": times, "method": method, "tolerance": tolerance})
+    changes = {"t_end": t_end, "times": times, "method": method, "tolerance": tolerance}
+    study = the_study(spec, entries, changes, allow_outside=allow_outside)
     settings = study.settings
     for case in study.cases:
         theory = solve_limit(
@@ -112,6 +116,7 @@ def simulate(
     ] = None,
     basis: Annotated[str, typer.Option(help="Axes of the quantizers: eigenbasis or rotated.")] = "eigenbasis",
     entries: Set = (),
+    allow_outside: AllowOutside = False,
 ):
     """Run the training itself; print its error over time.
 
@@ -122,7 +127,8 @@ def simulate(
         steode simulate my_model.toml --seeds 4 --key 7 --out runs.nc
     """
     check_out(out, (".nc", ".npz"))
-    study = the_study(spec, entries, {"dim": dim, "seeds": seeds, "key": key, "t_end": t_end, "times": times})
+    changes = {"dim": dim, "seeds": seeds, "key": key, "t_end": t_end, "times": times}
+    study = the_study(spec, entries, changes, allow_outside=allow_outside)
     settings = study.settings
     for case in study.cases:
         runs = simulate_runs(
@@ -161,6 +167,7 @@ def plateau(
     contrast: Annotated[float, typer.Option(help="How many times slower than its surroundings a plateau is.")] = 3.0,
     t_end: End = None,
     entries: Set = (),
+    allow_outside: AllowOutside = False,
 ):
     """Find plateaus and the drops after them.
 
@@ -178,7 +185,8 @@ def plateau(
         )
         typer.echo(str(found))
         return
-    study = the_study(spec, entries, {"t_end": t_end, "plateau_tolerance": band}, built_in="plateau")
+    changes = {"t_end": t_end, "plateau_tolerance": band}
+    study = the_study(spec, entries, changes, built_in="plateau", allow_outside=allow_outside)
     settings = study.settings
     for case in study.cases:
         theory = solve_limit(case.model, settings.t_end, method=settings.method, tolerance=settings.tolerance)

@@ -3,11 +3,11 @@
 import abc
 import dataclasses
 import pathlib
-import zipfile
 
 import numpy as np
 
 from steode.errors import SpecificationError, check_array, check_finite, check_positive
+from steode.laws.array_file import load_array
 from steode.laws.base import Law
 from steode.quadrature import rule_of_sample
 
@@ -159,12 +159,3 @@ class Empirical(Law):
         if distinct.size <= nodes:
             return distinct, counts / self.values.size
         return rule_of_sample(self.values, kinks, nodes)
-
-
-def load_array(argument: str, path: pathlib.Path) -> np.ndarray:
-    try:
-        with path.open("rb") as file:
-            return np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        remedy = f"NumPy says: {error}"
-        raise SpecificationError(argument, "the path of a readable .npy file", str(path), remedy) from None

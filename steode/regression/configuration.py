@@ -18,11 +18,11 @@ import dataclasses
 import json
 import pathlib
 
-from steode.configuration import from_plain, plain, set_entry
-from steode.errors import SpecificationError, check_integer
-from steode.expression import suggestion
+from steode.configuration import build, plain, set_entry
+from steode.errors import LARGEST_SIZE, check_integer
 from steode.laws import Constant
-from steode.study_file import run_settings, study_table, varied
+from steode.laws.array_file import Place
+from steode.study_file import run_settings, study_table, titles, varied
 from steode.systems.regression.spec import RegressionModel
 
 TABLES = ("title", "description", "model", "vary", "run")
@@ -44,7 +44,7 @@ class RunSettings:
 
     def __post_init__(self):
         check_integer("run.steps", self.steps, 1)
-        check_integer("run.seeds", self.seeds, 0)
+        check_integer("run.seeds", self.seeds, 0, largest=LARGEST_SIZE)
         check_integer("run.key", self.key, 0)
 
 
@@ -67,33 +67,15 @@ def to_dict(model: RegressionModel) -> dict:
     return table
 
 
-def from_dict(table: dict, folder: str | pathlib.Path = ".") -> RegressionModel:
-    """The model a nested dictionary describes; relative paths of .npy files in it start in `folder`.
+def from_dict(table: dict, folder: str | pathlib.Path | None = ".", *, allow_outside: bool = False) -> RegressionModel:
+    """The model a nested dictionary describes.
 
-    Raises `SpecificationError` for an unknown key or type, a missing argument, or a value the class refuses.
+    Relative paths of .npy files in it start in `folder`, and lead nowhere else without `allow_outside`; with None it
+    may name none. Raises `SpecificationError` for an unknown key or type, a missing argument, or a value the class
+    refuses.
     """
-    known = [field.name for field in dataclasses.fields(RegressionModel)]
-    arguments = {}
-    if not isinstance(table, dict):
-        raise SpecificationError("model", "a table", table, "See steode.regression.RegressionModel.")
-    for key, value in table.items():
-        if key not in known:
-            raise SpecificationError(f"model.{key}", "one of " + ", ".join(known), key, suggestion(key, known))
-        arguments[key] = from_plain(f"model.{key}", _located(value, pathlib.Path(folder)))
-    try:
-        return RegressionModel(**arguments)
-    except TypeError as error:
-        # a required argument is missing: every other mistake is a SpecificationError already
-        raise SpecificationError("model", "the arguments of RegressionModel", table, f"{error}.") from None
-
-
-def _located(value, folder: pathlib.Path):
-    """A value with the paths of .npy files in it made relative to where the program runs."""
-    if isinstance(value, str) and value.endswith(".npy"):
-        return str(folder / value)
-    if isinstance(value, dict):
-        return {key: _located(entry, folder) for key, entry in value.items()}
-    return value
+    place = Place(None if folder is None else pathlib.Path(folder), allow_outside)
+    return build("model", RegressionModel, table, place, ("spectrum", "teacher", "init"))
 
 
 def to_toml(model: RegressionModel) -> str:
@@ -110,22 +92,22 @@ def _toml(value) -> str:
     return json.dumps(value)
 
 
-def read_study(path: str | pathlib.Path, changes: dict | None = None) -> Study:
+def read_study(path: str | pathlib.Path, changes: dict | None = None, *, allow_outside: bool = False) -> Study:
     """The study a TOML file describes; `changes` maps dotted keys such as "model.step_size" to new values.
 
-    Raises `SpecificationError` for anything that does not make sense.
+    Files that it names lie below its own folder, or anywhere with `allow_outside`. Raises `SpecificationError` for
+    anything that does not make sense.
     """
     path = pathlib.Path(path)
     table = study_table(path, changes, TABLES)
     settings = run_settings(RunSettings, table.get("run", {}), "steps = 1000")
-    title = table.get("title", path.stem)
-    return Study(title, table.get("description", "").strip(), _cases(table, path.parent), settings)
+    return Study(*titles(table, path.stem), _cases(table, path.parent, allow_outside), settings)
 
 
-def _cases(table: dict, folder: pathlib.Path) -> dict[str, RegressionModel]:
+def _cases(table: dict, folder: pathlib.Path, allow_outside: bool) -> dict[str, RegressionModel]:
     model = table.get("model", {})
-    if "vary" not in table:
-        return {"": from_dict(model, folder)}
+    if "vary" not in table or not isinstance(model, dict):
+        return {"": from_dict(model, folder, allow_outside=allow_outside)}
     parameter, values = varied(table["vary"], 'parameter = "step_size" and values = [0.05, 0.1]')
     cases = {}
     for value in values:
@@ -133,5 +115,5 @@ def _cases(table: dict, folder: pathlib.Path) -> dict[str, RegressionModel]:
         set_entry(changed, parameter, value)
         name = parameter.rpartition(".")[2]
         shown = value.get("type", value) if isinstance(value, dict) else value
-        cases[f"{name} = {shown}"] = from_dict(changed, folder)
+        cases[f"{name} = {shown}"] = from_dict(changed, folder, allow_outside=allow_outside)
     return cases

@@ -19,8 +19,9 @@ import tomllib
 
 import numpy as np
 
-from steode.configuration import load_toml, model_from_table, set_entry, suggestion
-from steode.errors import SpecificationError, check_integer, check_nonnegative, check_positive
+from steode.configuration import build, check_plain, load_toml, set_entry, suggestion
+from steode.errors import LARGEST_SIZE, SpecificationError, check_integer, check_nonnegative, check_positive
+from steode.laws.array_file import Place
 from steode.solve import METHODS
 from steode.systems.linear.spec import LinearModel
 from steode.systems.linear.update_rules import SPSA
@@ -61,9 +62,9 @@ class RunSettings:
     def __post_init__(self):
         object.__setattr__(self, "t_end", check_positive("run.t_end", self.t_end))
         check_integer("run.dim", self.dim, 1)
-        check_integer("run.seeds", self.seeds, 1)
+        check_integer("run.seeds", self.seeds, 1, largest=LARGEST_SIZE)
         check_integer("run.key", self.key, 0)
-        check_integer("run.times", self.times, 3)
+        check_integer("run.times", self.times, 3, largest=LARGEST_SIZE)
         if self.method not in METHODS:
             raise SpecificationError("run.method", "one of " + ", ".join(METHODS), self.method, 'Try "density".')
         check_positive("run.tolerance", self.tolerance)
@@ -109,22 +110,24 @@ class Study:
     settings: RunSettings
 
 
-def built_in_studies(changes: dict | None = None) -> list[Study]:
-    """The studies of `steode run` without a file; `changes` as for `read_study`."""
+def built_in_studies(changes: dict | None = None, *, allow_outside: bool = False) -> list[Study]:
+    """The studies of `steode run` without a file; arguments as for `read_study`, paths start in the working folder."""
     folder = importlib.resources.files("steode.report")
     texts = [(name, folder.joinpath(f"{name}.toml").read_text(encoding="utf-8")) for name in BUILT_IN]
-    return [_study(name, tomllib.loads(text), pathlib.Path(), changes) for name, text in texts]
+    place = Place(pathlib.Path(), allow_outside)
+    return [_study(name, tomllib.loads(text), place, changes) for name, text in texts]
 
 
-def read_study(path: pathlib.Path, changes: dict | None = None) -> Study:
+def read_study(path: pathlib.Path, changes: dict | None = None, *, allow_outside: bool = False) -> Study:
     """Read and validate a specification file.
 
     `changes` maps dotted keys to values that replace the file's, for example {"run.dim": 500,
-    "model.weight_quantizer.range": 3.0}.
+    "model.weight_quantizer.range": 3.0}. Files that it names lie below its own folder, or anywhere with
+    `allow_outside`.
 
     Raises `SpecificationError`, naming the key and the nearest known one, for anything the file should not hold.
     """
-    return _study(path.stem, load_toml(path), path.parent, changes)
+    return _study(path.stem, load_toml(path), Place(path.parent, allow_outside), changes)
 
 
 def record_times(settings: RunSettings) -> np.ndarray:
@@ -138,12 +141,13 @@ def nearest(held: np.ndarray, times: tuple[float, ...]) -> np.ndarray:
     return np.unique([np.abs(held - time).argmin() for time in times])
 
 
-def _study(name: str, document: dict, folder: pathlib.Path, changes: dict | None) -> Study:
+def _study(name: str, document: dict, place: Place, changes: dict | None) -> Study:
     document = copy.deepcopy(document)
     for key, value in (changes or {}).items():
         if key.startswith("run."):
             document.setdefault("run", {})
         set_entry(document, key, value)
+    check_plain("file", document)
     check_keys("file", document, TABLES)
     if "model" not in document:
         raise SpecificationError(
@@ -158,7 +162,7 @@ def _study(name: str, document: dict, folder: pathlib.Path, changes: dict | None
         label, slug = "", ""
         if parameter is not None:
             label, slug = f"{parameter} = {value:g}", f"{parameter.rpartition('.')[2]}-{value:g}"
-        cases.append(Case(label, slug, value, model_from_table(table, folder)))
+        cases.append(Case(label, slug, value, build("model", LinearModel, table, place)))
     settings = as_table("run", document.get("run", {}))
     check_keys("run", settings, [field.name for field in dataclasses.fields(RunSettings)])
     if isinstance(cases[0].model.update_rule, SPSA):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import pathlib
 from collections.abc import Set
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from steode.configuration import from_plain, plain, set_entry
 from steode.errors import SpecificationError
 from steode.laws import Constant, Laplace, Normal, TwoPoint
+from steode.laws.array_file import Place
 from steode.sweep.axes import Axis
 from steode.systems.linear.spec import LinearModel
 from steode.systems.linear.surrogates import ClippedSurrogate
@@ -26,6 +28,9 @@ PARAMETERS = {
 
 SCALES = {Constant: "value", TwoPoint: "value", Normal: "std", Laplace: "scale"}
 """The entry of a teacher law that multiplies it, where the law is centered or a single point."""
+
+ANYWHERE = Place(pathlib.Path(), allow_outside=True)
+"""Files that an axis names are those of the caller; what a specification file may name is checked where it is read."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -69,7 +74,7 @@ class Grid:
                     name = key.split(".")[0]
                     table.setdefault(name, plain(getattr(self.base, name)))
                     set_entry(table, key, value)
-            return self.base.replace(**{name: from_plain(name, entry) for name, entry in table.items()})
+            return self.base.replace(**{name: from_plain(name, entry, ANYWHERE) for name, entry in table.items()})
         except SpecificationError as error:
             where = ", ".join(f"{axis.name} = {value}" for axis, value in zip(self.axes, chosen, strict=True))
             argument = f"axes, at {where}: {error.argument}"

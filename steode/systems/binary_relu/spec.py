@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import sympy
 
-from steode.errors import SpecificationError, check_array, check_integer, check_positive
+from steode.errors import LARGEST_SIZE, SpecificationError, check_array, check_integer, check_positive
 from steode.systems.binary_relu.surrogates import Surrogate, check_surrogate
 
 
@@ -47,9 +47,11 @@ class BinaryReLUModel:
 
     def __post_init__(self):
         set_field = object.__setattr__
-        set_field(self, "rows", check_integer("rows", self.rows, 1))
+        set_field(self, "rows", check_integer("rows", self.rows, 1, largest=LARGEST_SIZE))
         remedy = "One entry leaves no angle between w and w*; give at least 2."
-        set_field(self, "filter_size", check_integer("filter_size", self.filter_size, 2, remedy=remedy))
+        set_field(
+            self, "filter_size", check_integer("filter_size", self.filter_size, 2, remedy=remedy, largest=LARGEST_SIZE)
+        )
         set_field(self, "output_teacher", _entries("output_teacher", self.output_teacher, self.rows, "rows", True))
         given = np.eye(1, self.filter_size)[0] if self.filter_teacher is None else self.filter_teacher
         direction = np.array(_entries("filter_teacher", given, self.filter_size, "filter_size", False))

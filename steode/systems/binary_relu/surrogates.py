@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import sympy
 
-from steode.errors import SpecificationError
+from steode.errors import LARGEST, SpecificationError
 
 X = sympy.Symbol("x", real=True)
 """Variable of every surrogate derivative."""
@@ -74,7 +74,7 @@ def check_surrogate(given: object) -> Surrogate:
             raise SpecificationError("surrogate", f"one of {names}", given, remedy)
         return SURROGATES[given]
     is_number = isinstance(given, int | float) and not isinstance(given, bool)
-    expression = sympy.sympify(given) if is_number else given
+    expression = sympy.sympify(given, strict=True) if is_number else given
     if not isinstance(expression, sympy.Expr) or len(expression.free_symbols) > 1:
         expected = f"one of {names}, or mu' as a SymPy expression of one variable"
         raise SpecificationError("surrogate", expected, given, "For example 1/(1 + x**2).")
@@ -86,8 +86,8 @@ def check_surrogate(given: object) -> Surrogate:
             values = np.asarray(own(points), complex)
     except (NameError, TypeError, AttributeError, KeyError):  # a function or number NumPy and SciPy do not know
         values = np.array(np.nan)
-    if not np.all(np.isfinite(values)) or np.any(values.imag):
-        remedy = "mu' must be defined for every real number but single points."
+    if not np.all(np.abs(values) <= LARGEST) or np.any(values.imag):
+        remedy = f"mu' must be defined for every real number but single points, and at most {LARGEST:g}."
         raise SpecificationError("surrogate", "a derivative with real finite values on [-30, 30]", expression, remedy)
     if np.any(values.real < 0):
         where = points[np.argmin(values.real)]

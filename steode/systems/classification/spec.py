@@ -6,7 +6,7 @@ import numbers
 import numpy as np
 import sympy
 
-from steode.errors import SpecificationError, check_integer, check_positive
+from steode.errors import LARGEST_SIZE, SpecificationError, check_integer, check_positive
 from steode.systems.binary_relu.surrogates import Surrogate
 from steode.systems.classification.admissibility import SurrogateReport, surrogate_report
 from steode.systems.classification.surrogates import at_bits, check_surrogate
@@ -74,14 +74,16 @@ class ClassificationModel:
 
     def __post_init__(self):
         set_field = object.__setattr__
-        set_field(self, "classes", check_integer("classes", self.classes, 2))
+        set_field(self, "classes", check_integer("classes", self.classes, 2, largest=LARGEST_SIZE))
         set_field(self, "dimensions", _counts("dimensions", self.dimensions, self.classes))
         set_field(self, "neurons_per_class", self._neurons())
         set_field(self, "neurons", sum(self.neurons_per_class))
         space = sum(self.dimensions)
         given = space if self.input_dimension is None else self.input_dimension
         remedy = f"Orthogonal subspaces of dimensions {self.dimensions} need at least {space}."
-        set_field(self, "input_dimension", check_integer("input_dimension", given, space, remedy=remedy))
+        set_field(
+            self, "input_dimension", check_integer("input_dimension", given, space, remedy=remedy, largest=LARGEST_SIZE)
+        )
         set_field(self, "bits", check_integer("bits", self.bits, 1, 24))
         set_field(self, "surrogate", check_surrogate(self.surrogate))
         surrogate_report(self.surrogate, self.bits)  # raises where mu' is negative
@@ -96,12 +98,12 @@ class ClassificationModel:
                 raise SpecificationError("batch", "subspaces of dimension 2", self.dimensions, remedy)
         else:
             remedy = 'A number of fresh samples, or "population".'
-            set_field(self, "batch", check_integer("batch", self.batch, 1, remedy=remedy))
+            set_field(self, "batch", check_integer("batch", self.batch, 1, remedy=remedy, largest=LARGEST_SIZE))
 
     def _neurons(self) -> tuple[int, ...]:
         given, total = self.neurons_per_class, self.neurons
         if total is not None:
-            check_integer("neurons", total, self.classes)
+            check_integer("neurons", total, self.classes, largest=LARGEST_SIZE)
         if given is None and total is None:
             return tuple(2 * (dimension + 1) for dimension in self.dimensions)
         if given is None:
@@ -171,7 +173,7 @@ def _counts(argument: str, given, classes: int) -> tuple[int, ...]:
     if not isinstance(given, tuple | list | np.ndarray) or len(given) != classes:
         remedy = f"There are {classes} classes."
         raise SpecificationError(argument, f"one integer, or {classes} of them", given, remedy)
-    return tuple(check_integer(argument, entry, 1) for entry in given)
+    return tuple(check_integer(argument, entry, 1, largest=LARGEST_SIZE) for entry in given)
 
 
 def _radii(given) -> tuple[float, float]:

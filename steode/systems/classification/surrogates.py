@@ -47,7 +47,7 @@ def check_surrogate(given: object) -> Surrogate:
         if "x" not in given.replace("exp", "").replace("Max", ""):
             remedy = "Your own is given by its derivative, an expression in x."
             raise SpecificationError("surrogate", "one of " + ", ".join(SURROGATES), given, remedy)
-        given = parse_expression("surrogate", given, X, jumps=True)
+        given = parse_expression("surrogate", given, X)
     return check_derivative(given)
 
 

@@ -61,7 +61,7 @@ class Output:
     @property
     def needs_slope(self) -> bool:
         """True if the response is the mean slope of the weights' map, a functional of the law beyond m and q."""
-        return sympy.sympify(self.response[0]).has(sym.p_tau)
+        return sympy.sympify(self.response[0], strict=True).has(sym.p_tau)
 
 
 def derive_output(model: LinearModel) -> Output:

@@ -119,7 +119,7 @@ def _over_atoms(teacher: Law, pieces, unreachable) -> sympy.Expr | None:
             for spread, condition in pieces
         ]
         total += probability * sympy.Piecewise(
-            *((value, sympy.S(condition).subs(sym.a, target)) for value, condition in values)
+            *((value, sympy.sympify(condition, strict=True).subs(sym.a, target)) for value, condition in values)
         )
     return total
 

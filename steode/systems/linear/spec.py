@@ -2,8 +2,10 @@
 
 import dataclasses
 
+import numpy as np
+
 from steode.errors import SpecificationError, check_integer, check_nonnegative, check_positive
-from steode.laws import Constant, Discrete, Empirical, Law, Normal, TwoPoint
+from steode.laws import Constant, ContinuousLaw, Discrete, Empirical, Law, Normal, TwoPoint
 from steode.quantizers import EntrywiseMap, Identity, StepFunction
 from steode.schedule import Schedule
 from steode.spectrum import Isotropic, Spectrum
@@ -40,6 +42,8 @@ RANDOM_MAPS = StochasticRounding | AdditiveNoise | MultiplicativeNoise | CommonF
 KNOWN = "Use StochasticRounding, AdditiveNoise, MultiplicativeNoise or CommonFactor."
 EQUAL = 1e-9
 """Relative distance within which a clipping bound and a threshold are the same."""
+SPAN, LOUDEST = 1e12, 1e6
+"""Largest ratio of two lengths that double precision resolves, and of the noise to them: the error is V - sigma^2."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -126,6 +130,7 @@ class LinearModel:
         check_surrogate("surrogate", self.surrogate, WeightSurrogate)
         check_surrogate("activation_surrogate", self.activation_surrogate, OutputSurrogate)
         _check_bound(self.surrogate, self.weight_quantizer)
+        _check_scales(self)
         if isinstance(self.surrogate, ClippedSurrogate) and self.weight_decay:
             raise SpecificationError(
                 "weight_decay",
@@ -192,6 +197,42 @@ def _check_bound(surrogate: WeightSurrogate, quantizer: EntrywiseMap) -> None:
         remedy = "On a threshold weights freeze at the outer level, below it at the inner one: say exactly which."
         expected = f"a bound equal to the threshold {nearest!r} or clearly apart from it"
         raise SpecificationError("surrogate.bound", expected, surrogate.bound, remedy)
+
+
+def _check_scales(model: LinearModel) -> None:
+    """Refuse what is too far apart to be resolved side by side."""
+    rate, remedy = model.learning_rate, "Choose units in which it is nearer to 1."
+    if not isinstance(rate, Schedule) and not 1 / SPAN <= rate <= SPAN:
+        raise SpecificationError("learning_rate", f"a rate from {1 / SPAN:g} to {SPAN:g}", rate, remedy)
+    if model.weight_decay > SPAN:
+        raise SpecificationError("weight_decay", f"a rate of at most {SPAN:g}", model.weight_decay, remedy)
+    weights = max(law.second_moment for law in (model.teacher, model.init)) ** 0.5
+    inputs = float(model.spectrum.values.max()) ** 0.5
+    lengths = {"weight_quantizer": weights, "input_quantizer": inputs}
+    for name, length in lengths.items():
+        levels = _levels(getattr(model, name))
+        if levels.size and length and not (levels.max() * SPAN >= length and levels.min() <= length * SPAN):
+            expected = f"levels within a factor {SPAN:g} of what is quantized, of size {length:.3g}"
+            remedy = "The two cannot be told apart from zero or infinity in double precision: bring them together."
+            raise SpecificationError(name, expected, getattr(model, name), remedy)
+    for name in ("teacher", "init"):
+        law = getattr(model, name)
+        if isinstance(law, ContinuousLaw) and law.variance**0.5 * SPAN < weights:
+            expected = f"a width within a factor {SPAN:g} of the weights' {weights:.3g}"
+            raise SpecificationError(name, expected, law, "Use Constant for a law on one point.")
+    # a floating-point format has levels far beyond any weight: the smallest one says how large the image is
+    levels = _levels(model.weight_quantizer)
+    largest = max(weights, levels.min()) if levels.size else weights
+    if largest and model.noise > LOUDEST * largest * max(inputs, 1):
+        remedy = "The generalization error, a difference of V and noise^2, would be lost in rounding: lower the noise."
+        raise SpecificationError("noise", f"at most {LOUDEST:g} times the weights' {largest:.3g}", model.noise, remedy)
+
+
+def _levels(quantizer: EntrywiseMap) -> np.ndarray:
+    """Magnitudes of the levels other than 0; none of a map without levels."""
+    grid = quantizer.grid if isinstance(quantizer, StochasticRounding) else quantizer
+    levels = abs(grid.levels) if isinstance(grid, StepFunction) else np.zeros(0)
+    return levels[levels > 0]
 
 
 def _check_update_rule(model: LinearModel) -> None:

@@ -1,11 +1,17 @@
 """Surrogate derivatives: what stands for the derivative of a map in the backward pass."""
 
 import dataclasses
+import functools
 
+import numpy as np
 import sympy
 
 from steode.elementwise import Elementwise
 from steode.errors import SpecificationError, check_positive
+
+MASS = sympy.Symbol("m", real=True)
+"""Stands for a point mass while its factor is looked at."""
+REMEDY = "Write the proxy with Max, Min, Abs or Piecewise, for example Max(x, 0) for x*Heaviside(x)."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +42,8 @@ class DerivativeOf:
     """Surrogate derivative given as the derivative of a proxy, a continuous elementwise map.
 
     `DerivativeOf(tanh(x))` is the surrogate 1 - tanh(x)^2; with the activation itself as proxy it is the exact
-    derivative. Raises `SpecificationError` for a proxy that `Elementwise` refuses.
+    derivative. Raises `SpecificationError` for a proxy that `Elementwise` refuses, or whose derivative holds a point
+    mass that cannot be shown to have the weight zero.
     """
 
     proxy: Elementwise
@@ -44,11 +51,48 @@ class DerivativeOf:
     def __post_init__(self):
         if not isinstance(self.proxy, Elementwise):
             object.__setattr__(self, "proxy", Elementwise(self.proxy))
+        _derivative(self.proxy)  # raises where there is none
 
     @property
     def derivative(self) -> sympy.Expr:
         """The surrogate derivative in the proxy's variable."""
-        return sympy.diff(self.proxy.expression, self.proxy.variable)
+        return _derivative(self.proxy)
+
+
+@functools.lru_cache(maxsize=64)
+def _derivative(proxy: Elementwise) -> sympy.Expr:
+    """The derivative without the point masses of weight zero that SymPy keeps: x DiracDelta(x) is nothing.
+
+    A factor that jumps, such as Heaviside(x) or sign(x), is differentiated to a point mass. With g(x) the argument of
+    DiracDelta and c(x) its factor, the mass at a zero r of g is c(r)/|g'(r)|; a continuous proxy has none in all.
+    """
+    x = proxy.variable
+    derivative = sympy.diff(proxy.expression, x)
+    deltas = sorted(derivative.atoms(sympy.DiracDelta), key=sympy.default_sort_key)
+    masses: dict[float, np.ndarray] = {}
+    for delta in deltas:
+        factor, slope = sympy.diff(derivative.subs(delta, MASS), MASS), sympy.diff(delta.args[0], x)
+        for root in _real_roots(proxy, delta.args[0]):
+            # both sides, for the factor may jump there; what is left at these distances is of their order
+            sides = root + 1e-12 * (1 + abs(root)) * np.array([-1.0, 1.0])
+            weight = sympy.lambdify(x, factor / sympy.Abs(slope), modules=["scipy", "numpy"])
+            with np.errstate(all="ignore"):
+                masses[root] = masses.get(root, 0) + np.broadcast_to(weight(sides), 2)
+    for root, mass in masses.items():
+        if not np.all(np.abs(mass) < 1e-9):
+            received = f"a point mass of {np.abs(mass).max():.3g} at {root:.6g} in the derivative of {proxy.expression}"
+            raise SpecificationError("DerivativeOf.proxy", "a proxy without jumps", received, REMEDY)
+    return derivative.xreplace(dict.fromkeys(deltas, sympy.S.Zero))
+
+
+def _real_roots(proxy: Elementwise, argument: sympy.Expr) -> list[float]:
+    """Where the argument of a Heaviside or sign of the proxy is zero."""
+    try:
+        roots = [complex(root) for root in sympy.solve(argument, proxy.variable)]
+    except (NotImplementedError, TypeError):
+        received = f"one that jumps where {argument} is zero"
+        raise SpecificationError("DerivativeOf.proxy", "places SymPy can find", received, REMEDY) from None
+    return [round(root.real, 12) for root in roots if abs(root.imag) < 1e-12]
 
 
 WeightSurrogate = IdentitySurrogate | ClippedSurrogate

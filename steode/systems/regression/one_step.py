@@ -67,7 +67,7 @@ class OneStep:
 
     @staticmethod
     def _used(expression, groups):
-        free = sympy.sympify(expression).free_symbols
+        free = sympy.sympify(expression, strict=True).free_symbols
         # `expectation` needs at least one variable; an unused one changes nothing
         return [group for group in groups if free & set(group[0])] or [groups[0]]
 

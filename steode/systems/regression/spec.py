@@ -3,6 +3,7 @@ quantized.
 """
 
 import dataclasses
+import numbers
 import pathlib
 
 import numpy as np
@@ -138,7 +139,7 @@ def _weights(name: str, given, dim: int) -> Constant | Empirical:
         return given
     if isinstance(given, str | pathlib.Path | Empirical):
         law = given if isinstance(given, Empirical) else Empirical(given)
-    elif np.ndim(given) == 0:
+    elif isinstance(given, numbers.Number) or (isinstance(given, np.ndarray) and given.ndim == 0):
         return Constant(given)
     else:
         law = Empirical(check_array(name, given))
