@@ -11,13 +11,9 @@ from steode.systems.binary_relu.derivation import CoarseGradient, derive_binary_
 from steode.systems.binary_relu.spec import BinaryReLUModel
 from steode.systems.classification.derivation import CoarseClassification, derive_classification
 from steode.systems.classification.spec import ClassificationModel
-from steode.systems.linear.derivation import derive_linear
-from steode.systems.linear.fogzo_derivation import derive_fogzo
-from steode.systems.linear.general_derivation import derive_general
+from steode.systems.linear.derivation import derive_linear, maps_of
 from steode.systems.linear.spec import LinearModel
-from steode.systems.linear.spsa_derivation import derive_spsa
 from steode.systems.linear.surrogates import IdentitySurrogate
-from steode.systems.linear.update_rules import FOGZO, SPSA
 from steode.systems.regression.derivation import RiskRecursion, derive_regression
 from steode.systems.regression.spec import RegressionModel
 
@@ -59,18 +55,12 @@ def _(model: ClassificationModel) -> CoarseClassification:
 
 @functools.lru_cache(maxsize=64)
 def _derive_linear(model: LinearModel) -> Limit:
-    if isinstance(model.update_rule, FOGZO):
-        return derive_fogzo(model)
-    if isinstance(model.update_rule, SPSA):
-        return derive_spsa(model)
     if not model.is_basic:
-        return derive_general(model)
+        return derive_linear(model)
     form, numbers = _form(model)
     limit = _derive_form(form)
-    quantizers = {sym.Q_w: model.weight_quantizer, sym.Q_x: model.input_quantizer}
-    maps = {symbol: (quantizers[symbol], scale) for symbol, (_, scale) in limit.maps.items()}
     parameters = {symbol: numbers.get(symbol, value) for symbol, value in limit.parameters.items()}
-    return dataclasses.replace(limit, model=model, parameters=parameters, maps=maps)
+    return dataclasses.replace(limit, model=model, parameters=parameters, maps=maps_of(model))
 
 
 _derive_form = functools.lru_cache(maxsize=64)(derive_linear)

@@ -6,7 +6,8 @@ from steode.quantizers import Identity, StepFunction
 from steode.symbolic import symbols as sym
 from steode.symbolic.derivation import Step
 from steode.symbolic.expectation import expectation
-from steode.systems.linear.derivation import decay, moment_of_input
+from steode.systems.linear.inputs import input_moment
+from steode.systems.linear.motion import decay
 from steode.systems.linear.spec import LinearModel
 
 SOURCE = "estimator of Yang and Aamodt (arXiv 2510.23926); limit derived here"
@@ -117,7 +118,7 @@ def _flips(model: LinearModel) -> list[Step]:
 
 
 def _output_change() -> Step:
-    groups = [((sym.x, sym.z), moment_of_input), ((sym.u,), _moment_of_direction)]
+    groups = [((sym.x, sym.z), input_moment()), ((sym.u,), _moment_of_direction)]
     overlap = expectation(_direction() * sym.z, groups)
     definition = sympy.Symbol(r"\tfrac{1}{\sqrt d}\sum_i z_i \Delta Q_i")
     return Step(

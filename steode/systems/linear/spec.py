@@ -167,11 +167,15 @@ class LinearModel:
         return (*random, *(name for name, default in around.items() if getattr(self, name) != default))
 
     @property
-    def is_basic(self) -> bool:
-        """True for isotropic inputs, deterministic maps of weights and inputs, a linear output, and the STE."""
+    def is_plain(self) -> bool:
+        """True for isotropic inputs, deterministic maps of weights and inputs, and a linear output."""
         random = any(isinstance(entry, StochasticMap) for entry in (self.weight_quantizer, self.input_quantizer))
-        plain = self.spectrum.is_isotropic and not random and self.has_linear_output
-        return plain and isinstance(self.update_rule, STE)
+        return self.spectrum.is_isotropic and not random and self.has_linear_output
+
+    @property
+    def is_basic(self) -> bool:
+        """True for a plain model that is updated by the straight-through gradient."""
+        return self.is_plain and isinstance(self.update_rule, STE)
 
     def __repr__(self):
         # of the options added around the core only those in use: most models have none of them

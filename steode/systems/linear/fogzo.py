@@ -6,82 +6,59 @@ obeys a law of large numbers, with the density of the latent weights at the thre
 derivation of the STE with another learning rate.
 """
 
+import functools
+
 import sympy
 
 from steode.quantizers import Identity, StepFunction
-from steode.schedule import Schedule
 from steode.symbolic import averages
 from steode.symbolic import symbols as sym
 from steode.symbolic.averages import GaussianSlope
-from steode.symbolic.derivation import Derivation, Step
+from steode.symbolic.derivation import Step
 from steode.symbolic.expectation import expectation, leading_order
-from steode.symbolic.limit import Limit
 from steode.symbolic.printing import latex
-from steode.systems.linear import closures, schedules
-from steode.systems.linear.derivation import (
-    batch,
-    decay,
-    derive_input_moments,
-    derive_order_parameters,
-    evolution,
-    increment,
-    moment_of_input,
-    moment_of_rest,
-    numbers_of,
-    residual_parts,
-)
 from steode.systems.linear.flip_counting import FLIPS, estimate_steps, update_steps
+from steode.systems.linear.inputs import input_moment
+from steode.systems.linear.motion import VARIANCE, Motion, batch, decay, increment, mean_equation
 from steode.systems.linear.output import Output
+from steode.systems.linear.residual import Residual, moment_of_rest, residual_parts
 from steode.systems.linear.spec import LinearModel
-from steode.systems.linear.stationary_density import density_step, log_slope, temperature
+from steode.systems.linear.stationary_density import density_step, temperature
 
 NOISE = sympy.Symbol(r"\overline{s_{\pm} u}", real=True)
 
 
-def derive_fogzo(model: LinearModel) -> Limit:
-    """Derive the limit of a `LinearModel` updated by `FOGZO`; see `steode.derive`."""
-    maps = {sym.Q_w: (model.weight_quantizer, sym.omega), sym.Q_x: (model.input_quantizer, sym.omega_x)}
-    moments, input_moments = derive_input_moments(model.input_quantizer, maps)
+def flip_counting(model: LinearModel, residual: Residual, output: Output | None) -> Motion:
+    """Follow the estimate of `FOGZO`: the straight-through gradient times the mean slope, with noise of its own."""
     one_step, drift, diffusion = _one_step(model)
-    order, residual_variance, order_parameters = derive_order_parameters()
-    steps = [*update_steps(model), *moments, *estimate_steps(model), *one_step, *order]
-    steps += evolution(model, drift, diffusion)
-    steps.append(_equivalence(model, drift, diffusion))
-    # as in the general system, c_2 is left for the averages to give: they contain the mean slope
-    closure_steps, closure, exact = closures.derive_closures(model, drift, diffusion, sym.c_2, maps)
-    steps += closure_steps
-    if not isinstance(model.weight_quantizer, Identity):
-        steps.append(_closing_slope())
-    slope = log_slope(drift.subs(sym.s, 1), diffusion.subs(sym.s, 1))
-    if isinstance(model.learning_rate, Schedule):
-        steps = schedules.follow(model.learning_rate, steps)
-    elif not model.weight_decay and not isinstance(model.weight_quantizer, Identity):
-        steps += _stationary(model, drift, slope)
-    eps_g = (sym.V - sym.sigma**2) / 2
-    return Limit(
-        model=model,
-        derivation=Derivation(tuple(steps)),
+    smooth = isinstance(model.weight_quantizer, Identity)
+    residual_variance = sym.q - 2 * sym.m + sym.rho + sym.sigma**2
+    averages_of_output = Output(
+        steps=[],
+        response=(sym.p_tau, -sym.p_tau),
+        strength=residual_variance * _noise_factor(),
+        loss=residual_variance,
+        eps_g=(sym.V - sym.sigma**2) / 2,
+    )
+    stationary = functools.partial(_stationary, model, drift)
+    if model.weight_decay or smooth:
+        stationary = _nothing
+    return Motion(
+        setting=update_steps(model),
+        derived=[*estimate_steps(model), *one_step],
         drift=drift,
         diffusion=diffusion,
-        order_parameters=order_parameters,
-        residual_variance=residual_variance,
-        observables={"eps_g": eps_g, "V": sym.V, "m": sym.m, "q": sym.q},
-        input_moments=input_moments,
-        gaussian_closure=closure,
-        exact_moments=exact,
-        stationary_log_slope=slope,
-        plateau_time=None,
-        fixed_point_value=None,
-        parameters=numbers_of(model) | {sym.c_u: model.update_rule.c, sym.n_dir: model.update_rule.n},
-        maps=maps,
-        output=Output(
-            steps=[],
-            response=(sym.p_tau, -sym.p_tau),
-            strength=residual_variance * _noise_factor(),
-            loss=residual_variance,
-            eps_g=eps_g,
-        ),
+        # as in the general system, c_2 is left for the averages to give: they contain the mean slope
+        strength=sym.c_2,
+        output=averages_of_output,
+        remarks=[_equivalence(model, drift, diffusion)],
+        closing=[] if smooth else [_closing_slope()],
+        stationary=stationary,
     )
+
+
+def _nothing(slope) -> list[Step]:
+    return []
 
 
 def _noise_factor() -> sympy.Expr:
@@ -90,7 +67,7 @@ def _noise_factor() -> sympy.Expr:
 
 def _one_step(model: LinearModel) -> tuple[list[Step], sympy.Expr, sympy.Expr]:
     estimate = sym.p_tau / sympy.sqrt(sym.d)
-    groups = [((sym.x, sym.z), moment_of_input), ((sym.r,), moment_of_rest)]
+    groups = [((sym.x, sym.z), input_moment()), ((sym.r,), moment_of_rest)]
     gradient = -sym.eta * estimate * residual_parts() * sym.z
     mean_gradient = expectation(gradient, groups)
     straight = sympy.expand(expectation(sympy.expand(gradient**2), groups) - mean_gradient**2)
@@ -106,17 +83,16 @@ def _one_step(model: LinearModel) -> tuple[list[Step], sympy.Expr, sympy.Expr]:
     target = sym.eta**2 * sym.p_tau**2 * sym.alpha_2 * sym.V * _noise_factor() / batch(model)
     if sympy.simplify(diffusion - target) != 0:
         raise AssertionError(f"the noise of the estimate does not factorize: {diffusion}")
-    mean_step, variance_step = sympy.symbols(r"\mathrm{E}[\mathrm{d}w] \mathrm{Var}[\mathrm{d}w]")
     steps = [
         Step(
             "one-step mean",
-            (sympy.Eq(mean_step, sympy.factor(mean)),),
+            (mean_equation(mean),),
             "Expectation over the sample and the direction, monomial by monomial, with the residual e split into this "
             "coordinate's part and the rest r; the random part has mean zero.",
         ),
         Step(
             "one-step variance",
-            (sympy.Eq(variance_step, target / sym.d + sympy.Order(sym.d ** sympy.Rational(-3, 2), (sym.d, sympy.oo))),),
+            (sympy.Eq(VARIANCE, target / sym.d + sympy.Order(sym.d ** sympy.Rational(-3, 2), (sym.d, sympy.oo))),),
             "The straight-through part and the random part are uncorrelated, and n directions average the second. The "
             "next order comes from the fluctuations of the flips."
             + (" A batch divides both by B." if model.batch_size > 1 else ""),

@@ -7,21 +7,13 @@ while the mean of its product with one entry is of order 1/d. With n directions 
 
 import sympy
 
-from steode.schedule import Schedule
 from steode.symbolic import symbols as sym
-from steode.symbolic.derivation import Derivation, Step
+from steode.symbolic.derivation import Step
 from steode.symbolic.expectation import expectation, leading_order
-from steode.symbolic.limit import Limit
-from steode.systems.linear import schedules
-from steode.systems.linear.derivation import (
-    batch,
-    decay,
-    derive_input_moments,
-    derive_order_parameters,
-    increment,
-    moment_of_input,
-    numbers_of,
-)
+from steode.systems.linear.inputs import input_moment
+from steode.systems.linear.motion import Motion, batch, decay, increment, mean_equation
+from steode.systems.linear.output import Output
+from steode.systems.linear.residual import Residual
 from steode.systems.linear.spec import LinearModel
 
 SOURCE = "two-point estimate of Spall (1992); limit derived here"
@@ -30,13 +22,10 @@ REST_SLOPE = sympy.Symbol("D_r", real=True)
 ERROR, SLOPE = sympy.Symbol(r"\bar{e}", real=True), sympy.Symbol("D", real=True)
 
 
-def derive_spsa(model: LinearModel) -> Limit:
-    """Derive the limit of a `LinearModel` updated by `SPSA`; see `steode.derive`."""
-    maps = {sym.Q_w: (model.weight_quantizer, sym.omega), sym.Q_x: (model.input_quantizer, sym.omega_x)}
-    moments, input_moments = derive_input_moments(model.input_quantizer, maps)
+def smoothed_descent(model: LinearModel, residual: Residual, output: Output | None) -> Motion:
+    """Follow the estimate of `SPSA`: descent on a smoothed loss."""
     drift, mean_step = _mean(model)
     diffusion, variance_steps = _variance(model)
-    order, residual_variance, order_parameters = derive_order_parameters()
     equation = Step(
         "stochastic differential equation",
         (sympy.Eq(sym.dw, increment(drift, diffusion)),),
@@ -44,26 +33,8 @@ def derive_spsa(model: LinearModel) -> Limit:
         "descent on a smoothed loss; few add a noise that does not shrink where the gradient does.",
         "diffusion limit of Markov chains; derived here",
     )
-    steps = [*_setting(model), *moments, mean_step, *variance_steps, *_smoothing(), equation, *order]
-    if isinstance(model.learning_rate, Schedule):
-        steps = schedules.follow(model.learning_rate, steps)
-    return Limit(
-        model=model,
-        derivation=Derivation(tuple(steps)),
-        drift=drift,
-        diffusion=diffusion,
-        order_parameters=order_parameters,
-        residual_variance=residual_variance,
-        observables={"eps_g": (sym.V - sym.sigma**2) / 2, "V": sym.V, "m": sym.m, "q": sym.q},
-        input_moments=input_moments,
-        gaussian_closure=None,
-        exact_moments=None,
-        stationary_log_slope=sympy.S.NaN,
-        plateau_time=None,
-        fixed_point_value=None,
-        parameters=numbers_of(model) | {sym.nu: model.update_rule.ratio, sym.eps: model.update_rule.eps},
-        maps=maps,
-    )
+    derived = [mean_step, *variance_steps, *_smoothing(), equation]
+    return Motion(_setting(model), derived, drift, diffusion, sym.V, smoothed=True)
 
 
 def _setting(model: LinearModel) -> list[Step]:
@@ -123,7 +94,7 @@ def _parts() -> tuple[sympy.Expr, list]:
     slope = REST_SLOPE + sym.a_dir * sym.z / rest
     error = sym.r + (sym.m_dir * sym.z - sym.wstar * sym.x) / rest
     groups = [
-        ((sym.x, sym.z), moment_of_input),
+        ((sym.x, sym.z), input_moment()),
         ((sym.u, sym.a_dir, sym.m_dir), _direction_moment),
         ((REST_SLOPE, sym.r), _rest_moment),
     ]
@@ -135,7 +106,7 @@ def _mean(model: LinearModel) -> tuple[sympy.Expr, Step]:
     mean = -sym.eta * expectation(product, groups) + decay(model)
     step = Step(
         "one-step mean",
-        (sympy.Eq(sympy.Symbol(r"\mathrm{E}[\mathrm{d}w]"), sympy.factor(mean)),),
+        (mean_equation(mean),),
         "Expectation over the sample and the direction. Only the coordinate's own part of both factors survives, at "
         "order 1/d.",
         PARITY,
@@ -152,7 +123,7 @@ def _variance(model: LinearModel) -> tuple[sympy.Expr, list[Step]]:
     directions = sym.eta**2 * one / (sym.nu * sym.d)
     # all directions of one sample share its gradient: averaged over u, at the smoothed weights of the others
     shared = sym.S_1 * sym.z / sympy.sqrt(sym.d) * sym.r
-    residual = [((sym.x, sym.z), moment_of_input), ((sym.r,), lambda power: {0: 1, 1: 0, 2: sym.V_s}[power])]
+    residual = [((sym.x, sym.z), input_moment()), ((sym.r,), lambda power: {0: 1, 1: 0, 2: sym.V_s}[power])]
     sample = sym.eta**2 * expectation(shared**2, residual)
     diffusion = (leading_order(sample, sym.d) + leading_order(directions, sym.d)) / batch(model)
     steps = [
