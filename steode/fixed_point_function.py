@@ -108,7 +108,7 @@ class FixedPointFunction:
 
     def without_teacher(self, parameters: dict) -> Problem:
         """The equations with these numbers in them, and no teacher law yet."""
-        return make_problem(self.model, _NoRows(), parameters)
+        return make_problem(self.model, NO_ROWS, parameters)
 
     def _check(self, parameters) -> None:
         """Raise `SpecificationError` unless names and trailing shapes are those of `self.parameters`."""
@@ -144,6 +144,9 @@ class _NoRows(NamedTuple):
     weights: np.ndarray = np.ones(1)
     rho: float = 1.0
     eigenvalues: None = None
+
+
+NO_ROWS = _NoRows()
 
 
 def fixed_point_function(model: LinearModel, *, teacher_nodes: int | None = None) -> FixedPointFunction:
@@ -185,7 +188,7 @@ def fixed_point_function(model: LinearModel, *, teacher_nodes: int | None = None
     if levels:
         parameters |= {"levels": model.weight_quantizer.levels, "thresholds": model.weight_quantizer.thresholds}
     with jax.enable_x64(True):
-        own_kinks = np.asarray(kinks(make_problem(model, _NoRows())))
+        own_kinks = np.asarray(kinks(make_problem(model, NO_ROWS)))
         teacher = make_teacher(model.teacher, teacher_nodes, own_kinks, model.weight_quantizer.is_odd)
     return FixedPointFunction(model, parameters, teacher)
 

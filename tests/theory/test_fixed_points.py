@@ -149,10 +149,11 @@ def test_published_root_above_the_recovery_threshold():
     assert abs(fixed_points(model)[1].eps_g - 0.08336) < PRINTED
 
 
-def test_teacher_on_the_last_level_is_recovered_algebraically():
+def test_teacher_on_the_last_level_is_recovered_exactly():
     points = fixed_points(LinearModel(weight_quantizer=Levels(range(-3, 4)), teacher=Constant(3.0)))
-    assert [point.kind for point in points] == ["algebraic recovery"]
-    assert "power of tau" in points.note
+    assert [point.kind for point in points] == ["exact recovery"]
+    assert points[0].stable
+    assert points.on_last_level == 1
 
 
 def test_noise_lifts_the_degenerate_root():
