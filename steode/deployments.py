@@ -51,8 +51,9 @@ class Deployments:
         infinite where it diverges.
     floor : the error of the targets themselves, clipped at the range: the least of any weights in the range.
     averaging_excess, averaging_correction : averaged over a time T, quantized weights have the error
-        averaged_iterates + averaging_excess/T - averaging_correction/T^2, up to terms that vanish as fast as the weights
-        forget: V/(2 B) times the fraction of targets inside the range, and E[Var(w | w*)]/(eta^2 alpha_2) over these.
+        averaged_iterates + averaging_excess/T - averaging_correction/T^2, up to terms that vanish as fast as the
+        weights forget: V/(2 B) times the fraction of targets inside the range, and E[Var(w | w*)]/(eta^2 alpha_2) over
+        these.
         The correction is infinite where a continuous teacher law reaches the end of the range: the next order is then
         larger than 1/T^2. NaN with weight decay.
     note : what there is to say about the fixed point.

@@ -155,7 +155,7 @@ class FixedPoints:
         if self.on_last_level:
             notes.append(
                 f"{self.on_last_level:.3g} of the targets sit on the last level: their weights have no stationary law; "
-                "V = 0 is reached in a finite time nevertheless, but where noise keeps V up their share falls as tau^-1/2"
+                "V = 0 is reached in a finite time nevertheless; where noise keeps V up their share falls as tau^-1/2"
             )
         return "; ".join(notes)
 

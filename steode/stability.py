@@ -49,10 +49,10 @@ class Stability:
         where they fall as a power of tau or the point is not stable; NaN at V = 0 under a step function, which is
         reached in a finite time, also by targets on the last level. For continuous teacher laws accurate to about 0.1
         percent.
-    late_time : time in which V falls by a factor e late, averaged over its fall from 1e-2 to 1e-4 of its deviation after
-        the same change of the law as for the settling time. Shorter than `relaxation_time` where the slowest modes hardly
-        show in V: the edge of the continuous spectrum may carry no visible part. NaN where the spectrum is known
-        without a mesh, V cannot be changed, or the point is not stable.
+    late_time : time in which V falls by a factor e late, averaged over its fall from 1e-2 to 1e-4 of its deviation
+        after the same change of the law as for the settling time. Shorter than `relaxation_time` where the slowest
+        modes hardly show in V: the edge of the continuous spectrum may carry no visible part. NaN where the spectrum is
+        known without a mesh, V cannot be changed, or the point is not stable.
     settling_time : integral over tau of V's deviation divided by its initial value, after the least change of the law
         of the weights (in relative entropy) that changes V; see `stability`. Infinite where it diverges; NaN where V
         cannot be changed, the point is not stable, or the estimated error is above 5 percent.

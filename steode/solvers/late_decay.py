@@ -1,7 +1,7 @@
 r"""How V falls back after the law of the weights was tilted: a small model of the linearized dynamics.
 
-With J = S + v u^T of `steode.solvers.linearized`, the deviation of V is u^T exp(J tau) x after the start x. On the space
-spanned by (s - S)^{-1} u, (s - S)^{-1} v and (s - S)^{-1} x, s over shifts of all sizes, the symmetric S is a small
+With J = S + v u^T of `steode.solvers.linearized`, the deviation of V is u^T exp(J tau) x after the start x. On the
+space spanned by (s - S)^{-1} u, (s - S)^{-1} v and (s - S)^{-1} x, s over shifts of all sizes, the symmetric S is a small
 matrix that gives the same Laplace transform at every shift, to second order (rational Krylov projection). The essential
 spectrum, whose edge may be the slowest rate of all, carries what it carries in V and no more.
 """
@@ -35,7 +35,8 @@ class LateDecay:
     @property
     def e_folding_time(self) -> float:
         """Time in which V falls by a factor e, averaged over its fall from 1e-2 to 1e-4 of the start."""
-        times = np.geomspace(1e-3, 60.0, TIMES) / np.abs(self.rates.real).min()
+        settling = abs(float(np.real((self.amplitudes / self.rates).sum())))
+        times = np.geomspace(1e-2 * settling, max(1e3 * settling, 60.0 / np.abs(self.rates.real).min()), TIMES)
         above = np.abs(self(times))
         last = [times[np.flatnonzero(above >= part)[-1]] for part in (HIGH, LOW)]
         return float((last[1] - last[0]) / np.log(HIGH / LOW))

@@ -177,7 +177,9 @@ def find_roots(equation: Equation) -> Roots:
     if search.complete:
         span = [f"above {name} = {low:.3g}"] * from_zero + [f"up to {name} = {high:.3g}"] * (not bounded)
         why = "by a bound of its slope" if slope else "by its monotonicity"
-        proof = f"the equation has no other root {' and '.join(span)}".rstrip() + f", {why}: all other {name} are excluded"
+        proof = (
+            f"the equation has no other root {' and '.join(span)}".rstrip() + f", {why}: all other {name} are excluded"
+        )
     elif search.touching:
         where = search.touching[0][0]
         proof = f"not decided whether there is a double root near {name} = {where:.9g} (to {RESOLUTION:g})"

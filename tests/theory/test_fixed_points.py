@@ -8,6 +8,7 @@ from steode import (
     ClippedSurrogate,
     Constant,
     Discrete,
+    Eigenvalues,
     Elementwise,
     Identity,
     Levels,
@@ -201,3 +202,46 @@ def test_printing_shows_every_root():
     text = repr(fixed_points(REFERENCE))
     assert "0.204148" in text
     assert "dithering" in text
+
+
+SEVEN = Levels(range(-3, 4))
+
+
+@pytest.mark.parametrize(
+    ("eta", "kinds"), [(0.95, ["exact recovery"]), (1.05, ["exact recovery", "regular"])], ids=["below", "above"]
+)
+def test_recovery_is_found_with_a_spectrum_too(eta, kinds):
+    """The gain is (eta/B) E[lambda (g_1 + g_2)/(2 W)]: eigenvalues count by their mean."""
+    model = LinearModel(weight_quantizer=SEVEN, teacher=TwoPoint(1.0), learning_rate=eta)
+    found = fixed_points(model.replace(spectrum=Eigenvalues([0.2, 1.8])))
+    assert [point.kind for point in found] == kinds
+    assert found.complete
+    assert not found.findings
+    assert found[0].gain == pytest.approx(eta, rel=1e-9)
+    assert found[0].stable == (eta < 1)
+    assert found[0].threshold_learning_rate == pytest.approx(1, rel=1e-9)
+
+
+def test_the_quadrature_error_of_a_spectrum_is_estimated():
+    """Within it the fixed point is that of a law with twice the nodes, and it is no exact zero."""
+    model = LinearModel(weight_quantizer=Uniform(2, 2.0), teacher=Normal(), noise=0.1)
+    (point,) = fixed_points(model.replace(spectrum=Eigenvalues([0.999999999, 1.000000001])))
+    (isotropic,) = fixed_points(model)
+    assert 0 < point.quadrature_error < 1e-4
+    assert abs(point.V / isotropic.V - 1) < 3 * point.quadrature_error + 1e-8
+
+
+def test_unquantized_weights_rest_at_zero_error_without_noise():
+    model = LinearModel(teacher=Normal(), learning_rate=0.5)
+    for eta, stable in ((0.5, True), (2.5, False)):
+        found = fixed_points(model.replace(learning_rate=eta))
+        assert [point.kind for point in found] == ["exact recovery"]
+        assert found[0].stable is stable
+        assert found.findings == (() if stable else ("diverges",))
+        assert found[0].threshold_learning_rate == pytest.approx(2)
+
+
+def test_columns_that_are_not_defined_are_left_out():
+    text = repr(fixed_points(LinearModel(teacher=Constant(0.7), weight_quantizer=SEVEN, activation=Uniform(3, 2.0))))
+    assert "nan" not in text
+    assert "dithering" not in text

@@ -103,8 +103,9 @@ class Rounding(eqx.Module):
         inner = self.levels[1:-1]
         if inner.size > SELECTED_LEVELS:
             lower = jnp.searchsorted(inner, inside, side="right")
-            return self.levels[lower], self.levels[lower + 1], inside
-        low, high = jnp.full_like(u, 1) * self.levels[0], jnp.full_like(u, 1) * self.levels[1]
+            return jnp.where(jnp.isnan(u), jnp.nan, self.levels[lower]), self.levels[lower + 1], inside
+        # clipped to the range, no entry is infinite; NaN stays NaN in the lower level, and so in the draw
+        low, high = self.levels[0] + 0 * inside, self.levels[1] + 0 * inside
         for j in range(inner.size):
             above = inside >= inner[j]
             low, high = jnp.where(above, inner[j], low), jnp.where(above, self.levels[j + 2], high)

@@ -28,15 +28,19 @@ SELECTED_LEVELS = 128
 
 
 class StepMap(eqx.Module):
-    """Q(w) = levels[j] for thresholds[j-1] <= w < thresholds[j]; the numbers may change without recompiling."""
+    """Q(w) = levels[j] for thresholds[j-1] <= w < thresholds[j]; the numbers may change without recompiling.
+
+    NaN stays NaN.
+    """
 
     levels: Float[Array, " n"]
     thresholds: Float[Array, " n-1"]
 
     def __call__(self, w):
         if self.levels.size > SELECTED_LEVELS:
-            return self.levels[self._cell(w)]
-        image = jnp.full_like(w, 1) * self.levels[0]
+            return jnp.where(jnp.isnan(w), jnp.nan, self.levels[self._cell(w)])
+        # 0 w is zero, but for NaN, which no comparison below replaces: it costs nothing that can be measured
+        image = self.levels[0] + 0 * w
         for j in range(self.thresholds.size):
             image = jnp.where(w >= self.thresholds[j], self.levels[j + 1], image)
         return image
