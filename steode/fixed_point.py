@@ -9,12 +9,21 @@ import numpy as np
 
 from steode.errors import UnsupportedError, check_array, check_finite
 from steode.fixed_point_function import fixed_point_function
-from steode.quantizers import StepFunction
-from steode.solvers import stationary
+from steode.problem import stationary_problem
+from steode.quantizers import Identity, StepFunction
+from steode.solvers import scalar_equations, stationary
 from steode.solvers.equations import Problem
+from steode.solvers.recovery import Recovery, scalar_recovery
 from steode.systems.linear.spec import LinearModel
 
 REGULAR, EXACT = "regular", "exact recovery"
+TERM_NAMES = {
+    "unreachable": "input_term",
+    "dithering": "dithering_term",
+    "clipping": "clipping_term",
+    "pull": "decay_term",
+}
+MAPS = ("weight_quantizer", "input_quantizer", "label_quantizer", "residual_quantizer", "activation")
 FINDINGS = {
     "diverges": "no fixed point with V > 0: the error grows without bound",
     "none found": "no fixed point with V > 0 found: the latent weights may grow without bound",
@@ -205,3 +214,27 @@ def problem_at(model: LinearModel, teacher: np.ndarray) -> Problem:
             teacher=jnp.asarray(teacher),
             teacher_weights=jnp.full(teacher.shape, 1 / teacher.size),
         )
+
+
+def recovered(model: LinearModel, recovery: Recovery, unquantized: float, **others) -> FixedPoint:
+    """The point V = 0."""
+    return FixedPoint(
+        model=model,
+        **dict.fromkeys(("V", "eps_g", *TERM_NAMES.values(), "residual", "quadrature_error", "escaping"), 0.0),
+        converged=True,
+        kind=EXACT,
+        deviation=-unquantized,
+        gain=recovery.gain,
+        **others,
+    )
+
+
+def unquantized_error(model: LinearModel) -> float:
+    """Error of the same model without its quantizers, infinite where that diverges; NaN unless its output is linear."""
+    plain = model.replace(**dict.fromkeys(MAPS, Identity()))
+    if not plain.has_linear_output:
+        return np.nan
+    equation = scalar_equations.StrengthEquation(stationary_problem(plain))
+    roots, zero = scalar_equations.find_roots(equation).values, scalar_recovery(equation)
+    strength = roots[0] if roots else 0.0 if zero and zero.gain < 1 else np.inf
+    return (strength - model.noise**2) / 2

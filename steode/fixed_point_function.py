@@ -3,7 +3,6 @@
 import concurrent.futures
 import dataclasses
 import os
-from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -14,7 +13,7 @@ from jaxtyping import Array, Float
 from steode.derive import derive
 from steode.elementwise import Elementwise
 from steode.errors import SpecificationError, UnsupportedError, check_integer
-from steode.problem import make_problem
+from steode.problem import NO_ROWS, make_problem
 from steode.quantizers import StepFunction
 from steode.schedule import check_constant
 from steode.solve import check_basic, check_model
@@ -135,18 +134,6 @@ def _many(problems: Problem, teacher: Teacher, second_moment, scales, batch: int
         return fixed_point_terms(place_teacher(problem, teacher, second_moment, scale))
 
     return jax.lax.map(one, (problems, scales), batch_size=batch)
-
-
-class _NoRows(NamedTuple):
-    """A place for the teacher law, whose quadrature needs the problem's kinks."""
-
-    teacher: np.ndarray = np.zeros(1)
-    weights: np.ndarray = np.ones(1)
-    rho: float = 1.0
-    eigenvalues: None = None
-
-
-NO_ROWS = _NoRows()
 
 
 def fixed_point_function(model: LinearModel, *, teacher_nodes: int | None = None) -> FixedPointFunction:

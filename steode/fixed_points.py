@@ -5,8 +5,9 @@ import jax
 from steode.errors import ConvergenceError, UnsupportedError
 from steode.fixed_point import FixedPoints
 from steode.fixed_point_function import check_stationary
-from steode.fogzo_fixed_points import fogzo_fixed_points
+from steode.fogzo_fixed_points import fogzo_fixed_points, of_unquantized, ste_twin
 from steode.general_fixed_points import ste_fixed_points
+from steode.quantizers import Identity
 from steode.solve import check_model
 from steode.systems.linear.spec import LinearModel
 from steode.systems.linear.update_rules import FOGZO, SPSA
@@ -52,8 +53,16 @@ def fixed_points(model: LinearModel, *, throw: bool = True) -> FixedPoints:
     if isinstance(model.update_rule, SPSA):
         raise UnsupportedError("fixed points: not derived for SPSA; solve(model, t_end) to a long time instead.")
     with jax.enable_x64(True):
-        found = fogzo_fixed_points(model) if isinstance(model.update_rule, FOGZO) else ste_fixed_points(model)
+        found = _found(model)
     for point in found:
         if throw and not point.converged:
             raise ConvergenceError(f"fixed_points: V = {point.V:.6g} leaves a residual of {point.residual:.1e}")
     return found
+
+
+def _found(model: LinearModel) -> FixedPoints:
+    if not isinstance(model.update_rule, FOGZO):
+        return ste_fixed_points(model)
+    if isinstance(model.weight_quantizer, Identity):
+        return of_unquantized(ste_fixed_points(ste_twin(model, 1.0)), model)
+    return fogzo_fixed_points(model)

@@ -7,24 +7,18 @@ import dataclasses
 import math
 
 import jax.numpy as jnp
-import numpy as np
 
 from steode.errors import UnsupportedError
-from steode.fixed_point import FixedPoint, FixedPoints
-from steode.general_fixed_points import (
-    RESIDUAL,
-    placed,
-    recovered,
-    ste_fixed_points,
-    unquantized_error,
-)
-from steode.general_fixed_points import point_at as ste_point_at
-from steode.quantizers import Identity
-from steode.solvers import scalar_equations
+from steode.fixed_point import REGULAR, TERM_NAMES, FixedPoint, FixedPoints, recovered, unquantized_error
+from steode.problem import stationary_problem
+from steode.solvers import scalar_equations, self_consistency, stationary
 from steode.solvers.recovery import scalar_recovery, share_on_last_level
 from steode.solvers.scalar_equations import TemperatureEquation
 from steode.systems.linear.spec import LinearModel
 from steode.systems.linear.update_rules import STE
+
+RESIDUAL = 1e-11
+"""Largest relative difference of the two sides at a root."""
 
 
 def ste_twin(model: LinearModel, mean_slope: float) -> LinearModel:
@@ -33,22 +27,22 @@ def ste_twin(model: LinearModel, mean_slope: float) -> LinearModel:
     return model.replace(update_rule=STE(), learning_rate=rate)
 
 
+def of_unquantized(found: FixedPoints, model: LinearModel) -> FixedPoints:
+    """The fixed points of a FOGZO model with unquantized weights, p = 1, from those of its STE model."""
+    points = tuple(dataclasses.replace(point, model=model, mean_slope=1.0, ste_model=point.model) for point in found)
+    return dataclasses.replace(found, points=points)
+
+
 def fogzo_fixed_points(model: LinearModel) -> FixedPoints:
     """V = 0 and all fixed points with V > 0 and p > 0 of a model updated by FOGZO; see `steode.fixed_points`."""
     unit = ste_twin(model, 1.0)
-    if isinstance(model.weight_quantizer, Identity):
-        found = ste_fixed_points(unit)
-        points = tuple(
-            dataclasses.replace(point, model=model, mean_slope=1.0, ste_model=point.model) for point in found
-        )
-        return dataclasses.replace(found, points=points)
     if model.weight_decay:
         raise UnsupportedError(
             "fixed points: with weight decay the mean slope of FOGZO is not the dithering, and the equation is not "
             "derived; solve(model, t_end) to a long time instead."
         )
     unquantized = unquantized_error(unit)
-    equation, coarse = (TemperatureEquation(placed(unit, part=part)) for part in (1.0, 0.5))
+    equation, coarse = (TemperatureEquation(stationary_problem(unit, part=part)) for part in (1.0, 0.5))
     roots, recovery = scalar_equations.find_roots(equation), scalar_recovery(equation)
     points = [recovered(model, recovery, unquantized, mean_slope=math.nan)] if recovery else []
     points += [_point(model, equation, coarse, square, unquantized) for square in roots.values]
@@ -64,16 +58,22 @@ def _point(
     slope = 2 * dithering / math.sqrt(square)
     twin = ste_twin(model, slope)
     own = dataclasses.replace(equation.problem, eta=jnp.asarray(twin.learning_rate))
-    point = ste_point_at(twin, own, own, np.asarray(variance), unquantized)
+    state = self_consistency.state(own, jnp.asarray(variance))
+    terms = {name: float(getattr(state, part)) / 2 for part, name in TERM_NAMES.items()}
     implied, half = (scalar_equations.at(each, square) for each in (equation, coarse))
     same = coarse.problem.teacher.size == equation.problem.teacher.size
-    residual = abs(implied / square - 1)
-    return dataclasses.replace(
-        point,
+    residual, eps_g = abs(implied / square - 1), sum(terms.values())
+    return FixedPoint(
         model=model,
+        V=variance,
+        eps_g=eps_g,
+        **terms,
         residual=residual * variance,
         converged=residual <= RESIDUAL,
         quadrature_error=0.0 if same else abs(half / implied - 1),
+        kind=REGULAR,
+        escaping=stationary.escaping(equation.problem),
+        deviation=eps_g - unquantized,
         mean_slope=slope,
         ste_model=twin,
     )

@@ -4,42 +4,25 @@ For a linear response the averages of the output reduce to c_2 (V itself where t
 one scalar equation. For any other output c_h, c_* and c_2 solve three equations.
 """
 
-import dataclasses
-
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from steode.fixed_point import EXACT, REGULAR, FixedPoint, FixedPoints
-from steode.fixed_point_function import NO_ROWS
-from steode.problem import make_problem
-from steode.quantizers import Identity, StepFunction
+from steode.fixed_point import REGULAR, TERM_NAMES, FixedPoint, FixedPoints, recovered, unquantized_error
+from steode.problem import stationary_problem
 from steode.solvers import newton_roots, scalar_equations, self_consistency, stationary
 from steode.solvers.equations import Problem
-from steode.solvers.recovery import Recovery, scalar_recovery, share_on_last_level, vector_recovery
+from steode.solvers.recovery import scalar_recovery, share_on_last_level, vector_recovery
 from steode.solvers.scalar_equations import Roots, StrengthEquation
-from steode.solvers.stationary_rows import with_rows
 from steode.systems.linear.spec import LinearModel
 
-NODES = 16
-"""Gauss points in each panel of a continuous teacher law; more for the plain model's step functions."""
-MOST_NODES = 48
-TERMS = 500_000
-"""Teacher values times levels; the quadrature of the teacher law is made coarser for very fine quantizers."""
 RESIDUAL = 1e-11
 """Largest |F(x) - x| of a root of one equation, relative to x."""
-TERM_NAMES = {
-    "unreachable": "input_term",
-    "dithering": "dithering_term",
-    "clipping": "clipping_term",
-    "pull": "decay_term",
-}
-MAPS = ("weight_quantizer", "input_quantizer", "label_quantizer", "residual_quantizer", "activation")
 
 
 def ste_fixed_points(model: LinearModel) -> FixedPoints:
     """All fixed points found of a model with any of the options; see `steode.fixed_points`."""
-    problem, coarse = placed(model), placed(model, part=0.5)
+    problem, coarse = stationary_problem(model), stationary_problem(model, part=0.5)
     if problem.linear_response:
         equation = StrengthEquation(problem)
         roots, recovery = scalar_equations.find_roots(equation), scalar_recovery(equation)
@@ -49,47 +32,11 @@ def ste_fixed_points(model: LinearModel) -> FixedPoints:
         roots = Roots([], False, newton_roots.PROOF)
     unquantized = unquantized_error(model)
     points = [recovered(model, recovery, unquantized)] if recovery else []
-    points += [point_at(model, *state, unquantized) for state in states]
+    points += [_point(model, *state, unquantized) for state in states]
     grows = "diverges" if problem.linear_response else "none found"
     unstable = not points or (len(points) == 1 and points[0].stable is False)
     findings = (grows,) if unstable and not states else ()
     return FixedPoints(tuple(points), unquantized, roots.complete, roots.proof, findings, share_on_last_level(problem))
-
-
-def placed(model: LinearModel, response: tuple = (1.0, -1.0), part: float = 1.0) -> Problem:
-    """The equations of a model with its teacher law, cut at the kinks that they have under a response."""
-    nodes = NODES
-    if model.is_basic and isinstance(model.weight_quantizer, StepFunction):
-        levels = len(model.weight_quantizer.unit_levels)
-        nodes = int(np.clip(TERMS // (levels * (levels + 24)), 8, MOST_NODES))
-    bare = dataclasses.replace(make_problem(model, NO_ROWS), response=response)
-    values = None if model.spectrum.is_isotropic else model.spectrum.values
-    rows = with_rows(bare, model.teacher, values, nodes, model.weight_quantizer.is_odd, part)
-    return dataclasses.replace(rows, response=(1.0, -1.0))
-
-
-def recovered(model: LinearModel, recovery: Recovery, unquantized: float, **others) -> FixedPoint:
-    """The point V = 0."""
-    return FixedPoint(
-        model=model,
-        **dict.fromkeys(("V", "eps_g", *TERM_NAMES.values(), "residual", "quadrature_error", "escaping"), 0.0),
-        converged=True,
-        kind=EXACT,
-        deviation=-unquantized,
-        gain=recovery.gain,
-        **others,
-    )
-
-
-def unquantized_error(model: LinearModel) -> float:
-    """Error of the same model without its quantizers, infinite where that diverges; NaN unless its output is linear."""
-    plain = model.replace(**dict.fromkeys(MAPS, Identity()))
-    if not plain.has_linear_output:
-        return np.nan
-    equation = StrengthEquation(placed(plain))
-    roots, zero = scalar_equations.find_roots(equation).values, scalar_recovery(equation)
-    strength = roots[0] if roots else 0.0 if zero and zero.gain < 1 else np.inf
-    return (strength - model.noise**2) / 2
 
 
 def _newton_states(model: LinearModel, problem: Problem) -> list[tuple]:
@@ -98,7 +45,7 @@ def _newton_states(model: LinearModel, problem: Problem) -> list[tuple]:
     least = newton_roots.RESIDUAL * float(problem.force(jnp.zeros(()), problem.rho)[2])
     states = []
     for root in newton_roots.newton_roots(problem):
-        own, coarse = (placed(model, (root[0], root[1]), part) for part in (1.0, 0.5))
+        own, coarse = (stationary_problem(model, (root[0], root[1]), part) for part in (1.0, 0.5))
         force = newton_roots.refined(own, root)
         if force is not None and force[2] > least:
             states.append((own, coarse, force))
@@ -112,7 +59,7 @@ def _state(problem: Problem, force):
     return state, problem.observables(m, q, problem.loss(m, q))
 
 
-def point_at(model: LinearModel, problem: Problem, coarse: Problem, force, unquantized: float) -> FixedPoint:
+def _point(model: LinearModel, problem: Problem, coarse: Problem, force, unquantized: float) -> FixedPoint:
     """The fixed point of a force; `coarse` is the problem with half the teacher values."""
     state, observables = _state(problem, jnp.asarray(force))
     loss, eps_g = float(observables["V"]), float(observables["eps_g"])
@@ -139,7 +86,7 @@ def point_at(model: LinearModel, problem: Problem, coarse: Problem, force, unqua
         converged=residual <= tolerance,
         quadrature_error=_quadrature_error(problem, coarse, force),
         kind=REGULAR,
-        escaping=escaping(problem.under(jnp.asarray(force))[0]),
+        escaping=stationary.escaping(problem.under(jnp.asarray(force))[0]),
         deviation=eps_g - unquantized,
         noise_term=noise,
     )
@@ -155,9 +102,3 @@ def _quadrature_error(problem: Problem, coarse: Problem, force) -> float:
         values = (np.asarray(newton_roots.implied_by(each, jnp.asarray(force))) for each in (problem, coarse))
     fine, half = values
     return float(np.max(np.abs(half / fine - 1)))
-
-
-def escaping(problem: Problem) -> float:
-    """Fraction of the targets outside the range, where nothing confines the latent weight."""
-    outside = ~np.asarray(stationary.is_confined(problem)) & (np.asarray(stationary.excess(problem)) != 0)
-    return float(np.asarray(problem.teacher_weights) @ outside)

@@ -1,9 +1,9 @@
 r"""How V falls back after the law of the weights was tilted: a small model of the linearized dynamics.
 
 With J = S + v u^T of `steode.solvers.linearized`, the deviation of V is u^T exp(J tau) x after the start x. On the
-space spanned by (s - S)^{-1} u, (s - S)^{-1} v and (s - S)^{-1} x, s over shifts of all sizes, the symmetric S is a small
-matrix that gives the same Laplace transform at every shift, to second order (rational Krylov projection). The essential
-spectrum, whose edge may be the slowest rate of all, carries what it carries in V and no more.
+space spanned by (s - S)^{-1} u, (s - S)^{-1} v and (s - S)^{-1} x, s over shifts of all sizes, the symmetric S is a
+small matrix that gives the same Laplace transform at every shift, to second order (rational Krylov projection). The
+essential spectrum, whose edge may be the slowest rate of all, carries what it carries in V and no more.
 """
 
 import dataclasses

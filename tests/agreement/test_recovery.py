@@ -131,3 +131,19 @@ def test_mixed_targets_leave_those_on_the_last_level_out_of_the_gain():
     found = fixed_points(model)
     assert found[0].gain == pytest.approx(0.15, rel=1e-9)
     assert found.on_last_level == 0.5
+
+
+def test_the_quadrature_error_of_a_spectrum_is_estimated():
+    """Within it the fixed point is that of a law with twice the nodes, and it is no exact zero."""
+    model = LinearModel(weight_quantizer=Uniform(2, 2.0), teacher=Normal(), noise=0.1)
+    (point,) = fixed_points(model.replace(spectrum=Eigenvalues([0.999999999, 1.000000001])))
+    (isotropic,) = fixed_points(model)
+    assert 0 < point.quadrature_error < 1e-4
+    assert abs(point.V / isotropic.V - 1) < 3 * point.quadrature_error + 1e-8
+
+
+@pytest.mark.representative
+def test_columns_that_are_not_defined_are_left_out():
+    text = repr(fixed_points(LinearModel(teacher=Constant(0.7), weight_quantizer=SEVEN, activation=Uniform(3, 2.0))))
+    assert "nan" not in text
+    assert "dithering" not in text

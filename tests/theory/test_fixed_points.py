@@ -222,15 +222,6 @@ def test_recovery_is_found_with_a_spectrum_too(eta, kinds):
     assert found[0].threshold_learning_rate == pytest.approx(1, rel=1e-9)
 
 
-def test_the_quadrature_error_of_a_spectrum_is_estimated():
-    """Within it the fixed point is that of a law with twice the nodes, and it is no exact zero."""
-    model = LinearModel(weight_quantizer=Uniform(2, 2.0), teacher=Normal(), noise=0.1)
-    (point,) = fixed_points(model.replace(spectrum=Eigenvalues([0.999999999, 1.000000001])))
-    (isotropic,) = fixed_points(model)
-    assert 0 < point.quadrature_error < 1e-4
-    assert abs(point.V / isotropic.V - 1) < 3 * point.quadrature_error + 1e-8
-
-
 def test_unquantized_weights_rest_at_zero_error_without_noise():
     model = LinearModel(teacher=Normal(), learning_rate=0.5)
     for eta, stable in ((0.5, True), (2.5, False)):
@@ -239,9 +230,3 @@ def test_unquantized_weights_rest_at_zero_error_without_noise():
         assert found[0].stable is stable
         assert found.findings == (() if stable else ("diverges",))
         assert found[0].threshold_learning_rate == pytest.approx(2)
-
-
-def test_columns_that_are_not_defined_are_left_out():
-    text = repr(fixed_points(LinearModel(teacher=Constant(0.7), weight_quantizer=SEVEN, activation=Uniform(3, 2.0))))
-    assert "nan" not in text
-    assert "dithering" not in text

@@ -227,11 +227,11 @@ def test_support_leaves_out_no_more_than_the_tails(law, tail):
 @pytest.mark.parametrize("array", [np.ones((3, 3)), np.ones((4, 1)), [[1.0, 2.0]]])
 def test_arrays_with_more_axes_are_refused_with_the_remedy(array, tmp_path):
     np.save(tmp_path / "layer.npy", np.asarray(array))
-    for given in (array, tmp_path / "layer.npy"):
+    for numbers in (array, tmp_path / "layer.npy"):
         with pytest.raises(SpecificationError, match=r"shape \(.*values.ravel\(\)"):
-            Empirical(given)
+            Empirical(numbers)
         with pytest.raises(SpecificationError, match=r"numpy\.linalg\.eigvalsh\(matrix\)"):
-            Eigenvalues(given)
+            Eigenvalues(numbers)
     with pytest.raises(SpecificationError, match="one axis"):
         Discrete(array)
 
