@@ -107,7 +107,7 @@ def compute(bits=BITS, seeds: int = SEEDS, dim: int = DIM, burn_in=BURN_IN, aver
     rows = []
     for number, (b, model, theory) in enumerate(zip(bits, models, found, strict=True)):
         latent, teacher = kept_weights(model, number, seeds, **time)
-        predicted = theory.errors | {"averaged_iterates": theory.averaged_iterates + theory.averaging_excess / averaged}
+        predicted = theory.errors | {"averaged_iterates": theory.averaged_over(averaged)}
         for kind, errors in measured(model.weight_quantizer, latent, teacher, plain).items():
             mean, spread = float(errors.mean()), float(errors.std(ddof=1) / np.sqrt(seeds))
             row = {"bits": b, "range": ranges[number], "deployed": kind, "theory": predicted[kind]}

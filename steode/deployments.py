@@ -6,9 +6,10 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from steode.errors import UnsupportedError
+from steode.errors import UnsupportedError, check_positive
 from steode.fixed_point import FixedPoint, FixedPoints, problem_at
 from steode.fixed_points import fixed_points
+from steode.laws import ContinuousLaw
 from steode.quantizers import StepFunction
 from steode.schedule import check_constant
 from steode.solve import check_basic, check_model
@@ -49,9 +50,12 @@ class Deployments:
     unquantized : last iterate of the model without quantizers, eta sigma^2/(2 (2 B - eta)) without weight decay;
         infinite where it diverges.
     floor : the error of the targets themselves, clipped at the range: the least of any weights in the range.
-    averaging_excess : averaged over a time T long against the relaxation time, quantized weights have the error
-        averaged_iterates + averaging_excess/T; V/(2 B) times the fraction of targets inside the range. NaN with weight
-        decay.
+    averaging_excess, averaging_correction : averaged over a time T, quantized weights have the error
+        averaged_iterates + averaging_excess/T - averaging_correction/T^2, up to terms that vanish as fast as the
+        weights forget: V/(2 B) times the fraction of targets inside the range, and E[Var(w | w*)]/(eta^2 alpha_2) over
+        these.
+        The correction is infinite where a continuous teacher law reaches the end of the range: the next order is then
+        larger than 1/T^2. NaN with weight decay.
     note : what there is to say about the fixed point.
     """
 
@@ -65,12 +69,23 @@ class Deployments:
     unquantized: float
     floor: float
     averaging_excess: float
+    averaging_correction: float
     note: str
 
     @property
     def errors(self) -> dict[str, float]:
         """Errors by name, in the order of tables and figures."""
         return {name: getattr(self, name) for name in KINDS}
+
+    def averaged_over(self, time: float) -> float:
+        """The error of quantized weights averaged over a time long against the time in which weights forget.
+
+        Without the correction where that is infinite; NaN with weight decay. Raises `SpecificationError` unless `time`
+        is positive and finite.
+        """
+        time = check_positive("time", time)
+        correction = 0.0 if np.isinf(self.averaging_correction) else self.averaging_correction
+        return self.averaged_iterates + self.averaging_excess / time - correction / time**2
 
     def __repr__(self) -> str:
         width = max(map(len, KINDS.values()))
@@ -99,7 +114,12 @@ def deployments(model: LinearModel) -> Deployments:
     Averaged over a finite time T the quantized weights keep an error. The update of a latent weight, summed over T,
     says that their mean is a + sqrt(V/(alpha_2 B)) B_T/T - (w_T - w_0)/(eta alpha_2 T) with a Brownian motion B_T, and
     so the excess is V/(2 B T) to leading order, for every quantizer and learning rate: that of averaging unquantized
-    SGD at residual variance V. Derived here.
+    SGD at residual variance V. At constant V the autocovariance C(t) of Q gives both orders of alpha_2/2 times
+
+        E (mean of Q - a)^2 = (2/T) int_0^oo C dt - (2/T^2) int_0^oo t C dt + ...,
+
+    and the second integral is the mean square of A^{-1}(Q - a), A the generator of the weights. Since
+    A w = -eta alpha_2 (Q - a), it is Var(w | w*)/(eta alpha_2)^2. Derived here.
 
     On a grid of step Delta that is fine against the teacher law, and at small learning rate and noise, the last iterate
     exceeds the error of the clipped targets by alpha_2 Delta^2/12 and rounding them once by alpha_2 Delta^2/24. Targets
@@ -145,6 +165,7 @@ def deployments(model: LinearModel) -> Deployments:
         return error(lambda w: levels[np.searchsorted(changes, ratio * w, side="right")], jumps)
 
     quantizer = model.weight_quantizer
+    excess, correction = _averaging(point, ratio)
     return Deployments(
         model=model,
         point=point,
@@ -156,7 +177,8 @@ def deployments(model: LinearModel) -> Deployments:
         rounded_target=rounded((levels[1:] + levels[:-1]) / 2),
         unquantized=found.unquantized_eps_g,
         floor=point.input_term + point.clipping_term,
-        averaging_excess=_averaging_excess(point, ratio),
+        averaging_excess=excess,
+        averaging_correction=correction,
         note=note,
     )
 
@@ -173,12 +195,26 @@ def _settled(found: FixedPoints) -> tuple[FixedPoint, str]:
     return stable[0], note
 
 
-def _averaging_excess(point: FixedPoint, ratio: float) -> float:
+def _averaging(point: FixedPoint, ratio: float) -> tuple[float, float]:
+    """The excess of averaged iterates to first and second order in 1/T."""
     model = point.model
     if model.weight_decay:
-        return np.nan
+        return np.nan, np.nan
     levels = model.weight_quantizer.levels
-    ends = levels[[0, -1]] / ratio if ratio else np.zeros(0)
-    nodes, weights = model.teacher.quadrature(np.sort(ends), NODES)
+    ends = np.sort(levels[[0, -1]] / ratio) if ratio else np.zeros(0)
+    nodes, weights = model.teacher.quadrature(ends, NODES)
     inside = (ratio * nodes > levels[0]) & (ratio * nodes < levels[-1])
-    return point.V * float(weights @ inside) / (2 * model.batch_size)
+    excess = point.V * float(weights @ inside) / (2 * model.batch_size)
+    low, high = model.teacher.support(0.0)
+    if isinstance(model.teacher, ContinuousLaw) and ends.size and not ends[0] < low < high < ends[1]:
+        return excess, np.inf
+    if not excess:
+        return 0.0, 0.0
+    if ratio:
+        kinks = np.sort(levels / ratio)
+        nodes, weights = model.teacher.quadrature(kinks, NODES + 2 * kinks.size)
+    inside = (ratio * nodes > levels[0]) & (ratio * nodes < levels[-1])
+    with jax.enable_x64(True):
+        problem = problem_at(model, np.zeros(1))
+        variances = latent.weight_variances(problem, point.V, ratio * nodes[inside])
+        return excess, float(weights[inside] @ np.asarray(variances) / (model.learning_rate**2 * problem.alpha_2))

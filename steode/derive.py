@@ -81,7 +81,9 @@ def _form(model: LinearModel) -> tuple[LinearModel, dict]:
     for name, symbol in (("weight_quantizer", sym.omega), ("input_quantizer", sym.omega_x)):
         quantizer = getattr(model, name)
         if isinstance(quantizer, StepFunction) and quantizer.has_range and dataclasses.is_dataclass(quantizer):
+            # the user's own map first: what it refuses shall name it
+            own = quantizer.unit_levels, quantizer.unit_thresholds
             unit = dataclasses.replace(quantizer, range=1.0)
-            if (unit.unit_levels, unit.unit_thresholds) == (quantizer.unit_levels, quantizer.unit_thresholds):
+            if (unit.unit_levels, unit.unit_thresholds) == own:
                 numbers[symbol], changes[name] = quantizer.range, unit
     return model.replace(**changes), numbers

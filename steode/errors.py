@@ -132,16 +132,22 @@ def check_path(argument: str, value: object) -> pathlib.Path:
     return pathlib.Path(value)
 
 
-def check_array(argument: str, values: object) -> np.ndarray:
-    """A flat float64 copy of `values`, checked to be non-empty and finite."""
+ONE_AXIS = "Give one sequence of numbers: array.ravel() for all entries in one."
+
+
+def check_array(argument: str, values: object, remedy: str = ONE_AXIS, *, any_shape: bool = False) -> np.ndarray:
+    """A flat float64 copy of `values`, checked to be non-empty and finite, and to have one axis unless `any_shape`."""
     try:
         # NumPy would turn "1", True and 1j into 1.0
         numeric = np.asarray(values).dtype.kind not in "bcmMSTU"
-        array = np.array(values, dtype=float).ravel() if numeric else None
+        array = np.array(values, dtype=float) if numeric else None
     except (TypeError, ValueError, OverflowError):
         array = None
     if array is None:
         raise SpecificationError(argument, "an array of numbers", values, "Give finite real numbers only.")
+    if array.ndim > 1 and not any_shape:
+        raise SpecificationError(argument, "an array with one axis", f"shape {array.shape}", remedy)
+    array = array.ravel()
     if array.size == 0:
         raise SpecificationError(argument, "at least one number", values, "The array is empty.")
     if not np.all(np.isfinite(array)):

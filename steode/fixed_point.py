@@ -9,10 +9,28 @@ import numpy as np
 
 from steode.errors import UnsupportedError, check_array, check_finite
 from steode.fixed_point_function import fixed_point_function
-from steode.quantizers import StepFunction
-from steode.solvers import stationary
+from steode.problem import stationary_problem
+from steode.quantizers import Identity, StepFunction
+from steode.solvers import scalar_equations, stationary
 from steode.solvers.equations import Problem
+from steode.solvers.recovery import Recovery, scalar_recovery
 from steode.systems.linear.spec import LinearModel
+
+REGULAR, EXACT = "regular", "exact recovery"
+TERM_NAMES = {
+    "unreachable": "input_term",
+    "dithering": "dithering_term",
+    "clipping": "clipping_term",
+    "pull": "decay_term",
+}
+MAPS = ("weight_quantizer", "input_quantizer", "label_quantizer", "residual_quantizer", "activation")
+FINDINGS = {
+    "diverges": "no fixed point with V > 0: the error grows without bound",
+    "none found": "no fixed point with V > 0 found: the latent weights may grow without bound",
+    "none moving": "no fixed point with V > 0 and p > 0",
+    "frozen laws": "laws without weights near a threshold (p = 0) are frozen, and stationary too",
+}
+"""What may be said about existence, by the name it has in `FixedPoints.findings`."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -29,17 +47,20 @@ class FixedPoint:
     decay_term : alpha_2 E (E[Q | w*] - a)^2/2 minus the clipping term: the pull of weight decay.
     noise_term : alpha_2 E v/2 and the variance of the output's map, halved: stochastic maps of weights and output. The
         five terms sum to eps_g; they are NaN for an output that is not linear, whose error is no such sum.
-    mean_slope : p, by which `FOGZO` multiplies the learning rate there; None for the STE.
-    ste_model : the STE model with the same stationary law, where `model` is updated by `FOGZO`; else None.
+    mean_slope : p, by which `FOGZO` multiplies the learning rate there, NaN at V = 0; None for the STE.
+    ste_model : the STE model with the same stationary law, where `model` is updated by `FOGZO` and V > 0; else None.
     residual : V implied by the stationary law minus V (with an output that is not deterministic and linear: the
         largest relative difference between the output's averages and those implied, times V).
     converged : True if |residual| <= 1e-11 V (1e-8 V with an output that is not linear).
-    quadrature_error : estimated relative error of V by the quadrature of the teacher law; 0 for atomic laws.
-    kind : "regular"; "exact recovery" (V = 0); or "algebraic recovery" (V = 0, approached as a power of tau, because
-        targets sit on the last level).
+    quadrature_error : estimated relative error of V by the quadrature of the teacher law and of many eigenvalues, from
+        half as many points; 0 where all values are taken as they are.
+    kind : "regular" or "exact recovery" (V = 0).
     escaping : fraction of teacher weights whose target lies outside the range: their latent weights grow without bound
         (never with weight decay).
     deviation : eps_g minus that of the model without quantizers; minus infinity where that diverges.
+    gain : at V = 0, factor by which a small V is multiplied for every relaxation of the weights: for step functions
+        (eta/B) E[alpha_2 (g_1 + g_2)/(2 W)], g_1 and g_2 the jumps at the ends of the target's cell and W its width;
+        infinite where any V grows at every learning rate. NaN for V > 0, where `steode.stability` decides.
     """
 
     model: LinearModel
@@ -58,6 +79,17 @@ class FixedPoint:
     noise_term: float = 0.0
     mean_slope: float | None = None
     ste_model: LinearModel | None = None
+    gain: float = np.nan
+
+    @property
+    def stable(self) -> bool | None:
+        """At V = 0, whether small V vanish; None for V > 0, where `steode.stability` decides."""
+        return None if np.isnan(self.gain) else self.gain < 1
+
+    @property
+    def threshold_learning_rate(self) -> float:
+        """At V = 0, the learning rate below which it is stable: the gain is proportional to it. NaN for V > 0."""
+        return float(np.divide(self.model.learning_rate, self.gain)) if self.gain else np.inf
 
     def density(self, w, wstar: float) -> np.ndarray:
         """Stationary density mu(w | w*) at points w of shape (N,), in closed form.
@@ -102,14 +134,18 @@ class FixedPoints:
     points : tuple of `FixedPoint`.
     unquantized_eps_g : the fixed point of the model without quantizers (infinite where it diverges).
     complete : True if it is proved that there are no others; `proof` says how, or why not.
-    note : what there is to say about existence.
+    findings : what there is to say about existence, names of `steode.fixed_point.FINDINGS`: "diverges", "none found",
+        "none moving" or "frozen laws".
+    on_last_level : fraction of the targets that sit on an outermost level, where no stationary law exists (without
+        weight decay). At V = 0 that delays nothing for long; with noise their share of V falls as tau^-1/2.
     """
 
     points: tuple[FixedPoint, ...]
     unquantized_eps_g: float
     complete: bool
     proof: str
-    note: str
+    findings: tuple[str, ...] = ()
+    on_last_level: float = 0.0
 
     def __iter__(self) -> Iterator[FixedPoint]:
         return iter(self.points)
@@ -120,20 +156,52 @@ class FixedPoints:
     def __getitem__(self, index: int) -> FixedPoint:
         return self.points[index]
 
+    @property
+    def note(self) -> str:
+        """The findings, the stability of V = 0 and the targets on the last level in words."""
+        notes = [FINDINGS[name] for name in self.findings]
+        notes += [f"V = 0 recovers the teacher exactly; it is {_lasts(point)}" for point in self if point.kind == EXACT]
+        if self.on_last_level:
+            notes.append(
+                f"{self.on_last_level:.3g} of the targets sit on the last level: their weights have no stationary law; "
+                "V = 0 is reached in a finite time nevertheless; where noise keeps V up their share falls as tau^-1/2"
+            )
+        return "; ".join(notes)
+
     def __repr__(self) -> str:
-        decays = any(point.decay_term for point in self.points)
-        noisy = any(point.noise_term for point in self.points)
-        names = ["eps_g", "input", "dithering", "clipping", *(["decay"] * decays), *(["noise"] * noisy)]
-        moved = any(point.mean_slope is not None for point in self.points)
-        names += ["slope"] * moved
-        rows = [" ".join(f"{name:>10}" for name in names) + "  kind"]
-        for point in self.points:
-            terms = [point.eps_g, point.input_term, point.dithering_term, point.clipping_term]
-            terms += [point.decay_term] * decays + [point.noise_term] * noisy + [point.mean_slope] * moved
+        columns = {
+            "eps_g": "eps_g",
+            "input_term": "input",
+            "dithering_term": "dithering",
+            "clipping_term": "clipping",
+            "decay_term": "decay",
+            "noise_term": "noise",
+            "mean_slope": "slope",
+        }
+        values = {name: [getattr(point, name) for point in self.points] for name in columns}
+        # terms that no point has, or that are not defined for the output
+        optional = ("decay_term", "noise_term", "mean_slope")
+        shown = [
+            name
+            for name, entries in values.items()
+            if not (entries and all(entry is None or np.isnan(entry) for entry in entries))
+            and (name not in optional or any(entries))
+        ]
+        rows = [" ".join(f"{columns[name]:>10}" for name in shown) + "  kind"]
+        for index, point in enumerate(self.points):
             kind = point.kind if point.converged else "NOT CONVERGED"
-            rows.append(" ".join(f"{term:10.6f}" for term in terms) + f"  {kind}")
-        rows.append(f"without quantizers: eps_g = {self.unquantized_eps_g:.6f}")
+            rows.append(" ".join(f"{values[name][index]:10.6f}" for name in shown) + f"  {kind}")
+        if not np.isnan(self.unquantized_eps_g):
+            rows.append(f"without quantizers: eps_g = {self.unquantized_eps_g:.6f}")
         return "\n".join([*rows, *([self.note] if self.note else []), self.proof])
+
+
+def _lasts(point: FixedPoint) -> str:
+    state = "stable" if point.stable else "unstable"
+    threshold = point.threshold_learning_rate
+    if threshold in (0.0, np.inf):
+        return f"{state} at every learning rate"
+    return f"{state} (threshold learning rate {threshold:.6g})"
 
 
 def problem_at(model: LinearModel, teacher: np.ndarray) -> Problem:
@@ -146,3 +214,27 @@ def problem_at(model: LinearModel, teacher: np.ndarray) -> Problem:
             teacher=jnp.asarray(teacher),
             teacher_weights=jnp.full(teacher.shape, 1 / teacher.size),
         )
+
+
+def recovered(model: LinearModel, recovery: Recovery, unquantized: float, **others) -> FixedPoint:
+    """The point V = 0."""
+    return FixedPoint(
+        model=model,
+        **dict.fromkeys(("V", "eps_g", *TERM_NAMES.values(), "residual", "quadrature_error", "escaping"), 0.0),
+        converged=True,
+        kind=EXACT,
+        deviation=-unquantized,
+        gain=recovery.gain,
+        **others,
+    )
+
+
+def unquantized_error(model: LinearModel) -> float:
+    """Error of the same model without its quantizers, infinite where that diverges; NaN unless its output is linear."""
+    plain = model.replace(**dict.fromkeys(MAPS, Identity()))
+    if not plain.has_linear_output:
+        return np.nan
+    equation = scalar_equations.StrengthEquation(stationary_problem(plain))
+    roots, zero = scalar_equations.find_roots(equation).values, scalar_recovery(equation)
+    strength = roots[0] if roots else 0.0 if zero and zero.gain < 1 else np.inf
+    return (strength - model.noise**2) / 2

@@ -3,7 +3,6 @@
 import concurrent.futures
 import dataclasses
 import os
-from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -14,7 +13,7 @@ from jaxtyping import Array, Float
 from steode.derive import derive
 from steode.elementwise import Elementwise
 from steode.errors import SpecificationError, UnsupportedError, check_integer
-from steode.problem import make_problem
+from steode.problem import NO_ROWS, make_problem
 from steode.quantizers import StepFunction
 from steode.schedule import check_constant
 from steode.solve import check_basic, check_model
@@ -108,7 +107,7 @@ class FixedPointFunction:
 
     def without_teacher(self, parameters: dict) -> Problem:
         """The equations with these numbers in them, and no teacher law yet."""
-        return make_problem(self.model, _NoRows(), parameters)
+        return make_problem(self.model, NO_ROWS, parameters)
 
     def _check(self, parameters) -> None:
         """Raise `SpecificationError` unless names and trailing shapes are those of `self.parameters`."""
@@ -135,15 +134,6 @@ def _many(problems: Problem, teacher: Teacher, second_moment, scales, batch: int
         return fixed_point_terms(place_teacher(problem, teacher, second_moment, scale))
 
     return jax.lax.map(one, (problems, scales), batch_size=batch)
-
-
-class _NoRows(NamedTuple):
-    """A place for the teacher law, whose quadrature needs the problem's kinks."""
-
-    teacher: np.ndarray = np.zeros(1)
-    weights: np.ndarray = np.ones(1)
-    rho: float = 1.0
-    eigenvalues: None = None
 
 
 def fixed_point_function(model: LinearModel, *, teacher_nodes: int | None = None) -> FixedPointFunction:
@@ -185,7 +175,7 @@ def fixed_point_function(model: LinearModel, *, teacher_nodes: int | None = None
     if levels:
         parameters |= {"levels": model.weight_quantizer.levels, "thresholds": model.weight_quantizer.thresholds}
     with jax.enable_x64(True):
-        own_kinks = np.asarray(kinks(make_problem(model, _NoRows())))
+        own_kinks = np.asarray(kinks(make_problem(model, NO_ROWS)))
         teacher = make_teacher(model.teacher, teacher_nodes, own_kinks, model.weight_quantizer.is_odd)
     return FixedPointFunction(model, parameters, teacher)
 

@@ -66,7 +66,7 @@ def format_error(quantizer, std) -> FormatError:
     UnsupportedError
         For a smooth map, which has no levels: integrate it with `scipy.integrate.quad`.
     """
-    values = check_array("std", std)
+    values = check_array("std", std, any_shape=True)
     if (values <= 0).any():
         raise SpecificationError("std", "numbers > 0", float(values.min()), "Leave out what does not vary.")
     parts = _parts(quantizer, values)

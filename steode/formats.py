@@ -100,6 +100,13 @@ class Format(StepFunction):
     def __call__(self, x):
         return self._scaled(self._round(np.asarray(x, dtype=float) * (self.own_range / self.range)))
 
+    def __repr__(self):
+        # what the constructor needs: defaults, and the range of the format itself, are left out
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        defaults = {field.name: field.default for field in dataclasses.fields(self)} | {"range": self.own_range}
+        given = [f"{name}={value!r}" for name, value in fields.items() if value != defaults[name]]
+        return f"{type(self).__name__}({', '.join(given)})"
+
     def _scaled(self, values):
         # the level at the range is the range itself, not one rounding error beside it
         scaled = values * self.range / self.own_range
@@ -111,7 +118,7 @@ class Format(StepFunction):
         object.__setattr__(self, "range", given)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class IntegerFormat(Format):
     """Signed integers of `bits` bits times a step: INT(b, range).
 
@@ -175,7 +182,7 @@ class IntegerFormat(Format):
         return np.clip(np.rint(values), self.narrow - half, half - 1)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class FloatFormat(Format):
     """Floating point with a sign, exponent and mantissa bits, subnormals, and saturation: FP(exponent, mantissa).
 
@@ -216,7 +223,8 @@ class FloatFormat(Format):
             remedy = 'bfloat16 is "ieee", float8_e4m3fn "nan", float4_e2m1fn "none".'
             raise SpecificationError("FloatFormat.special", "one of " + ", ".join(SPECIAL), self.special, remedy)
         if self._largest_code < 1:
-            raise SpecificationError("FloatFormat", "a positive number among its codes", self, 'Use special="none".')
+            codes = f"{exponent} exponent bits, {mantissa} mantissa bits, special={self.special!r}"
+            raise SpecificationError("FloatFormat", "a positive number among its codes", codes, 'Use special="none".')
         self._set_range()
 
     @property

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
 
-from steode.errors import ConvergenceError, SpecificationError, UnsupportedError, check_positive
+from steode.derive import derive
+from steode.errors import ConvergenceError, SpecificationError, check_positive
 from steode.fixed_point_function import FixedPointFunction, fixed_point_function
 from steode.limit_function import limit_function
 from steode.quantizers import StepFunction
@@ -193,15 +194,10 @@ def _asymptotic(function: FixedPointFunction, parameter: str, low: float, high: 
 
 def _at_time(model, parameter: str, at: float, low: float, high: float, tolerance: float) -> tuple[float, float, float]:
     values = np.geomspace(low, high, COARSE_POINTS)
-    try:
-        errors = [
-            solve(_with_range(model, parameter, value), at, times=[at], method="gaussian")["eps_g"][-1]
-            for value in values
-        ]
-    except UnsupportedError:  # the clipped surrogate has no closure
-        errors = [
-            solve(_with_range(model, parameter, value), at, times=[at], tolerance=1e-2)["eps_g"][-1] for value in values
-        ]
+    # the clipped surrogate has no closure
+    closed = derive(model).gaussian_closure is not None
+    method = {"method": "gaussian"} if closed else {"tolerance": 1e-2}
+    errors = [solve(_with_range(model, parameter, value), at, times=[at], **method)["eps_g"][-1] for value in values]
     index, ratio = int(np.argmin(errors)), values[1] / values[0]
     center = values[index]
     for _ in range(MOVES):

@@ -1,10 +1,14 @@
 """A model's numbers put into the compiled equations of its limit."""
 
+import dataclasses
+from typing import NamedTuple
+
 import jax.numpy as jnp
 import numpy as np
 
 from steode import bridge
 from steode.derive import derive
+from steode.quantizers import StepFunction
 from steode.schedule import Schedule
 from steode.solvers.entrywise import Map, StepMap
 from steode.solvers.equations import Problem
@@ -12,10 +16,28 @@ from steode.solvers.output import GeneralOutput
 from steode.solvers.smoothed_descent import SmoothedDescent
 from steode.solvers.spectral_start import DrawnSpectralStart, SpectralStart
 from steode.solvers.start import DrawnStart, NominalStart, Rows, Start
+from steode.solvers.stationary_rows import with_rows
 from steode.systems.linear.output import Output
 from steode.systems.linear.spec import LinearModel
 from steode.systems.linear.surrogates import ClippedSurrogate, DerivativeOf
 from steode.systems.linear.update_rules import FOGZO, SPSA, STE, UpdateRule
+
+NODES, MOST_NODES = 16, 48
+"""Gauss points in each panel of a continuous teacher law at stationarity: the second for step functions alone."""
+TERMS = 500_000
+"""Teacher values times levels there; the quadrature is made coarser for very fine quantizers."""
+
+
+class _NoRows(NamedTuple):
+    """A place for the teacher law, whose quadrature needs the problem's kinks."""
+
+    teacher: np.ndarray = np.zeros(1)
+    weights: np.ndarray = np.ones(1)
+    rho: float = 1.0
+    eigenvalues: None = None
+
+
+NO_ROWS = _NoRows()
 
 
 def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None) -> Problem:
@@ -59,6 +81,17 @@ def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None)
         linear_response=limit.output is None or limit.output.is_linear,
         directions=_directions(model.update_rule),
     )
+
+
+def stationary_problem(model: LinearModel, response: tuple = (1.0, -1.0), part: float = 1.0) -> Problem:
+    """The equations of a model with its teacher law, cut at the kinks that they have under a response."""
+    nodes, values = NODES, None if model.spectrum.is_isotropic else model.spectrum.values
+    if isinstance(model.weight_quantizer, StepFunction):
+        levels, eigenvalues = len(model.weight_quantizer.unit_levels), 1 if values is None else np.unique(values).size
+        nodes = int(np.clip(TERMS // (levels * (levels + 24) * eigenvalues), 8, MOST_NODES))
+    bare = dataclasses.replace(make_problem(model, NO_ROWS), response=response)
+    rows = with_rows(bare, model.teacher, values, nodes, model.weight_quantizer.is_odd, part)
+    return dataclasses.replace(rows, response=(1.0, -1.0))
 
 
 def smoothed_descent(model: LinearModel) -> SmoothedDescent | None:

@@ -4,8 +4,8 @@ A step function is a scale (the quantization range) times exact unit levels and 
 
     Q(x) = range * unit_levels[j]   for   range * unit_thresholds[j-1] <= x < range * unit_thresholds[j].
 
-There is one meaning of rounding: a value exactly on a threshold takes the upper level. Levels are equidistant, and
-thresholds lie midway between them, unless the user gives their own.
+There is one meaning of rounding: a value exactly on a threshold takes the upper level. NaN stays NaN.
+Levels are equidistant, and thresholds lie midway between them, unless the user gives their own.
 
 Two grids that toolkits both call "b bits, range omega" differ from `Uniform`; see `SignedInteger`.
 """
@@ -21,6 +21,9 @@ from steode.errors import SpecificationError, check_increasing, check_integer, c
 
 MAX_BITS = 12
 """Largest bit width of the built-in grids (4096 levels): beyond it the identity is the better model."""
+
+ROUNDING = 8 * np.finfo(float).eps
+"""Relative size of differences between opposite levels that are rounding."""
 
 
 class EntrywiseMap(abc.ABC):
@@ -89,11 +92,22 @@ class StepFunction(EntrywiseMap):
         return mirrored(self.unit_levels) and mirrored(self.unit_thresholds)
 
     def __call__(self, x):
-        return self.levels[np.searchsorted(self.thresholds, x, side="right")]
+        levels = self.levels[np.searchsorted(self.thresholds, x, side="right")]
+        return np.where(np.isnan(x), np.nan, levels)
 
 
 def _midpoints(levels: tuple[Fraction, ...]) -> tuple[Fraction, ...]:
     return tuple((low + high) / 2 for low, high in itertools.pairwise(levels))
+
+
+def _symmetrized(values: tuple[float, ...]) -> tuple[float, ...] | None:
+    """The values with opposite ones exactly opposite, if they are to a few units of the last digit; else None."""
+    mirrored = [-value for value in reversed(values)]
+    within = ROUNDING * max(map(abs, values))
+    if any(abs(a - b) > within for a, b in zip(values, mirrored, strict=True)):
+        return None
+    # adding zero makes -0.0 zero
+    return tuple((a + b) / 2 + 0.0 for a, b in zip(values, mirrored, strict=True))
 
 
 class _MidpointStep(StepFunction):
@@ -201,17 +215,21 @@ class Levels(StepFunction):
     thresholds_at : sequence of n - 1 strictly increasing numbers, or None for nearest rounding.
 
     Raises `SpecificationError` if the numbers are not finite, not sorted, or do not fit each other.
-    Decimal literals are kept exactly: 0.1 is one tenth in the derivation.
+    Decimal literals are kept exactly: 0.1 is one tenth in the derivation. Levels, and with them thresholds, that are
+    symmetric around zero up to rounding, as computed numbers are, are made so exactly.
     """
 
     levels_at: tuple[float, ...]
     thresholds_at: tuple[float, ...] | None = None
 
     def __post_init__(self):
-        object.__setattr__(self, "levels_at", check_increasing("Levels.levels_at", self.levels_at, least=2))
+        levels = check_increasing("Levels.levels_at", self.levels_at, least=2)
+        symmetric = _symmetrized(levels)
+        object.__setattr__(self, "levels_at", symmetric or levels)
         if self.thresholds_at is not None:
             thresholds = check_increasing("Levels.thresholds_at", self.thresholds_at, least=1)
-            object.__setattr__(self, "thresholds_at", thresholds)
+            # thresholds without a symmetry of the levels keep their last digit
+            object.__setattr__(self, "thresholds_at", (symmetric and _symmetrized(thresholds)) or thresholds)
             if len(thresholds) != len(self.levels_at) - 1:
                 raise SpecificationError(
                     "Levels.thresholds_at",

@@ -82,9 +82,10 @@ class Eigenvalues(Spectrum):
 
     Parameters
     ----------
-    values_at : array of positive numbers, any shape (flattened), or the path of a .npy file.
+    values_at : array of positive numbers with one axis, or the path of a .npy file that holds one.
 
-    Raises `SpecificationError` for an empty array, a number that is not positive and finite, or an unreadable file.
+    Raises `SpecificationError` for an empty array, one with more axes, such as the covariance itself, a number that is
+    not positive and finite, or an unreadable file.
     """
 
     values_at: np.ndarray
@@ -93,7 +94,8 @@ class Eigenvalues(Spectrum):
         values = self.values_at
         if isinstance(values, str | pathlib.Path):
             values = load_array("Eigenvalues.values_at", pathlib.Path(values))
-        values = check_array("Eigenvalues.values_at", values)
+        remedy = "Eigenvalues takes the eigenvalues; numpy.linalg.eigvalsh(matrix)."
+        values = check_array("Eigenvalues.values_at", values, remedy)
         if values.min() <= 0:
             remedy = "A direction without variance is never trained: leave its coordinate out."
             raise SpecificationError("Eigenvalues.values_at", "positive numbers", float(values.min()), remedy)

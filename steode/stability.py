@@ -15,6 +15,7 @@ from steode.solve import check_basic
 from steode.solvers import exact_spectra, linearized, stationary
 from steode.solvers.equations import Problem
 from steode.solvers.fixed_point import kinks
+from steode.solvers.late_decay import late_decay
 from steode.solvers.linearized import Linearization
 from steode.solvers.start import NominalStart
 from steode.solvers.stationary_mesh import ends, stationary_nodes
@@ -46,7 +47,12 @@ class Stability:
     stable : True if there are none.
     relaxation_time : 1/(distance of the spectrum from zero): deviations fall like exp(-tau/relaxation_time). Infinite
         where they fall as a power of tau or the point is not stable; NaN at V = 0 under a step function, which is
-        reached in a finite time. For continuous teacher laws accurate to about 0.1 percent.
+        reached in a finite time, also by targets on the last level. For continuous teacher laws accurate to about 0.1
+        percent.
+    late_time : time in which V falls by a factor e late, averaged over its fall from 1e-2 to 1e-4 of its deviation
+        after the same change of the law as for the settling time. Shorter than `relaxation_time` where the slowest
+        modes hardly show in V: the edge of the continuous spectrum may carry no visible part. NaN where the spectrum is
+        known without a mesh, V cannot be changed, or the point is not stable.
     settling_time : integral over tau of V's deviation divided by its initial value, after the least change of the law
         of the weights (in relative entropy) that changes V; see `stability`. Infinite where it diverges; NaN where V
         cannot be changed, the point is not stable, or the estimated error is above 5 percent.
@@ -61,6 +67,7 @@ class Stability:
     unstable: int
     stable: bool
     relaxation_time: float
+    late_time: float
     settling_time: float
     settling_error: float
     largest_learning_rate: float
@@ -73,6 +80,7 @@ class Stability:
             ("eigenvalues", values or "none isolated"),
             ("continuum edge", f"{self.continuum_edge:.6g}"),
             ("relaxation time", f"{self.relaxation_time:.6g}"),
+            ("late e-folding time", f"{self.late_time:.6g}"),
             ("settling time", f"{self.settling_time:.6g}"),
             ("largest learning rate", f"{self.largest_learning_rate:.6g}"),
         ]
@@ -117,7 +125,7 @@ def stability(point: FixedPoint) -> Stability:
     check_constant(model.learning_rate, "stability")
     with jax.enable_x64(True):
         exact = isinstance(model.weight_quantizer, Identity) or point.V == 0
-        return _exact(model, point.V) if exact else _regular(model, point.V)
+        return _exact(model, point) if exact else _regular(model, point.V)
 
 
 def _problem(model: LinearModel, fraction: float = 1.0) -> tuple[Problem, bool]:
@@ -154,7 +162,8 @@ def _regular(model: LinearModel, variance: float) -> Stability:
     largest = np.inf if bounded else np.nan
     if free > 1 - 1e-12:
         none = np.zeros(0, complex)
-        return Stability(none, np.zeros(0), edge, 0, True, _inverse(-edge), np.nan, 0.0, largest, "; ".join(notes))
+        numbers = (edge, 0, True, _inverse(-edge), np.nan, np.nan, 0.0, largest)
+        return Stability(none, np.zeros(0), *numbers, "; ".join(notes))
     # continuous laws: one number of rows, so that one program serves every learning rate and range
     rows = weights.size if continuous else 0
     padded, nodes = _mesh(problem, at_ends.confined, variance, rows)
@@ -163,8 +172,9 @@ def _regular(model: LinearModel, variance: float) -> Stability:
         edge = max(edge, -float(fine.gaps.min()))
     unstable = linearized.count_right_of(fine)
     eigenvalues, error = _isolated(coarse, fine, edge, unstable, continuous)
-    settling, settling_error = np.nan, 0.0
+    late, settling, settling_error = np.nan, np.nan, 0.0
     if not unstable:
+        late = late_decay(fine).e_folding_time
         settling = linearized.integrated_relaxation(fine)
         settling_error = abs(linearized.integrated_relaxation(coarse) / settling - 1) / 3
         if continuous:
@@ -187,6 +197,7 @@ def _regular(model: LinearModel, variance: float) -> Stability:
         unstable=unstable,
         stable=unstable == 0,
         relaxation_time=_inverse(rate),
+        late_time=late,
         settling_time=settling,
         settling_error=settling_error,
         largest_learning_rate=largest,
@@ -237,30 +248,28 @@ def _distances(values: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.abs(values[:, None] - others[None, :]).min(axis=1, initial=np.inf)
 
 
-def _exact(model: LinearModel, variance: float) -> Stability:
+def _exact(model: LinearModel, point: FixedPoint) -> Stability:
     """Unquantized weights, or V = 0."""
     problem, continuous = _problem(model)
-    notes, algebraic = [], False
+    notes = []
     if isinstance(model.weight_quantizer, Identity):
-        spectrum = exact_spectra.affine(problem, variance)
+        spectrum = exact_spectra.affine(problem, point.V)
     elif isinstance(model.weight_quantizer, StepFunction):
-        spectrum = exact_spectra.step_recovery(problem)
-        algebraic = not ends(problem, 1.0).confined.all()
-        notes.append(f"V = 0 is multiplied by {spectrum.gain:.4g} for every relaxation of the weights")
-        if algebraic:
-            notes.append("targets sit on the last level: V falls as a power of tau")
+        # nothing is smooth there: V vanishes in a finite time or grows
+        spectrum = exact_spectra.Spectrum(np.zeros(0, complex), -np.inf, point.gain, np.nan)
+        notes.append(f"V = 0 is multiplied by {point.gain:.4g} for every relaxation of the weights")
     else:
         spectrum = exact_spectra.smooth_recovery(problem, continuous)
     stable = spectrum.gain < 1
     leading = max([spectrum.edge, *spectrum.eigenvalues.real])
-    relaxation = np.inf if algebraic or not stable else np.nan if leading == -np.inf else _inverse(-leading)
     return Stability(
         eigenvalues=spectrum.eigenvalues[:REPORTED],
         eigenvalue_error=np.zeros(spectrum.eigenvalues[:REPORTED].size),
         continuum_edge=spectrum.edge,
         unstable=0 if stable else 1,
         stable=stable,
-        relaxation_time=relaxation,
+        relaxation_time=np.inf if not stable else np.nan if leading == -np.inf else _inverse(-leading),
+        late_time=np.nan,
         settling_time=spectrum.settling_time if stable else np.nan,
         settling_error=0.0,
         largest_learning_rate=model.learning_rate / spectrum.gain if spectrum.gain > 0 else np.inf,

@@ -137,7 +137,8 @@ class StochasticRounding(StochasticMap):
 
     def sample(self, u, generator):
         low, high, inside = self._neighbors(u)
-        return np.where(generator.random(np.shape(u)) * (high - low) < inside - low, high, low)
+        drawn = np.where(generator.random(np.shape(u)) * (high - low) < inside - low, high, low)
+        return np.where(np.isnan(inside), np.nan, drawn)
 
     def _neighbors(self, u):
         levels = self.grid.levels

@@ -79,14 +79,14 @@ def stationary(*errors: float) -> FixedPoints:
         FixedPoint(MODEL, 2 * e, e, 0.2 * e, 0.7 * e, 0.1 * e, 0.0, 0.0, True, 0.0, "regular", 0.0, e - 0.05)
         for e in errors
     )
-    return FixedPoints(points, 0.05, True, "made up", "")
+    return FixedPoints(points, 0.05, True, "made up")
 
 
 def deployed(error: float = 0.2) -> Deployments:
     shares = dict.fromkeys(("rounded_average", "rounded_teacher", "rounded_target"), error / 2)
     return Deployments(
         MODEL, stationary(error)[0], error, averaged_iterates=error / 4, unquantized=0.05, floor=error / 5,
-        averaging_excess=0.1, note="", **shares,
+        averaging_excess=0.1, averaging_correction=0.0, note="", **shares,
     )  # fmt: skip
 
 

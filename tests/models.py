@@ -48,7 +48,7 @@ SMALL = LinearModel(
     input_quantizer=Uniform(bits=2, range=2.0),
     learning_rate=0.4,
     noise=0.2,
-    init=Normal(0.0, 0.8),
+    init=Normal(mean=0.0, std=0.8),
 )
 """A model for simulations of dimension SMALL_DIM, where every effect is large."""
 

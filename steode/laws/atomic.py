@@ -115,10 +115,11 @@ class Empirical(Law):
 
     Parameters
     ----------
-    values : array of any shape (flattened), or the path of a .npy file.
+    values : array with one axis, or the path of a .npy file that holds one.
 
     `sample(generator, size)` returns the numbers themselves, in order, when `size` equals their count; otherwise draws
-    with replacement. Raises `SpecificationError` for an empty array, NaN or infinite entries, or an unreadable file.
+    with replacement. Raises `SpecificationError` for an empty array, one with more axes, NaN or infinite entries, or an
+    unreadable file.
     """
 
     values: np.ndarray
@@ -127,7 +128,8 @@ class Empirical(Law):
         values = self.values
         if isinstance(values, str | pathlib.Path):
             values = load_array("Empirical.values", pathlib.Path(values))
-        values = check_array("Empirical.values", values)
+        remedy = "Empirical is the law of single numbers: values.ravel() for the law of all entries of a layer."
+        values = check_array("Empirical.values", values, remedy)
         values.setflags(write=False)
         object.__setattr__(self, "values", values)
 

@@ -55,9 +55,9 @@ class ContinuousLaw(Law):
         return rule_of_density(self.distribution, self.kinks, kinks, nodes)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Normal(ContinuousLaw):
-    """Gaussian law. Raises `SpecificationError` unless mean is finite and std is positive and finite."""
+    """Gaussian law, by keywords. Raises `SpecificationError` unless mean is finite and std is positive and finite."""
 
     mean: float = 0.0
     std: float = 1.0
@@ -79,9 +79,9 @@ class Normal(ContinuousLaw):
         return -(((w - self.mean) / self.std) ** 2) / 2 - np.log(self.std * np.sqrt(2 * np.pi))
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Laplace(ContinuousLaw):
-    """Density exp(-|w - mean|/scale)/(2 scale); its variance is 2 scale^2.
+    """Density exp(-|w - mean|/scale)/(2 scale); its variance is 2 scale^2. By keywords.
 
     Raises `SpecificationError` unless mean is finite and scale is positive and finite.
     """

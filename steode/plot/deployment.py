@@ -59,7 +59,7 @@ def deployments(
         errors = np.where(np.isfinite(errors) & (errors > 0), errors, np.nan)
         ax.plot(x, errors, linestyle=LINES.get(kind, "-"), color=color, linewidth=1.6, label=LABELS[kind])
         if averaged and kind == "averaged_iterates":
-            over_time = [result.averaged_iterates + result.averaging_excess / averaged for result in found]
+            over_time = [result.averaged_over(averaged) for result in found]
             ax.plot(x, over_time, ":", color=color, linewidth=1.6, label=rf"the same, over a time $T = {averaged:g}$")
         if runs and kind in runs:
             mean, error = (np.asarray(values, dtype=float) for values in runs[kind])

@@ -49,7 +49,7 @@ def given_weights(name: str, weights, seeds: int, dim: int) -> np.ndarray | None
     if array.shape not in ((dim,), (seeds, dim)):
         expected = f"an array of shape ({dim},) or ({seeds}, {dim})"
         raise SpecificationError(name, expected, f"shape {array.shape}", "One number for each coordinate.")
-    return np.broadcast_to(check_array(name, array).reshape(array.shape), (seeds, dim))
+    return np.broadcast_to(check_array(name, array, any_shape=True).reshape(array.shape), (seeds, dim))
 
 
 def key_words(key: int | jax.Array) -> np.ndarray:

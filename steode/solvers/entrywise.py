@@ -66,7 +66,7 @@ class StepMap(Map):
     thresholds: Float[Array, " n-1"]
 
     def __call__(self, w):
-        return self.levels[jnp.searchsorted(self.thresholds, w, side="right")]
+        return jnp.where(jnp.isnan(w), jnp.nan, self.levels[jnp.searchsorted(self.thresholds, w, side="right")])
 
     def _standardized(self, mean, variance):
         return (_last_axis(self.thresholds, mean.ndim) - mean[..., None]) / jnp.sqrt(variance)[..., None]

@@ -142,6 +142,12 @@ class Problem(eqx.Module):
         averages = self.equations.force(self.output, m, q, self.rho, self.sigma, *directions)
         return averages[2] if self.linear_response else jnp.stack(averages)
 
+    def strength_of_gap(self, gap, q):
+        """c_2 of a linear response from G = q - 2m + rho, which keeps its digits where the overlaps almost cancel."""
+        if self.equations.strength_of_gap is None:
+            return gap + self.sigma**2
+        return self.equations.strength_of_gap(gap, q, self.rho, self.sigma)
+
     def gaussian_force(self, mean: Float[Array, " K"], variance: Float[Array, " K"]) -> Float[Array, "..."]:
         """The force if w | w* ~ N(mean, variance)."""
         image = self.weight_map

@@ -82,19 +82,6 @@ def smooth_recovery(problem: Problem, continuous: bool) -> Spectrum:
     return Spectrum(_sorted(values), edge, gain, settling)
 
 
-def step_recovery(problem: Problem) -> Spectrum:
-    """V = 0 under a step function: no eigenvalues, since nothing is smooth there; V vanishes in a finite time or grows.
-
-    The gain is alpha_2 eta E[(g_1 + g_2)/(2 W)]/B, g_1 and g_2 the jumps at the ends of the target's cell and W its
-    width: the implied variance at so small a V that the cells are far wider than the layers at their ends.
-    """
-    gaps = [np.diff(np.asarray(values)) for values in (problem.weight_map.levels, problem.weight_map.thresholds)]
-    smallest = np.concatenate(gaps).min()
-    small = 1e-9 * smallest**2 * float(problem.eta / problem.diffusion(1.0))
-    once, twice = (float(stationary.implied_variance(problem, jnp.asarray(n * small))) for n in (1, 2))
-    return Spectrum(np.zeros(0, complex), -np.inf, (twice - once) / small, np.nan)
-
-
 def _sorted(values) -> np.ndarray:
     values = np.asarray(values, dtype=complex)
     return values[np.lexsort((values.imag, -values.real))]

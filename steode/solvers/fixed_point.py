@@ -18,6 +18,7 @@ from jaxtyping import Array, Bool, Float
 from steode.solvers import stationary
 from steode.solvers.entrywise import IdentityMap, SmoothMap, StepMap
 from steode.solvers.equations import Problem
+from steode.solvers.random_maps import RoundingMap
 from steode.solvers.teacher import Teacher
 
 SCAN_POINTS = 9
@@ -48,17 +49,21 @@ def place_teacher(problem: Problem, teacher: Teacher, second_moment, scale=1.0) 
 def kinks(problem: Problem) -> Float[Array, " n"]:
     """Teacher values at which the stationary error has kinks at small theta, increasing.
 
-    There the potential's minimum leaves a threshold: the target is a level, shifted by weight decay.
+    There the potential's minimum leaves a threshold, or stochastic rounding has nothing to draw: the target is a level,
+    shifted by weight decay.
     """
-    values = jnp.zeros(0)
+    values, (student, teacher) = jnp.zeros(0), problem.response
     if isinstance(problem.weight_map, StepMap):
         values = levels = problem.weight_map.levels
         if problem.decay is not None:
             pull = problem.decay / problem.alpha_2 * problem.weight_map.thresholds
             values = jnp.sort(jnp.concatenate([levels[:-1] + pull, levels[1:] + pull]))
+    elif isinstance(problem.weight_map, RoundingMap):
+        stiffness = 1.0 if problem.decay is None else 1 + problem.decay / problem.alpha_2
+        values = problem.weight_map.levels * stiffness
     elif isinstance(problem.weight_map, SmoothMap):
         values = jnp.asarray([limit for limit in problem.weight_map.limits if abs(limit) < jnp.inf])
-    return values * problem.alpha_2 / problem.alpha_1
+    return -student / teacher * values * problem.alpha_2 / problem.alpha_1
 
 
 def kinks_by_eigenvalue(problem: Problem) -> np.ndarray | Callable[[float], np.ndarray]:

@@ -1,4 +1,4 @@
-r"""Mean latent weights at stationarity, E[w | w*], under a step function.
+r"""Mean and variance of latent weights at stationarity, given w*, under a step function.
 
 In a cell of width W on which the log-density has slope s the mean lies W/2 L(s W/2) above the middle, with the Langevin
 function L(y) = coth(y) - 1/y; in an outermost cell it lies 1/|s| beyond the last threshold. With weight decay the mean
@@ -68,12 +68,25 @@ def crossings(problem: Problem, variance: float) -> Float[np.ndarray, " n-1"]:
 
 
 @eqx.filter_jit
-def _mean_weights(problem: Problem, variance, a: Float[Array, " K"]) -> Float[Array, " K"]:
+def weight_variances(problem: Problem, variance, a: Float[Array, " K"]) -> Float[Array, " K"]:
+    """Var(w | w*) = theta/2 d E[w]/da at targets a inside the range, theta = eta V/B; without weight decay."""
+
     def at(target):
-        teacher = target[None] * problem.alpha_2 / problem.alpha_1
-        return mean_weight(dataclasses.replace(problem, teacher=teacher, teacher_weights=jnp.ones(1)), variance)[0]
+        _, slope = jax.jvp(lambda a: _mean_at(problem, variance, a), (target,), (jnp.ones(()),))
+        return problem.eta * variance / problem.batch / 2 * slope
 
     return jax.lax.map(at, a, batch_size=max(1, TERMS // problem.weight_map.levels.size))
+
+
+def _mean_at(problem: Problem, variance, target: Float[Array, ""]) -> Float[Array, ""]:
+    teacher = target[None] * problem.alpha_2 / problem.alpha_1
+    return mean_weight(dataclasses.replace(problem, teacher=teacher, teacher_weights=jnp.ones(1)), variance)[0]
+
+
+@eqx.filter_jit
+def _mean_weights(problem: Problem, variance, a: Float[Array, " K"]) -> Float[Array, " K"]:
+    batch_size = max(1, TERMS // problem.weight_map.levels.size)
+    return jax.lax.map(lambda target: _mean_at(problem, variance, target), a, batch_size=batch_size)
 
 
 def _langevin(y):

@@ -7,7 +7,7 @@ be the conditional mean and second moment of Q_o(f(h) - Q_l(f_*(h*) + sigma xi))
 
 which needs no division by S and so holds up to perfect recovery. A linear teacher's label is normal given h, and every
 inner average is a closed form; a quantized teacher's label has a few values; a smooth one is integrated. The average
-over h is cut at the jumps of f, f' and the label quantizer.
+over h is cut at the jumps of f and f', and around the points where a label given h passes from one value to the next.
 """
 
 from collections.abc import Callable
@@ -32,6 +32,8 @@ INNER_WEIGHTS = np.exp(-(INNER_NODES**2) / 2) / np.exp(-(INNER_NODES**2) / 2).su
 """Trapezoidal rule for h* given h: exact to rounding for what is smooth over 0.1, 1e-4 of the change of slope at kinks.
 """
 BISECTIONS = 60
+PASSAGE = np.array([-8.0, -2.5, 0.0, 2.5, 8.0])
+"""Cuts around a passage of the label from one value to the next, in standard deviations of the label given h."""
 LEAST = 1e-14
 """Smallest variance, as a fraction of the labels', of a Gaussian that is averaged over a jump."""
 
@@ -70,7 +72,7 @@ class GeneralOutput(eqx.Module):
         scale = jnp.sqrt(jnp.maximum(q, LEAST * rho))
         slope = m / scale**2
         spread = jnp.maximum(rho - m * slope, LEAST * rho)
-        u, weights = _rule(self._edges(scale, slope))
+        u, weights = _rule(self._edges(scale, slope, spread, sigma))
         h = scale * u
         surrogate = self._surrogate(h)
 
@@ -92,14 +94,16 @@ class GeneralOutput(eqx.Module):
         values = jnp.ones_like(h) if self.backward is None else self.backward(h) * jnp.ones_like(h)
         return values if self.bound is None else jnp.where(jnp.abs(h) < self.bound, values, 0.0)
 
-    def _edges(self, scale, slope):
+    def _edges(self, scale, slope, spread, sigma):
         jumps = [self.activation.thresholds] if isinstance(self.activation, StepMap) else []
         jumps += [] if self.bound is None else [jnp.stack([-self.bound, self.bound])]
         if isinstance(self.activation, RoundingMap):
             jumps.append(self.activation.levels)
-        # where the mean label passes a threshold its distribution over the levels changes fastest
-        if isinstance(self.label_map, StepMap):
-            jumps.append(self.label_map.thresholds / jnp.where(slope == 0, 1.0, slope))
+        # near perfect recovery the label changes within a narrow passage as its mean crosses a threshold
+        for steps, variance in ((self.label_map, spread + sigma**2), (self.teacher_map, spread)):
+            if isinstance(steps, StepMap):
+                passages = steps.thresholds[:, None] + jnp.sqrt(variance) * jnp.asarray(PASSAGE)[None, :]
+                jumps.append(passages.reshape(-1) / jnp.where(slope == 0, 1.0, slope))
         if isinstance(self.residual_map, StepMap) and not isinstance(self.activation, StepMap):
             jumps += [self._preimages(edge, scale) for edge in self._residual_edges()]
         inner = jnp.concatenate([jnp.zeros(0), *jumps]) / scale

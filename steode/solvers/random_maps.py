@@ -56,12 +56,12 @@ class RoundingMap(Map):
         return w * (low + high) - low * high
 
     def gaussian_mean(self, mean, variance):
-        return self._interpolant(jnp.stack([self.levels[0], self.levels[-1]]), jnp.ones(1), mean, variance)
+        ends = jnp.stack([self.levels[0], self.levels[-1]])
+        return self._interpolant(ends, self.levels[0], jnp.ones(1), mean, variance)
 
     def gaussian_square(self, mean, variance):
         slopes = self.levels[1:] + self.levels[:-1]
-        constant = self.levels[0] ** 2 - self.levels[0]
-        return constant + self._interpolant(self.levels, slopes, mean, variance)
+        return self._interpolant(self.levels, self.levels[0] ** 2, slopes, mean, variance)
 
     def gaussian_slope(self, mean, variance):
         mean, variance = jnp.broadcast_arrays(jnp.asarray(mean, self.levels.dtype), variance)
@@ -69,8 +69,8 @@ class RoundingMap(Map):
         above = erfc(_standardized(ends, mean, variance) / np.sqrt(2.0)) / 2
         return above[..., 0] - above[..., 1]
 
-    def _interpolant(self, knots, slopes, mean, variance):
-        """E of levels[0] plus the continuous function with these slopes between the knots, zero below them."""
+    def _interpolant(self, knots, start, slopes, mean, variance):
+        """E of the continuous function that is `start` below the knots and has these slopes between them."""
         mean, variance = jnp.broadcast_arrays(jnp.asarray(mean, self.levels.dtype), variance)
         u = _standardized(knots, mean, variance)
         tail = erfc(u / np.sqrt(2.0)) / 2
@@ -78,7 +78,7 @@ class RoundingMap(Map):
         # E (w - T)_+ at each knot; the last slope ends at the last knot
         excess = jnp.sqrt(variance)[..., None] * (density - u * tail)
         changes = jnp.diff(slopes, prepend=0.0, append=0.0)
-        return self.levels[0] + excess @ changes
+        return start + excess @ changes
 
 
 def _standardized(points, mean, variance):

@@ -4,7 +4,9 @@ Given c_h, c_* and c_2 every weight has the stationary law of `steode.solvers.st
 eta c_2/(B c_h) around the target a = -c_* alpha_1 w*/(c_h alpha_2). Its averages give m and q, and those the force
 again. For a linear response one number, c_2, is left:
 
-    G = E[w*^2 (lambda - alpha_1^2/alpha_2)] + E[alpha_2 ((Q - a)^2 + v)],    c_2 = c_2(G, q).
+    G = E[w*^2 (lambda - alpha_1^2/alpha_2)] + E[alpha_2 ((Q - a)^2 + v)],    c_2 = c_2(G, q),
+
+and c_2 = V = G + sigma^2 where the output is linear and deterministic.
 """
 
 import equinox as eqx
@@ -44,7 +46,7 @@ def state(problem: Problem, force: Float[Array, "..."]) -> State:
     mean = stationary.targets(problem) + moments.offset
     noise = _noise(problem, strength, mean, moments)
     weights, alpha_1, alpha_2 = problem.teacher_weights, problem.alpha_1, problem.alpha_2
-    unreachable = _unreachable(problem)
+    unreachable = unreachable_gap(problem)
     clipping = weights @ (alpha_2 * stationary.excess(problem) ** 2)
     bias = weights @ (alpha_2 * moments.offset**2)
     dithering, extra = weights @ (alpha_2 * moments.variance), weights @ (alpha_2 * noise)
@@ -53,7 +55,7 @@ def state(problem: Problem, force: Float[Array, "..."]) -> State:
     return State(m, q, unreachable + bias + dithering + extra, unreachable, dithering, clipping, bias - clipping, extra)
 
 
-def _unreachable(problem: Problem) -> Float[Array, ""]:
+def unreachable_gap(problem: Problem) -> Float[Array, ""]:
     """The part of G that no choice of the weights removes: E[w*^2 (lambda - alpha_1^2/alpha_2)]."""
     variance = jnp.asarray(1.0) if problem.eigenvalues is None else problem.eigenvalues
     return problem.teacher_weights @ (problem.teacher**2 * (variance - problem.alpha_1**2 / problem.alpha_2))
@@ -76,21 +78,27 @@ def implied_force(problem: Problem, force: Float[Array, "..."]) -> Float[Array, 
     """The force that the stationary state under a force implies; a fixed point gives itself back."""
     found = state(problem, force)
     if problem.linear_response:
-        return problem.equations.strength_of_gap(found.gap, found.self_overlap, problem.rho, problem.sigma)
+        return problem.strength_of_gap(found.gap, found.self_overlap)
     return problem.force(found.teacher_overlap, found.self_overlap)
 
 
 def strength_bounds(problem: Problem) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Values of c_2 below and above every fixed point of a linear response and a bounded map of the weights."""
+    """Values of c_2 below and above every fixed point of a linear response (infinite for an unbounded map).
+
+    Below: every weight as near its target as the range allows, and q = 0. Above: the quantized weights lie in the
+    range, so that given their mean E(Q - a)^2, random or not, is at most that of the two ends; with weight decay, which
+    moves the mean, that of the end farther from the target.
+    """
     low, high = stationary.image_range(problem)
     a, weights, alpha_2 = stationary.targets(problem), problem.teacher_weights, problem.alpha_2
-    unreachable = _unreachable(problem)
-    rigid = weights @ (alpha_2 * stationary.excess(problem) ** 2)
-    widest = weights @ (alpha_2 * (jnp.maximum((a - low) ** 2, (a - high) ** 2)))
+    unreachable, rigid = unreachable_gap(problem), stationary.excess(problem) ** 2
+    inside = jnp.clip(a, low, high)
+    widest = rigid + (inside - low) * (high - inside)
+    if problem.decay is not None:
+        widest = jnp.maximum((a - low) ** 2, (a - high) ** 2)
     # q is at most that of the outermost levels all the time
     most = weights @ (alpha_2 * jnp.maximum(low**2, high**2) + 0 * a)
-    noise = (
-        weights @ (alpha_2 * ((high - low) ** 2 / 4) + 0 * a) if isinstance(problem.weight_map, RoundingMap) else 0.0
+    return (
+        problem.strength_of_gap(unreachable + weights @ (alpha_2 * rigid), 0.0),
+        problem.strength_of_gap(unreachable + weights @ (alpha_2 * widest), most),
     )
-    of_gap, numbers = problem.equations.strength_of_gap, (problem.rho, problem.sigma)
-    return of_gap(unreachable + rigid, 0.0, *numbers), of_gap(unreachable + widest + noise, most + noise, *numbers)

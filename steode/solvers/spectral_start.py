@@ -23,7 +23,7 @@ class SpectralStart(Start):
         return NominalStart(self.teacher, self.init).extent
 
     def rows(self, kinks: Kinks, count: int):
-        eigenvalues, weights = _eigenvalue_rule(self.values, count)
+        eigenvalues, weights = eigenvalue_rule(self.values, count)
         start = NominalStart(self.teacher, self.init)
         edges = [kinks_at(kinks, value) for value in eigenvalues]
         # without quantized inputs the kinks are the same at every eigenvalue, and so is the rule
@@ -110,7 +110,7 @@ class _StackedRows(Rows):
         return jnp.concatenate([part.masses(nodes) for part in self._parts])
 
 
-def _eigenvalue_rule(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+def eigenvalue_rule(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """The distinct eigenvalues and their probabilities, or about `count` Gauss nodes where they are more."""
     distinct, counts = np.unique(values, return_counts=True)
     if distinct.size <= count:

@@ -68,6 +68,11 @@ def excess(problem: Problem) -> Float[Array, " K"]:
     return a - jnp.clip(a, *image_range(problem))
 
 
+def escaping(problem: Problem) -> float:
+    """Fraction of the targets outside the range, where nothing confines the latent weight."""
+    return float(problem.teacher_weights @ (~is_confined(problem) & (excess(problem) != 0)))
+
+
 def inner_targets(problem: Problem) -> Float[Array, " K"]:
     """Targets, with those that have no stationary law moved inside the range: their results are replaced."""
     low, high = image_range(problem)

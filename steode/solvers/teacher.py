@@ -71,13 +71,13 @@ def _refined(edges, parts: int):
     return jnp.concatenate([inner.reshape(-1), edges[-1:]])
 
 
-def make_teacher(law: Law, nodes: int, kinks: np.ndarray, odd_map: bool) -> Teacher:
+def make_teacher(law: Law, nodes: int, kinks: np.ndarray, odd_map: bool, atoms: int = MOST_ATOMS) -> Teacher:
     """The law as a quadrature with about `nodes` points a panel.
 
-    `kinks` serve only large empirical laws, which are condensed once, around the kinks given here. If the map of the
-    weights is odd and the law symmetric, its positive half is used.
+    `kinks` serve only empirical laws of more than `atoms` values, which are condensed once, around the kinks given
+    here. If the map of the weights is odd and the law symmetric, its positive half is used.
     """
     if isinstance(law, ContinuousLaw):
         return ContinuousTeacher(law, nodes, odd_map and law.mean == 0)
-    values, weights = law.quadrature(kinks, MOST_ATOMS)
+    values, weights = law.quadrature(kinks, atoms)
     return AtomicTeacher(jnp.asarray(values), jnp.asarray(weights))

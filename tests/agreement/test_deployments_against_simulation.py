@@ -32,7 +32,7 @@ ROUNDING = 2e-5
 DISCRETE = LinearModel(
     teacher=Empirical(np.tile([-1.2, -0.5, 0.3, 0.7, 1.6], 100)),  # 1.6 lies outside the range
     weight_quantizer=Uniform(2, 1.5),
-    init=Normal(0.0, 0.5),
+    init=Normal(mean=0.0, std=0.5),
     learning_rate=0.8,
     noise=0.3,
     batch_size=2,
@@ -41,7 +41,7 @@ GAUSSIAN = LinearModel(
     teacher=Empirical(scipy.stats.norm.ppf((np.arange(600) + 0.5) / 600)),
     weight_quantizer=Uniform(3, 2.0),
     input_quantizer=Uniform(3, 2.5),
-    init=Normal(0.0, 0.5),
+    init=Normal(mean=0.0, std=0.5),
     learning_rate=0.5,
     noise=0.3,
 )
@@ -104,6 +104,10 @@ def test_averaging_leaves_what_the_noise_of_the_samples_leaves():
         predicted = theory.averaging_excess * parts / runs.time
         assert abs(score(excess, predicted)) < LARGEST_Z
         assert excess.std(ddof=1) / np.sqrt(8) < 0.04 * predicted
+    # over a short time the second order counts, and the two together are right
+    short, time = runs.averaged_iterates(8), runs.time / 8
+    assert abs(score(short, theory.averaged_over(time))) < LARGEST_Z
+    assert score(short, theory.averaged_iterates + theory.averaging_excess / time) < -LARGEST_Z
     # as 1/T already from a few correlation times on
     short = runs.averaged_iterates(8).mean() - theory.averaged_iterates
     assert 0.8 * 8 < short / (runs.averaged_iterates().mean() - theory.averaged_iterates) < 8

@@ -67,7 +67,7 @@ def test_density_of_targets_is_corrected_at_second_order():
     """A Gaussian teacher: layers of width theta/W in the target around the two inner levels."""
     levels, thresholds = np.array([-1.5, -0.6, 0.4, 1.3]), np.array([-1.1, -0.2, 0.9])
     model = REFERENCE.replace(
-        weight_quantizer=Levels(tuple(levels), tuple(thresholds)), teacher=Normal(0.2, 0.9), noise=0.1
+        weight_quantizer=Levels(tuple(levels), tuple(thresholds)), teacher=Normal(mean=0.2, std=0.9), noise=0.1
     )
     numbers, law = inputs_of(model), model.teacher.distribution
     scale = numbers[sym.alpha_2] / numbers[sym.alpha_1]

@@ -32,7 +32,7 @@ EVERYTHING = LinearModel(
     batch_size=4,
     weight_decay=0.2,
 )
-NORMAL = LinearModel(teacher=Normal(0.1, 0.8), weight_quantizer=Uniform(2, 1.5), learning_rate=0.6, noise=0.3)
+NORMAL = LinearModel(teacher=Normal(mean=0.1, std=0.8), weight_quantizer=Uniform(2, 1.5), learning_rate=0.6, noise=0.3)
 SMOOTH = EVERYTHING.replace(weight_quantizer=Elementwise("tanh(x)"))
 
 

@@ -106,7 +106,7 @@ def _smooth_values(g, quantizer):
 
 
 def _normal(g, quantizer):
-    return Normal(float(g.uniform(-0.3, 0.3)), float(g.uniform(0.3, 0.8)))
+    return Normal(mean=float(g.uniform(-0.3, 0.3)), std=float(g.uniform(0.3, 0.8)))
 
 
 def _uniform_law(g, quantizer):
@@ -144,7 +144,9 @@ def drawn_model(name: str, index: int) -> LinearModel:
     generator = np.random.default_rng([list(FAMILIES).index(name), index])
     quantizer = family.quantizer(generator)
     smooth = isinstance(quantizer, Elementwise)
-    init = [Normal(0.0, 1.0), Normal(0.5, 0.3), UniformLaw(-1.5, 0.5), Laplace(0.0, 0.5)][generator.integers(4)]
+    init = [Normal(mean=0.0, std=1.0), Normal(mean=0.5, std=0.3), UniformLaw(-1.5, 0.5), Laplace(mean=0.0, scale=0.5)][
+        generator.integers(4)
+    ]
     return LinearModel(
         teacher=family.teacher(generator, quantizer),
         weight_quantizer=quantizer,

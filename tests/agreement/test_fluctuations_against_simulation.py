@@ -25,7 +25,7 @@ from tests.theory.test_fluctuations import CHECK, EVERYTHING
 
 GRID = Uniform(2, 2.0)
 TWO_BITS = LinearModel(
-    teacher=Normal(0.0, 1.0),
+    teacher=Normal(mean=0.0, std=1.0),
     weight_quantizer=GRID,
     input_quantizer=GRID,
     init=Normal(std=0.5),
@@ -45,7 +45,7 @@ OTHERS = {
         teacher=UniformLaw(-1.0, 1.0),
         weight_quantizer=SignedInteger(2, 1.0),
         surrogate=ClippedSurrogate(1.0),
-        init=Normal(0.0, 0.5),
+        init=Normal(mean=0.0, std=0.5),
         learning_rate=0.3,
         noise=0.2,
     ),

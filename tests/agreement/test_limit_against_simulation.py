@@ -21,14 +21,18 @@ LARGEST_Z = 4.0
 
 MODELS = {
     "Gaussian teacher, label noise, three bits": LinearModel(
-        teacher=Normal(0.0, 1.0),
+        teacher=Normal(mean=0.0, std=1.0),
         weight_quantizer=Uniform(3, 2.5),
         input_quantizer=Uniform(3, 2.5),
         learning_rate=0.3,
         noise=0.3,
     ),
     "sign of weights and inputs": LinearModel(
-        teacher=Laplace(0.0, 0.6), weight_quantizer=Sign(), input_quantizer=Sign(), learning_rate=0.2, noise=0.1
+        teacher=Laplace(mean=0.0, scale=0.6),
+        weight_quantizer=Sign(),
+        input_quantizer=Sign(),
+        learning_rate=0.2,
+        noise=0.1,
     ),
     "ternary, a teacher out of range": LinearModel(
         teacher=TwoPoint(1.5), weight_quantizer=Ternary(1.0), input_quantizer=Uniform(4, 3.0), learning_rate=0.2
@@ -37,7 +41,7 @@ MODELS = {
         teacher=UniformLaw(-1.0, 1.0),
         weight_quantizer=SignedInteger(2, 1.0),
         surrogate=ClippedSurrogate(1.0),
-        init=Normal(0.0, 0.5),
+        init=Normal(mean=0.0, std=0.5),
         learning_rate=0.3,
         noise=0.2,
     ),
@@ -45,13 +49,15 @@ MODELS = {
         teacher=TwoPoint(0.8, 0.3), weight_quantizer=Levels((-1.5, 0.0, 0.5, 2.0)), learning_rate=0.5, noise=0.2
     ),
     "tanh of weights and inputs": LinearModel(
-        teacher=Normal(0.0, 0.5),
+        teacher=Normal(mean=0.0, std=0.5),
         weight_quantizer=Elementwise(sympy.tanh(X)),
         input_quantizer=Elementwise(sympy.tanh(2 * X)),
         learning_rate=0.4,
         noise=0.2,
     ),
-    "inputs only": LinearModel(teacher=Normal(0.5, 1.0), input_quantizer=Uniform(2, 1.0), learning_rate=0.5, noise=0.3),
+    "inputs only": LinearModel(
+        teacher=Normal(mean=0.5, std=1.0), input_quantizer=Uniform(2, 1.0), learning_rate=0.5, noise=0.3
+    ),
     "large learning rate": CASE_R.replace(learning_rate=1.0, noise=0.5),
 }
 
@@ -99,7 +105,7 @@ def test_reference_case_to_late_times():
 def test_plateaus_agree(largest):
     """Narrow initial weights travel inside one cell: for a while every run shows the same error, then it drops."""
     grid = Uniform(2, largest, kind="mid-tread")
-    model = CASE_R.replace(weight_quantizer=grid, input_quantizer=Identity(), init=Normal(0.0, 0.1))
+    model = CASE_R.replace(weight_quantizer=grid, input_quantizer=Identity(), init=Normal(mean=0.0, std=0.1))
     theory = solve(model, 40.0)
     runs = simulate(model, 1000, 40.0, seeds=8, key=3)
     assert compare(theory, runs).largest_z < LARGEST_Z

@@ -11,6 +11,7 @@ import pytest
 from steode import LinearModel, Uniform, UniformLaw, fixed_points, solve
 from steode.solvers import linearized, stationary_mesh
 from steode.solvers.density import DensityOperator
+from steode.solvers.late_decay import late_decay
 from steode.stability import stability
 from tests.models import REFERENCE
 from tests.theory.test_stability import problem_of, variance_on_mesh
@@ -56,6 +57,10 @@ def test_density_solution_decays_at_the_leading_eigenvalue_and_integrates_to_the
     curves = [np.append(*solution(masses)) for masses in starts]
     # the difference of the two signs has no second order
     curve = (curves[0] - curves[1]) / 0.1
+    small = late_decay(state)
+    assert np.abs(small(times[1:]) - curve[1:] / curve[0]).max() < 0.005
+    falls = times[[np.flatnonzero(np.abs(curve) > part * curve[0])[-1] for part in (1e-2, 1e-4)]]
+    assert abs((falls[1] - falls[0]) / np.log(100) / small.e_folding_time - 1) < 0.05
     late = np.flatnonzero(times > 20)[:15]
     measured = np.polyfit(times[late], np.log(np.abs(curve[late])), 1)[0]
     assert abs(measured / result.eigenvalues[0] - 1) < 0.01

@@ -22,7 +22,11 @@ MODELS = {
         teacher=Constant(1.0), weight_quantizer=GRID, input_quantizer=GRID, learning_rate=DECAY, noise=0.3
     ),
     "several teacher values, weight decay, a batch": LinearModel(
-        teacher=Normal(0.0, 1.0), weight_quantizer=Uniform(3, 2.5), learning_rate=DECAY, weight_decay=0.2, batch_size=2
+        teacher=Normal(mean=0.0, std=1.0),
+        weight_quantizer=Uniform(3, 2.5),
+        learning_rate=DECAY,
+        weight_decay=0.2,
+        batch_size=2,
     ),
     "a jump": LinearModel(
         teacher=Constant(1.0),

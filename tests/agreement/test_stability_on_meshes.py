@@ -5,7 +5,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from steode import Constant, Elementwise, LinearModel, Sign, TwoPoint, Uniform, UniformLaw, fixed_points
+from steode import (
+    Constant,
+    Discrete,
+    Elementwise,
+    Levels,
+    LinearModel,
+    Sign,
+    TwoPoint,
+    Uniform,
+    UniformLaw,
+    fixed_points,
+)
 from steode.solvers import linearized
 from tests.theory.test_stability import THREE_ATOMS, analysis, implied_variance, meshes_of, problem_of
 
@@ -66,12 +77,25 @@ def test_recovery_under_a_smooth_map_lasts_to_the_threshold_of_its_mean_slope():
     assert abs(noisy.settling_time / result.settling_time - 1) < 0.01
 
 
+def test_the_edge_of_the_continuous_spectrum_may_hardly_show_in_the_variance():
+    model = LinearModel(
+        teacher=Discrete((-0.9, 0.5), (0.4, 0.6)),
+        weight_quantizer=Levels((-1.5, -0.4, 0.6, 2)),
+        learning_rate=0.7,
+        noise=0.4,
+    )
+    result = analysis(model)
+    assert 1 / result.relaxation_time == pytest.approx(0.4234, abs=1e-4) == -result.continuum_edge
+    assert 1 / result.late_time == pytest.approx(0.763, abs=0.01)
+
+
 def test_targets_up_to_the_last_level_leave_no_rate_but_a_settling_time():
     model = LinearModel(teacher=UniformLaw(-1.1, 0.5), weight_quantizer=Uniform(2, 1.0), learning_rate=0.5, noise=0.2)
     result = analysis(model)
     assert result.stable
     assert np.isinf(result.relaxation_time)
     assert 0 < result.settling_time < 10
+    assert 0 < result.late_time < np.inf
     assert result.settling_error < 0.01
     assert "power of tau" in result.note
     assert "outside the range" in result.note

@@ -74,7 +74,7 @@ def value(model, expression, **others):
 class TestClosedForms:
     @pytest.mark.parametrize(("inputs", "eta"), [(Uniform(2, 2.0), 0.1), (Uniform(2, 0.7), 1.5)], ids=str)
     def test_affine(self, inputs, eta):
-        model = LinearModel(teacher=Normal(0.3, 0.8), input_quantizer=inputs, learning_rate=eta, noise=0.2)
+        model = LinearModel(teacher=Normal(mean=0.3, std=0.8), input_quantizer=inputs, learning_rate=eta, noise=0.2)
         V = value(model, derive(model).fixed_point_value, rho=model.teacher.second_moment)
         assert abs(V - fixed_points(model)[0].V) < ROOT
 

@@ -8,6 +8,7 @@ from steode import (
     ClippedSurrogate,
     Constant,
     Discrete,
+    Eigenvalues,
     Elementwise,
     Identity,
     Levels,
@@ -149,10 +150,11 @@ def test_published_root_above_the_recovery_threshold():
     assert abs(fixed_points(model)[1].eps_g - 0.08336) < PRINTED
 
 
-def test_teacher_on_the_last_level_is_recovered_algebraically():
+def test_teacher_on_the_last_level_is_recovered_exactly():
     points = fixed_points(LinearModel(weight_quantizer=Levels(range(-3, 4)), teacher=Constant(3.0)))
-    assert [point.kind for point in points] == ["algebraic recovery"]
-    assert "power of tau" in points.note
+    assert [point.kind for point in points] == ["exact recovery"]
+    assert points[0].stable
+    assert points.on_last_level == 1
 
 
 def test_noise_lifts_the_degenerate_root():
@@ -200,3 +202,31 @@ def test_printing_shows_every_root():
     text = repr(fixed_points(REFERENCE))
     assert "0.204148" in text
     assert "dithering" in text
+
+
+SEVEN = Levels(range(-3, 4))
+
+
+@pytest.mark.parametrize(
+    ("eta", "kinds"), [(0.95, ["exact recovery"]), (1.05, ["exact recovery", "regular"])], ids=["below", "above"]
+)
+def test_recovery_is_found_with_a_spectrum_too(eta, kinds):
+    """The gain is (eta/B) E[lambda (g_1 + g_2)/(2 W)]: eigenvalues count by their mean."""
+    model = LinearModel(weight_quantizer=SEVEN, teacher=TwoPoint(1.0), learning_rate=eta)
+    found = fixed_points(model.replace(spectrum=Eigenvalues([0.2, 1.8])))
+    assert [point.kind for point in found] == kinds
+    assert found.complete
+    assert not found.findings
+    assert found[0].gain == pytest.approx(eta, rel=1e-9)
+    assert found[0].stable == (eta < 1)
+    assert found[0].threshold_learning_rate == pytest.approx(1, rel=1e-9)
+
+
+def test_unquantized_weights_rest_at_zero_error_without_noise():
+    model = LinearModel(teacher=Normal(), learning_rate=0.5)
+    for eta, stable in ((0.5, True), (2.5, False)):
+        found = fixed_points(model.replace(learning_rate=eta))
+        assert [point.kind for point in found] == ["exact recovery"]
+        assert found[0].stable is stable
+        assert found.findings == (() if stable else ("diverges",))
+        assert found[0].threshold_learning_rate == pytest.approx(2)

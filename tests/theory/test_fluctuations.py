@@ -33,7 +33,7 @@ CHECK_VARIANCE = np.array([0.0924, 0.0746, 0.0462, 0.0263, 0.0148, 0.0086])
 
 EVERYTHING = LinearModel(
     teacher=Discrete((-0.5, 1.0), (0.3, 0.7)),
-    init=Normal(0.2, 0.5),
+    init=Normal(mean=0.2, std=0.5),
     input_quantizer=Uniform(2, 1.5),
     learning_rate=0.8,
     noise=0.3,
@@ -41,7 +41,10 @@ EVERYTHING = LinearModel(
     weight_decay=0.4,
 )
 QUANTIZED = LinearModel(
-    teacher=Normal(0.3, 1.0), weight_quantizer=Uniform(2, 2.0), input_quantizer=Uniform(2, 2.0), init=Normal(0.1, 0.8)
+    teacher=Normal(mean=0.3, std=1.0),
+    weight_quantizer=Uniform(2, 2.0),
+    input_quantizer=Uniform(2, 2.0),
+    init=Normal(mean=0.1, std=0.8),
 )
 
 
@@ -88,7 +91,7 @@ def exact_variance(step, dim, first, second):
 
 @pytest.mark.parametrize("std", [0.0, 0.6])
 def test_moments_are_the_limit_of_the_exact_recursion(std):
-    model = CHECK.replace(init=Normal(0.5, std) if std else Constant(0.0))
+    model = CHECK.replace(init=Normal(mean=0.5, std=std) if std else Constant(0.0))
     # R at time 0 is a mean of independent (w_0 - 1)^2
     mean = model.init.variance + (model.init.mean - 1) ** 2
     spread = 2 * std**4 + 4 * std**2 * (model.init.mean - 1) ** 2
@@ -101,7 +104,7 @@ def test_moments_are_the_limit_of_the_exact_recursion(std):
 
 
 # the quadrature of a law with a density is exact for its probabilities between thresholds, not for fourth moments
-@pytest.mark.parametrize(("teacher", "rtol"), [(EVERYTHING.teacher, 1e-10), (Normal(0.3, 1.0), 1e-5)])
+@pytest.mark.parametrize(("teacher", "rtol"), [(EVERYTHING.teacher, 1e-10), (Normal(mean=0.3, std=1.0), 1e-5)])
 def test_variance_at_time_zero_is_that_of_independent_coordinates(teacher, rtol):
     names = ("eps_g", "m", "level_fraction")
     with jax.enable_x64(True):

@@ -10,7 +10,7 @@ from steode.symbolic import symbols as sym
 MODEL = LinearModel(
     weight_quantizer=Uniform(3, 2.0, "mid-tread"),
     teacher=Constant(1.0),
-    init=Normal(0.1, 0.05),
+    init=Normal(mean=0.1, std=0.05),
     learning_rate=0.02,
     weight_decay=0.7,
 )

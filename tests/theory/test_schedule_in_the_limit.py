@@ -24,7 +24,7 @@ RATES = {
     Schedule("1.5*exp(-tau/2) + 0.1"): lambda tau: 1.5 * np.exp(-tau / 2) + 0.1,
     Schedule(lambda tau: 0.8 / (1 + tau)): lambda tau: 0.8 / (1 + tau),
 }
-PLAIN = LinearModel(teacher=Normal(0.5, 1.0), init=Normal(0.2, 0.7), noise=0.4, learning_rate=0.5)
+PLAIN = LinearModel(teacher=Normal(mean=0.5, std=1.0), init=Normal(mean=0.2, std=0.7), noise=0.4, learning_rate=0.5)
 QUANTIZED = LinearModel(
     teacher=Constant(1.0), weight_quantizer=Uniform(bits=2, range=2.0), noise=0.3, learning_rate=0.5, weight_decay=0.1
 )

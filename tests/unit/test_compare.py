@@ -21,7 +21,11 @@ from steode.trajectory import Provenance, Trajectory
 
 # weights not quantized: its limit is a small system of differential equations, quick to solve
 MODEL = LinearModel(
-    teacher=Normal(0.0, 1.0), init=Normal(0.0, 0.5), input_quantizer=Uniform(2, 2.0), learning_rate=0.4, noise=0.2
+    teacher=Normal(mean=0.0, std=1.0),
+    init=Normal(mean=0.0, std=0.5),
+    input_quantizer=Uniform(2, 2.0),
+    learning_rate=0.4,
+    noise=0.2,
 )
 DIM, SEEDS = 200, 6
 

@@ -20,8 +20,8 @@ LAWS = [
     TwoPoint(1.5, 0.3),
     Discrete((0.1, -1.0), (0.25, 0.75)),
     Discrete((1.0, 2.0)),
-    Normal(0.1, 0.7),
-    Laplace(-0.2, 1.3),
+    Normal(mean=0.1, std=0.7),
+    Laplace(mean=-0.2, scale=1.3),
     UniformLaw(-1.0, 0.5),
     Empirical([0.1, -0.7, 3.0]),
 ]

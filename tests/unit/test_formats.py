@@ -1,6 +1,7 @@
 """Number formats: their exact numbers, rounding as in ml_dtypes, both roundings of the theory, and what is refused."""
 
 import itertools
+import re
 from fractions import Fraction
 
 import jax
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steode import Constant, LinearModel, fixed_points, formats
+from steode import Constant, LinearModel, derive, fixed_points, formats
 from steode.errors import SpecificationError, UnsupportedError
 from steode.formats import FloatFormat, IntegerFormat, bfloat16, float4_e2m1fn, float8_e4m3fn, float8_e5m2, int4
 from steode.quantizers import SignedInteger, Uniform
@@ -262,3 +263,13 @@ def test_formats_are_values():
     assert len({float8_e4m3fn(), float8_e4m3fn(448), float8_e5m2(), int4(), int4(2.0)}) == 4
     assert np.shape(float8_e4m3fn()(np.zeros((2, 0, 3)))) == (2, 0, 3)
     assert jax.config.jax_enable_x64 is False
+
+
+def test_formats_are_shown_as_they_were_written():
+    assert repr(IntegerFormat(16, 2.0)) == "IntegerFormat(bits=16, range=2.0)"
+    assert repr(int4()) == "IntegerFormat(bits=4)"
+    assert repr(bfloat16()) == "FloatFormat(exponent_bits=8, mantissa_bits=7)"
+    for grid in (IntegerFormat(16, 2.0), bfloat16(), bfloat16(range=3.0)):
+        assert eval(repr(grid)) == grid
+        with pytest.raises(UnsupportedError, match=re.escape(repr(grid))):
+            derive(LinearModel(teacher=Constant(1.0), weight_quantizer=grid))

@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from steode.errors import SpecificationError
 from steode.laws import Constant, Discrete, Empirical, Laplace, Law, Normal, TwoPoint, UniformLaw
+from steode.spectrum import Eigenvalues
 
 CONTINUOUS = {
     "standard normal": Normal(),
@@ -136,8 +138,8 @@ def test_named_moments():
     assert TwoPoint(3.0).mean == 0.0
     assert TwoPoint(3.0).second_moment == 9.0
     assert Discrete((0.0, 1.0), (0.75, 0.25)).mean == 0.25
-    assert Normal(1.0, 2.0).second_moment == pytest.approx(5.0, rel=1e-14)
-    assert Laplace(1.0, 2.0).variance == pytest.approx(8.0, rel=1e-14)
+    assert Normal(mean=1.0, std=2.0).second_moment == pytest.approx(5.0, rel=1e-14)
+    assert Laplace(mean=1.0, scale=2.0).variance == pytest.approx(8.0, rel=1e-14)
     assert UniformLaw(-1.0, 1.0).variance == pytest.approx(1 / 3, rel=1e-14)
 
 
@@ -169,7 +171,7 @@ def test_an_empirical_law_hands_out_its_own_numbers_when_all_are_asked_for():
 
 
 def test_empirical_laws_do_not_follow_later_changes_of_the_array():
-    array = np.array([[1.0, 2.0], [3.0, 4.0]])
+    array = np.array([1.0, 2.0, 3.0, 4.0])
     law = Empirical(array)
     array[:] = 0
     np.testing.assert_array_equal(law.values, [1, 2, 3, 4])
@@ -178,7 +180,7 @@ def test_empirical_laws_do_not_follow_later_changes_of_the_array():
 
 
 def test_empirical_laws_read_npy_files(tmp_path):
-    np.save(tmp_path / "weights.npy", HEAVY.astype(np.float32).reshape(-1, 1))
+    np.save(tmp_path / "weights.npy", HEAVY.astype(np.float32))
     law = Empirical(tmp_path / "weights.npy")
     assert law == Empirical(str(tmp_path / "weights.npy"))
     np.testing.assert_array_equal(law.values, HEAVY.astype(np.float32))
@@ -200,10 +202,13 @@ def test_empirical_quadrature_keeps_the_moments_of_any_numbers(numbers, nodes, k
 
 
 def test_laws_are_values():
-    assert Normal() == Normal(0, 1.0)
+    assert Normal() == Normal(mean=0, std=1.0)
     assert Empirical([1, 2]) == Empirical(np.array([1.0, 2.0]))
     assert Empirical([1, 2]) != Empirical([2, 1])
-    assert len({Normal(), Normal(0, 1), Laplace(), Empirical([1, 2]), Empirical((1.0, 2.0)), Discrete((1, 2))}) == 4
+    assert (
+        len({Normal(), Normal(mean=0, std=1), Laplace(), Empirical([1, 2]), Empirical((1.0, 2.0)), Discrete((1, 2))})
+        == 4
+    )
 
 
 @pytest.mark.parametrize("tail", [1e-3, 1e-9, 1e-15])
@@ -217,3 +222,21 @@ def test_support_leaves_out_no_more_than_the_tails(law, tail):
     else:
         points, _ = law.quadrature(np.array([]), HEAVY.size)
         assert (low, high) == (points.min(), points.max())
+
+
+@pytest.mark.parametrize("array", [np.ones((3, 3)), np.ones((4, 1)), [[1.0, 2.0]]])
+def test_arrays_with_more_axes_are_refused_with_the_remedy(array, tmp_path):
+    np.save(tmp_path / "layer.npy", np.asarray(array))
+    for numbers in (array, tmp_path / "layer.npy"):
+        with pytest.raises(SpecificationError, match=r"shape \(.*values.ravel\(\)"):
+            Empirical(numbers)
+        with pytest.raises(SpecificationError, match=r"numpy\.linalg\.eigvalsh\(matrix\)"):
+            Eigenvalues(numbers)
+    with pytest.raises(SpecificationError, match="one axis"):
+        Discrete(array)
+
+
+def test_mean_and_width_are_given_by_name():
+    for law in (Normal, Laplace):
+        with pytest.raises(TypeError, match="positional"):
+            law(1.0)

@@ -3,15 +3,21 @@
 import itertools
 from fractions import Fraction
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import sympy
 from hypothesis import given
 from hypothesis import strategies as st
 
+from steode import Constant, LinearModel, StochasticRounding, bridge, int4
 from steode.elementwise import Elementwise
 from steode.errors import SpecificationError
 from steode.quantizers import EntrywiseMap, Identity, Levels, Sign, SignedInteger, StepFunction, Ternary, Uniform
+from steode.systems.linear.general_maps import random_map
+from steode.systems.linear.simulation import device_map
+from steode.systems.regression.simulation import _quantizer
 
 x = sympy.Symbol("x", real=True)
 
@@ -232,3 +238,48 @@ def test_elementwise_maps_that_jump_are_refused(expression):
 def test_affine_elementwise_maps_are_refused(expression):
     with pytest.raises(SpecificationError, match=r"not affine.*Identity"):
         Elementwise(expression)
+
+
+GRIDS = [Uniform(2, 1.0), Sign(), SignedInteger(3, 2.0), Levels((-1, 0.5, 2)), Ternary(), Levels(range(200)), int4()]
+
+
+@pytest.mark.parametrize("grid", GRIDS, ids=repr)
+def test_nan_stays_nan_everywhere(grid):
+    points = np.array([np.nan, 0.3])
+    expected = np.array([np.nan, grid(np.array([0.3]))[0]])
+    np.testing.assert_array_equal(grid(points), expected)
+    with jax.enable_x64(True):
+        for image in (
+            bridge.numeric_map(grid),
+            device_map(grid, np.float64, None),
+            lambda u: _quantizer(grid, np.float64)(u, None),
+        ):
+            np.testing.assert_allclose(np.asarray(image(jnp.asarray(points))), expected)
+        rounding, normals = StochasticRounding(grid), jnp.zeros(2)
+        drawn = [rounding.sample(points, np.random.default_rng(0))]
+        drawn.append(random_map(rounding, np.float64, None)(jnp.asarray(points), normals))
+        drawn.append(_quantizer(rounding, np.float64)(jnp.asarray(points), normals))
+    for values in drawn:
+        assert np.isnan(np.asarray(values)).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("width", [0.1, 0.7, 1 / 3, 2.3])
+@pytest.mark.parametrize("count", [2, 4, 5, 16])
+def test_computed_grids_are_odd_up_to_rounding(width, count):
+    for levels in (np.linspace(-width, width, count), (np.arange(count) - (count - 1) / 2) * width):
+        computed = (levels[1:] + levels[:-1]) / 2
+        for grid in (Levels(levels), Levels(levels, computed if count > 1 else None)):
+            assert grid.is_odd
+            assert LinearModel(teacher=Constant(1.0), input_quantizer=grid).input_quantizer == grid
+            np.testing.assert_allclose(grid.levels, levels, rtol=0, atol=1e-15 * width * count)
+
+
+def test_the_two_numbers_that_are_not_opposite_are_named():
+    for grid, message in (
+        (Levels((-1.0, 0.0, 1.001)), r"levels -1\.0 and 1\.001 are not opposite"),
+        (Levels((-1.0, 0.1, 1.0)), r"middle one of the levels, 0\.1, is not 0"),
+        (Levels((-1.0, 0.0, 1.0), (-0.5, 0.6)), r"thresholds -0\.5 and 0\.6 are not opposite"),
+        (StochasticRounding(SignedInteger(2, 2.0)), r"levels -2\.0 and 1\.0 are not opposite"),
+    ):
+        with pytest.raises(SpecificationError, match=message):
+            LinearModel(teacher=Constant(1.0), input_quantizer=grid)

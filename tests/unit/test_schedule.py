@@ -40,7 +40,7 @@ from steode.systems.linear.system import linear_system
 DECAY = Schedule("0.5/(1 + tau/10)")
 GRID = Uniform(bits=2, range=2.0)
 QUANTIZED = LinearModel(teacher=Constant(1.0), weight_quantizer=GRID, learning_rate=DECAY, noise=0.3)
-PLAIN = LinearModel(teacher=Normal(0.5, 1.0), learning_rate=DECAY, noise=0.3)
+PLAIN = LinearModel(teacher=Normal(mean=0.5, std=1.0), learning_rate=DECAY, noise=0.3)
 
 
 def decaying(tau):

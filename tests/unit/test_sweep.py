@@ -159,7 +159,7 @@ def test_parameters_turn_a_group_into_its_points(axes, groups):
         for place, point in enumerate(group.points):
             given = {name: values[place] for name, values in group.parameters.items()}
             quantizer, scale = group.model.weight_quantizer, given.pop("teacher_scale", 1.0)
-            teacher = Normal(group.model.teacher.mean * scale, group.model.teacher.std * scale)
+            teacher = Normal(mean=group.model.teacher.mean * scale, std=group.model.teacher.std * scale)
             quantizer = Uniform(quantizer.bits, given.pop("weight_range", quantizer.range), quantizer.kind)
             rebuilt = group.model.replace(teacher=teacher, weight_quantizer=quantizer, **given)
             assert rebuilt == grid.model(np.unravel_index(point, grid.shape))

@@ -63,3 +63,9 @@ def test_configuration_keeps_the_rule():
 def test_bad_input_is_refused_by_name(make, argument):
     with pytest.raises(SpecificationError, match=f"^{argument}: "):
         make()
+
+
+def test_a_stochastic_map_with_spsa_is_named_once():
+    with pytest.raises(SpecificationError) as refusal:
+        MODEL.replace(weight_quantizer=AdditiveNoise(0.1), update_rule=SPSA(ratio=1.0, eps=0.3))
+    assert "with this weight_quantizer, received" in str(refusal.value)

@@ -82,7 +82,7 @@ class BinaryReLUModel:
 
 
 def _entries(argument: str, given, size: int, of: str, may_be_number: bool) -> tuple[float, ...]:
-    values = check_array(argument, given)
+    values = check_array(argument, given, any_shape=True)
     if values.size == 1 and may_be_number and np.ndim(given) == 0:
         values = np.full(size, values[0])
     if values.size != size or np.ndim(given) > 1:

@@ -21,15 +21,19 @@ SELECTED_LEVELS = 128
 
 
 class StepMap(eqx.Module):
-    """Q(w) = levels[j] for thresholds[j-1] <= w < thresholds[j]; the numbers may change without recompiling."""
+    """Q(w) = levels[j] for thresholds[j-1] <= w < thresholds[j]; the numbers may change without recompiling.
+
+    NaN stays NaN.
+    """
 
     levels: Float[Array, " n"]
     thresholds: Float[Array, " n-1"]
 
     def __call__(self, w):
         if self.levels.size > SELECTED_LEVELS:
-            return self.levels[self._cell(w)]
-        image = jnp.full_like(w, 1) * self.levels[0]
+            return jnp.where(jnp.isnan(w), jnp.nan, self.levels[self._cell(w)])
+        # 0 w is zero, but for NaN, which no comparison below replaces: it costs nothing that can be measured
+        image = self.levels[0] + 0 * w
         for j in range(self.thresholds.size):
             image = jnp.where(w >= self.thresholds[j], self.levels[j + 1], image)
         return image
@@ -137,8 +141,9 @@ class Rounding(eqx.Module):
         inner = self.levels[1:-1]
         if inner.size > SELECTED_LEVELS:
             lower = jnp.searchsorted(inner, inside, side="right")
-            return self.levels[lower], self.levels[lower + 1], inside
-        low, high = jnp.full_like(u, 1) * self.levels[0], jnp.full_like(u, 1) * self.levels[1]
+            return jnp.where(jnp.isnan(u), jnp.nan, self.levels[lower]), self.levels[lower + 1], inside
+        # clipped to the range, no entry is infinite; NaN stays NaN in the lower level, and so in the draw
+        low, high = self.levels[0] + 0 * inside, self.levels[1] + 0 * inside
         for j in range(inner.size):
             above = inside >= inner[j]
             low, high = jnp.where(above, inner[j], low), jnp.where(above, self.levels[j + 2], high)

@@ -144,8 +144,8 @@ class LinearModel:
                 "input_quantizer",
                 "an odd map, Q(-x) = -Q(x)",
                 self.input_quantizer,
-                "With a mean E[Q(x)] != 0 the coordinates couple at order 1 and the limit does not hold; use a "
-                "symmetric grid such as Uniform.",
+                f"{_asymmetry(self.input_quantizer)}With a mean E[Q(x)] != 0 the coordinates couple at order 1 and the "
+                "limit does not hold; use a symmetric grid such as Uniform.",
             )
         _check_type("update_rule", self.update_rule, UpdateRule, "an update rule", "For example FOGZO(c=2.0, eps=0.3).")
         if not isinstance(self.update_rule, STE):
@@ -190,6 +190,22 @@ class LinearModel:
     def replace(self, **changes) -> "LinearModel":
         """A copy with some fields changed, validated anew."""
         return dataclasses.replace(self, **changes)
+
+
+def _asymmetry(quantizer: EntrywiseMap) -> str:
+    """Which two numbers of a step function are not opposite; empty for other maps."""
+    grid = getattr(quantizer, "grid", quantizer)
+    if not isinstance(grid, StepFunction):
+        return ""
+    for name, values in (("levels", grid.levels), ("thresholds", grid.thresholds)):
+        sums = abs(values + values[::-1])
+        if sums.any() and not (grid is not quantizer and name == "thresholds"):
+            first = int(sums.argmax())
+            low, high = sorted((first, values.size - 1 - first))
+            if low == high:
+                return f"The middle one of the {name}, {float(values[low])!r}, is not 0. "
+            return f"The {name} {float(values[low])!r} and {float(values[high])!r} are not opposite. "
+    return ""
 
 
 def _check_bound(surrogate: WeightSurrogate, quantizer: EntrywiseMap) -> None:
@@ -245,7 +261,8 @@ def _check_update_rule(model: LinearModel) -> None:
     if not isinstance(model.surrogate, IdentitySurrogate):
         others.append("surrogate")
     if isinstance(rule, SPSA) and not isinstance(model.weight_quantizer, Identity | StepFunction):
-        others.append("weight_quantizer")
+        # a stochastic map is among the options already
+        others = list(dict.fromkeys([*others, "weight_quantizer"]))
     if others:
         expected = f"STE() with this {', '.join(others)}"
         raise SpecificationError("update_rule", expected, rule, f"{name} is not derived for it.")
@@ -265,7 +282,7 @@ def _check_density_at_thresholds(model: LinearModel) -> None:
         if model.weight_decay and ((thresholds * atoms > 0) & (abs(thresholds) < abs(atoms))).any():
             expected = "no point mass that weight decay carries to a threshold with FOGZO"
             raise SpecificationError(
-                "init", expected, model.init, f"{nothing} Give it a width, such as Normal(1.2, 0.1)."
+                "init", expected, model.init, f"{nothing} Give it a width, such as Normal(mean=1.2, std=0.1)."
             )
 
 

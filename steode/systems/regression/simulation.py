@@ -66,7 +66,7 @@ class Nearest(Quantizer):
         return (*shape[:-1], 0)
 
     def __call__(self, u, normals):
-        return self.levels[jnp.searchsorted(self.thresholds, u, side="right")]
+        return jnp.where(jnp.isnan(u), jnp.nan, self.levels[jnp.searchsorted(self.thresholds, u, side="right")])
 
 
 class Stochastic(Quantizer):
@@ -82,7 +82,7 @@ class Stochastic(Quantizer):
         upper = jnp.clip(jnp.searchsorted(self.levels, inside, side="right"), 1, self.levels.size - 1)
         low, high = self.levels[upper - 1], self.levels[upper]
         uniform = jax.scipy.special.ndtr(normals)
-        return jnp.where(uniform * (high - low) < inside - low, high, low)
+        return jnp.where(jnp.isnan(inside), jnp.nan, jnp.where(uniform * (high - low) < inside - low, high, low))
 
 
 class RegressionSystem(eqx.Module):

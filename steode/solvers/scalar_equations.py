@@ -1,0 +1,188 @@
+r"""Stationary states as one equation x = F(x) for one number, and all of its roots.
+
+For a linear response x is the strength c_2 of the noise, which is V where the output is linear and deterministic.
+
+With FOGZO the stationary laws are those of the STE at the learning rate that the mean slope sets. The law depends on
+the temperature theta = eta p V (1 + c/n)/B alone, and by integration by parts its mean slope is p = 2 D/theta, with
+D = E[Var(Q | w*)] the dithering of the weights whose target lies inside the range. So x = theta^2 and
+
+    theta^2 = 2 eta (1 + c/n) D(theta) V(theta)/B.
+
+D and V are nondecreasing in theta (see `steode.solvers.root_search`), hence so is the right-hand side. Derived here.
+"""
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.optimize
+from jaxtyping import Array, Float
+
+from steode.errors import UnsupportedError
+from steode.solvers import self_consistency, stationary
+from steode.solvers.entrywise import IdentityMap, StepMap
+from steode.solvers.equations import Problem
+from steode.solvers.fixed_point import LARGEST, SMALLEST
+from steode.solvers.random_maps import NoisyMap, RoundingMap
+from steode.solvers.root_search import RESOLUTION, isolate_roots
+
+BLOCK = 8
+"""Values of x at which an equation is evaluated in one call."""
+ZERO = 1e-13
+"""Lower bounds of c_2 below this fraction of the labels' variance are zero."""
+
+
+class StrengthEquation(eqx.Module):
+    """c_2 of a linear response; `problem` is the model's."""
+
+    problem: Problem
+    smallest: float = eqx.field(static=True, default=SMALLEST)
+    """Roots below this fraction of the largest possible x count as x = 0, where that is a root."""
+
+    @property
+    def name(self) -> str:
+        """The unknown."""
+        return "V" if self.problem.equations.strength_of_gap is None else "c_2"
+
+    @property
+    def is_affine(self) -> bool:
+        """True if F is affine: unquantized weights, or noise on them that keeps their mean."""
+        return isinstance(self.problem.weight_map, IdentityMap | NoisyMap)
+
+    def implied(self, x):
+        """F(x)."""
+        return self_consistency.implied_force(self.problem, x)
+
+    def bounds(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        """Values below and above every root."""
+        return self_consistency.strength_bounds(self.problem)
+
+    def knowledge(self) -> tuple[float | None, float]:
+        """What is known of F, as `steode.solvers.root_search.isolate_roots` takes it: slope and floor."""
+        problem = self.problem
+        if isinstance(problem.weight_map, RoundingMap):
+            return None, 0.0
+        if problem.decay is None:
+            # every variance of labels, output and residual grows with q alone, and q with the dithering
+            return 0.0, 0.0
+        zero, by_gap, by_q = (float(problem.strength_of_gap(*point)) for point in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0)))
+        low, high = stationary.image_range(problem)
+        a, weights = stationary.targets(problem), problem.teacher_weights * problem.alpha_2
+        largest = jnp.maximum((a - low) ** 2, (a - high) ** 2)
+        if isinstance(problem.weight_map, StepMap):
+            smallest = jnp.min((a[:, None] - problem.weight_map.levels[None, :]) ** 2, axis=1)
+        else:
+            smallest = stationary.excess(problem) ** 2
+        slope = float(weights @ (largest - smallest) / 2)
+        # the bound is of the dithering; where q counts by itself it is none of F
+        known = np.isfinite(slope) and by_q == zero and abs(by_gap - zero - 1) < 1e-12
+        floor = float(self_consistency.unreachable_gap(problem) + weights @ smallest) + zero
+        return (slope, floor) if known else (None, 0.0)
+
+
+class TemperatureEquation(eqx.Module):
+    """theta^2 with FOGZO; `problem` is that of the STE at the learning rate eta (1 + c/n)."""
+
+    problem: Problem
+    smallest: float = eqx.field(static=True, default=1e-12)
+    name = "theta^2"
+    is_affine = False
+
+    def averages(self, x) -> tuple:
+        """D and V at a squared temperature."""
+        problem = self.problem
+        moments = stationary.image_moments(problem, jnp.sqrt(x) * problem.batch / problem.eta)
+        confined = jnp.where(stationary.is_confined(problem), moments.variance, 0.0)
+        spread = problem.teacher_weights @ moments.spread
+        return problem.teacher_weights @ confined, stationary.unreachable(problem) + problem.alpha_2 * spread
+
+    def implied(self, x):
+        """F(theta^2)."""
+        dithering, variance = self.averages(x)
+        return 2 * self.problem.eta / self.problem.batch * dithering * variance
+
+    def bounds(self):
+        """Zero, and the value of F with all the dithering there can be. Raises `UnsupportedError` if unbounded."""
+        problem = self.problem
+        low, high = stationary.image_range(problem)
+        inside = jnp.clip(stationary.targets(problem), low, high)
+        widest = problem.teacher_weights @ ((inside - low) * (high - inside))
+        most = 2 * problem.eta / problem.batch * widest * stationary.bounds(problem)[1]
+        if not jnp.isfinite(most):
+            raise UnsupportedError("fixed points: FOGZO with a map of unbounded range; solve(model, t_end) instead.")
+        return jnp.zeros(()), most
+
+    def knowledge(self) -> tuple[float | None, float]:
+        """F is nondecreasing."""
+        return 0.0, 0.0
+
+
+Equation = StrengthEquation | TemperatureEquation
+
+
+@dataclasses.dataclass(frozen=True)
+class Roots:
+    """Every root x > 0 found, increasing; `complete` if it is proved that there are no others, `proof` says how."""
+
+    values: list[float]
+    complete: bool
+    proof: str
+
+
+@eqx.filter_jit
+def _implied(equation: Equation, values):
+    return jax.lax.map(equation.implied, values)
+
+
+def evaluate(equation: Equation, values: np.ndarray) -> np.ndarray:
+    """F at each of the values."""
+    # blocks of one size, so that one program serves every number of values
+    padded = np.concatenate([values, np.full(-values.size % BLOCK, values[-1])]).reshape(-1, BLOCK)
+    return np.concatenate([np.asarray(_implied(equation, jnp.asarray(block))) for block in padded])[: values.size]
+
+
+def at(equation: Equation, x: float) -> float:
+    """F at one value."""
+    return float(evaluate(equation, np.array([x]))[0])
+
+
+def affine_root(equation: StrengthEquation) -> Roots:
+    """The root of an affine F, which exists for a slope below 1; x = 0 is not listed."""
+    zero, one = evaluate(equation, np.array([0.0, 1.0]))
+    root = zero / (1 - (one - zero)) if one - zero < 1 else 0.0
+    return Roots([root] if root > 0 else [], True, "the equation is linear: there is no other")
+
+
+def find_roots(equation: Equation) -> Roots:
+    """Every root x > 0, by exclusion of what is not one; see `steode.solvers.root_search`."""
+    if equation.is_affine:
+        return affine_root(equation)
+    lowest, highest = (float(bound) for bound in equation.bounds())
+    bounded, name = np.isfinite(highest), equation.name
+    if bounded and highest - lowest <= 1e-13 * highest:
+        # no target has two levels around it to flip between: what remains is x without dithering
+        return Roots([lowest] if lowest > 0 else [], True, "no weight can flip between levels: there is no other")
+    label = float(equation.problem.rho + equation.problem.sigma**2)
+    high = highest * (1 + 1e-9) if bounded else LARGEST * label
+    from_zero = lowest <= ZERO * label
+    low = equation.smallest * high if from_zero else lowest * (1 - 1e-12)
+    slope, floor = equation.knowledge()
+    search = isolate_roots(lambda values: evaluate(equation, values), low, high, slope, floor)
+    roots = [
+        scipy.optimize.brentq(lambda x: at(equation, x) - x, *bracket, xtol=1e-15 * bracket[0], rtol=1e-14)
+        for bracket in search.brackets
+    ]
+    if search.complete:
+        span = [f"above {name} = {low:.3g}"] * from_zero + [f"up to {name} = {high:.3g}"] * (not bounded)
+        why = "by a bound of its slope" if slope else "by its monotonicity"
+        proof = (
+            f"the equation has no other root {' and '.join(span)}".rstrip() + f", {why}: all other {name} are excluded"
+        )
+    elif search.touching:
+        where = search.touching[0][0]
+        proof = f"not decided whether there is a double root near {name} = {where:.9g} (to {RESOLUTION:g})"
+    else:
+        proof = "roots found by changes of sign; it is not proved that there are no others"
+    return Roots(sorted(roots), search.complete and bounded, proof)
