@@ -70,7 +70,7 @@ FAR_APART = {
     "weight_decay": ({"weight_decay": 1e13},),
     "weight_quantizer": ({"weight_quantizer": Uniform(2, 1e-30)}, {"weight_quantizer": Uniform(2, 1e30)}),
     "input_quantizer": ({"input_quantizer": Uniform(2, 1e-30)},),
-    "init": ({"init": Normal(std=1e-30)}, {"init": Normal(1.0, 1e-20)}),
+    "init": ({"init": Normal(std=1e-30)}, {"init": Normal(mean=1.0, std=1e-20)}),
     "noise": ({"noise": 1e9},),
 }
 
