@@ -12,19 +12,19 @@ from jaxtyping import Array, Float
 from steode import bridge
 from steode.derive import derive
 from steode.errors import SpecificationError, UnsupportedError, check_integer, check_positive
-from steode.problem import make_problem
+from steode.problem import make_problem, nominal_start
 from steode.schedule import Schedule
-from steode.solve import check_basic, check_model, checked_times
+from steode.solve import check_model, checked_times
 from steode.solvers import moments
 from steode.solvers.adaptive import MAX_STEPS, TIME_FRACTION
 from steode.solvers.density import DensityOperator, adaptive_controller, evolve
 from steode.solvers.domain import reach, resolution, thresholds_of
-from steode.solvers.entrywise import StepMap
-from steode.solvers.fixed_point import kinks
+from steode.solvers.fixed_point import kinks_by_eigenvalue
 from steode.solvers.mesh import Mesh, make_mesh
-from steode.solvers.start import NominalStart, Rows
+from steode.solvers.start import Rows
 from steode.symbolic import symbols as sym
 from steode.systems.linear.spec import LinearModel
+from steode.systems.linear.update_rules import SPSA
 
 MOST_AT_THE_EDGE = 1e-6
 """Mass in the outermost control volumes beyond which the mesh, whose ends are fixed, is too short."""
@@ -81,8 +81,7 @@ class LimitFunction:
         return {name: jnp.where(failed, jnp.nan, value) for name, value in ys.items()}
 
     def _density(self, problem, times):
-        thresholds = problem.weight_map.thresholds if isinstance(problem.weight_map, StepMap) else jnp.zeros(0)
-        nodes = self.mesh.nodes(thresholds, problem.bound)
+        nodes = self.mesh.nodes(problem.weight_map.breaks, problem.bound)
         controller = adaptive_controller(TIME_FRACTION * self.tolerance, times)
         operator = DensityOperator(problem, nodes)
         return evolve(operator, self.rows.masses(nodes), times, times[-1:], controller, 1e-3 * times[-1], MAX_STEPS)
@@ -122,7 +121,8 @@ def limit_function(
         As `steode.solve`.
     """
     check_model(model)
-    check_basic(model, "limit_function")
+    if isinstance(model.update_rule, SPSA):
+        raise UnsupportedError("limit_function: the diffusion of SPSA depends on the weight; solve by particles.")
     if method not in ("density", "gaussian"):
         remedy = "Use solve for the other methods."
         raise SpecificationError("method", '"density" or "gaussian"', method, remedy)
@@ -133,9 +133,9 @@ def limit_function(
     check_integer("teacher_values", teacher_values, 2)
     times = checked_times("times", times, np.inf)
     bridge.check_learning_rate(model.learning_rate, float(times[-1]))
-    start = NominalStart(model.teacher, model.init)
+    start = nominal_start(model)
     with jax.enable_x64(True):
-        edges = np.asarray(kinks(make_problem(model, start.rows(np.zeros(0), 2))))
+        edges = kinks_by_eigenvalue(make_problem(model, start.rows(np.zeros(0), 2)))
         rows = start.rows(edges, teacher_values)
         mesh = None
         if method == "density":

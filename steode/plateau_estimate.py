@@ -9,19 +9,21 @@ import numpy as np
 from steode import bridge
 from steode.derive import derive
 from steode.errors import UnsupportedError
-from steode.problem import make_problem
+from steode.problem import make_problem, nominal_start
 from steode.quantizers import StepFunction
 from steode.schedule import check_constant
-from steode.solve import check_basic, check_model
+from steode.solve import check_model
 from steode.solvers import stationary
 from steode.solvers.equations import Problem
-from steode.solvers.fixed_point import kinks
-from steode.solvers.start import NominalStart
+from steode.solvers.fixed_point import kinks_by_eigenvalue
 from steode.symbolic import symbols as sym
 from steode.systems.linear.spec import LinearModel
 from steode.systems.linear.surrogates import ClippedSurrogate
+from steode.systems.linear.update_rules import STE
 
 TEACHER_VALUES = 200
+SMALLEST = 1e-12
+"""Least q at which the response of an output is evaluated, as a fraction of rho."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,28 +59,37 @@ def plateau_estimate(model: LinearModel) -> PlateauEstimate:
         average, or no target pulls them out of their cell (with weight decay they may come to rest inside it).
     """
     check_model(model)
-    check_basic(model, "plateau_estimate")
+    if not isinstance(model.update_rule, STE):
+        raise UnsupportedError(
+            "plateau_estimate: a zeroth-order update does not move a weight at a rate of its cell alone; "
+            "plateau(solve(model, t_end)) instead."
+        )
     check_constant(model.learning_rate, "plateau_estimate")
     if not isinstance(model.weight_quantizer, StepFunction):
         raise UnsupportedError(
             "plateau_estimate: weights must be quantized by a step function; other maps have no flat cells."
         )
     with jax.enable_x64(True):
-        start = NominalStart(model.teacher, model.init)
-        edges = np.asarray(kinks(make_problem(model, start.rows(np.zeros(0), 2))))
+        start = nominal_start(model)
+        edges = kinks_by_eigenvalue(make_problem(model, start.rows(np.zeros(0), 2)))
         problem = make_problem(model, start.rows(edges, TEACHER_VALUES))
+        image = jnp.full(problem.teacher.shape, float(model.weight_quantizer(model.init.mean)))
+        m, q, variance = problem.overlaps(image, image**2)
+        # while no weight crosses the overlaps stand still, and with them what drives the weights
+        # (with all weights at level zero the response to them has no value, and no part in their drift)
+        problem, strength = problem.under(problem.force(m, jnp.maximum(q, SMALLEST * problem.rho)))
         level, speed, threshold = _motion(model, problem)
         times = np.where(np.isfinite(threshold), _crossing_times(model, problem, level, threshold), np.inf)
         change = _error_changes(model, problem, level, speed, threshold)
-        median = _weighted_median(times, np.asarray(problem.teacher_weights) * change)
+        share = np.asarray(problem.teacher_weights * problem.alpha_2)
+        median = _weighted_median(times, share * change)
         if not np.isfinite(times[median]):
             raise UnsupportedError(
                 "plateau_estimate: the weights do not leave their cell, so the error stays flat for ever."
             )
-        image = jnp.full(problem.teacher.shape, level)
-        m, q, variance = problem.overlaps(image, image**2)
         height = float(problem.observables(m, q, variance)["eps_g"])
-        width = np.sqrt(_variance(problem, model.init.variance, float(problem.diffusion(variance)), times[median]))
+        diffusion = np.broadcast_to(problem.diffusion(strength), times.shape)[median]
+        width = np.sqrt(_variance(problem, model.init.variance, float(diffusion), times[median]))
         # with weight decay a weight is slower at the threshold than at its start
         arrival = float(np.asarray(problem.drift(problem.teacher, level, threshold))[median])
         return PlateauEstimate(float(times[median]), float(width / abs(arrival)), height)

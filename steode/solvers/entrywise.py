@@ -26,6 +26,11 @@ class Map(eqx.Module):
     def __call__(self, w: Float[Array, "..."]) -> Float[Array, "..."]:
         """Q(w), or its mean where Q is drawn at random."""
 
+    @property
+    def breaks(self) -> Float[Array, " n"]:
+        """Where the map or its square is not smooth, increasing: nodes of every mesh."""
+        return jnp.zeros(0)
+
     def square(self, w: Float[Array, "..."]) -> Float[Array, "..."]:
         """E[Q(w)^2] at this w: the square itself, unless Q is drawn at random."""
         return self(w) ** 2
@@ -67,6 +72,10 @@ class StepMap(Map):
 
     def __call__(self, w):
         return jnp.where(jnp.isnan(w), jnp.nan, self.levels[jnp.searchsorted(self.thresholds, w, side="right")])
+
+    @property
+    def breaks(self):
+        return self.thresholds
 
     def _standardized(self, mean, variance):
         return (_last_axis(self.thresholds, mean.ndim) - mean[..., None]) / jnp.sqrt(variance)[..., None]

@@ -42,6 +42,10 @@ class RoundingMap(Map):
     levels: Float[Array, " n"]
 
     @property
+    def breaks(self):
+        return self.levels
+
+    @property
     def limits(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
         """The outermost levels."""
         return self.levels[0], self.levels[-1]

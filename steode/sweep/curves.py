@@ -81,9 +81,6 @@ def _first_time(times: np.ndarray, curve: np.ndarray, error: float) -> float:
 def _check(model: LinearModel, settings: dict) -> None:
     if settings["method"] == "gaussian" and isinstance(model.surrogate, ClippedSurrogate):
         raise UnsupportedError("gaussian: the clipped surrogate has absorbing atoms; use method='density'.")
-    if settings["method"] == "gaussian" and not model.is_basic:
-        options = ", ".join(model.options)
-        raise UnsupportedError(f"gaussian: sweeps by the closure do not take {options}; use method='density'.")
 
 
 CURVES = Source(_prepare, lambda settings: CONTINUOUS if settings["method"] == "gaussian" else frozenset(), _check)

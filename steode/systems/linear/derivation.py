@@ -28,7 +28,7 @@ from steode.systems.linear.residual import general_residual, plain_residual
 from steode.systems.linear.spec import LinearModel
 from steode.systems.linear.spsa import smoothed_descent
 from steode.systems.linear.stationary_density import log_slope
-from steode.systems.linear.surrogates import ClippedSurrogate, IdentitySurrogate
+from steode.systems.linear.surrogates import ClippedSurrogate
 from steode.systems.linear.update_rules import FOGZO, SPSA, STE
 
 MOTIONS = {STE: straight_through, FOGZO: flip_counting, SPSA: smoothed_descent}
@@ -58,11 +58,11 @@ def derive_linear(model: LinearModel) -> Limit:
         steps = schedules.follow(model.learning_rate, steps)
     elif motion.stationary is not None:
         late = stationary.LongTimes(motion.stationary(slope))
-    elif motion.output is None and not motion.smoothed:
-        late = stationary.derive_stationary(model, motion.drift, motion.diffusion, residual_variance, exact, maps)
-    elif isinstance(model.surrogate, IdentitySurrogate) and not motion.smoothed:
+    elif motion.output is not None:
         second = order_parameters[sym.q] / sym.alpha_2
-        late = stationary.LongTimes(stationary.derive_self_consistency(model, motion.drift, motion.diffusion, second))
+        late = stationary.derive_self_consistency(model, motion.drift, motion.diffusion, second)
+    elif not motion.smoothed:
+        late = stationary.derive_stationary(model, motion.drift, motion.diffusion, residual_variance, exact, maps)
     return Limit(
         model=model,
         derivation=Derivation((*steps, *late.steps)),

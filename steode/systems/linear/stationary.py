@@ -71,13 +71,15 @@ def derive_stationary(
     return LongTimes([*steps, plateau], time, solution)
 
 
-def derive_self_consistency(model: LinearModel, drift, diffusion, second) -> list[Step]:
+def derive_self_consistency(model: LinearModel, drift, diffusion, second) -> LongTimes:
     """The steps about stationary states of a model with any output: the density, and the equations that close it.
 
     `second` is E[Q_w(w)^2] given w.
     """
-    quantizer = model.weight_quantizer
-    stepwise = isinstance(quantizer, StepFunction)
+    stepwise = isinstance(model.weight_quantizer, StepFunction)
+    plateau, time = derive_plateau(drift) if stepwise else (None, None)
+    if isinstance(model.surrogate, ClippedSurrogate):
+        return LongTimes([_no_universal_state()], time)
     drift, diffusion = drift.subs(sym.s, 1), diffusion.subs(sym.s, 1)
     law = density_step(drift, log_slope(drift, diffusion), stepwise)
     weight = sympy.Symbol(r"\left\langle Q \right\rangle", real=True)
@@ -90,7 +92,8 @@ def derive_self_consistency(model: LinearModel, drift, diffusion, second) -> lis
         "In a stationary state the output averages c_h, c_*, c_2 set the density of every weight, and the averages of "
         "that density, in angle brackets, give m and q and so the output averages back."
     )
-    return [law, _mean_image(drift, diffusion, stepwise), Step("self-consistency", equations, reason)]
+    steps = [law, _mean_image(drift, diffusion, stepwise), Step("self-consistency", equations, reason)]
+    return LongTimes([*steps, *([plateau] if stepwise else [])], time)
 
 
 def _no_universal_state() -> Step:
