@@ -92,8 +92,14 @@ def entrywise_function(given: Elementwise | Schedule) -> Callable:
 
 
 def check_learning_rate(learning_rate: float | Schedule, t_end: float) -> None:
-    """Raise `SpecificationError` unless a schedule is positive and finite at SCHEDULE_TIMES times of [0, t_end]."""
+    """Raise `SpecificationError` for a rate above SPAN, in a schedule at SCHEDULE_TIMES times of [0, t_end].
+
+    A schedule has to be positive at these times too, as the constants of a model are.
+    """
     if not isinstance(learning_rate, Schedule):
+        if learning_rate > SPAN:
+            remedy = "With the usual inputs, training without quantizers diverges beyond 2."
+            raise SpecificationError("learning_rate", f"a rate up to {SPAN:g}", learning_rate, remedy)
         return
     times, remedy = np.linspace(0, t_end, SCHEDULE_TIMES), "It has to be one real number, written with jax.numpy."
     with jax.enable_x64(True):
