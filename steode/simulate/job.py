@@ -12,6 +12,7 @@ from steode import configuration
 from steode._version import __version__
 from steode.bridge import check_learning_rate, entrywise_function
 from steode.errors import (
+    LARGEST,
     DivergenceError,
     SpecificationError,
     check_integer,
@@ -114,7 +115,8 @@ def _prepare(models: tuple[LinearModel, ...], dim: int, t_end: float, options: O
         if len(models) > 1 and not (model.is_basic and options.basis == "eigenbasis"):
             expected = "models of weights and inputs alone, updated by the STE, in eigenbasis"
             raise SpecificationError("models", expected, model, "Simulate each of them by simulate.")
-        check_learning_rate(model.learning_rate, t_end)
+        # a rate at which training diverges is for the runs to find out
+        check_learning_rate(model.learning_rate, t_end, largest=LARGEST)
         if options.checkpoint is not None:
             check_writable(configuration.to_dict(model))
     test_samples = check_integer("test_samples", options.test_samples, 0)
