@@ -91,9 +91,15 @@ def entrywise_function(given: Elementwise | Schedule) -> Callable:
     return compile_expression(given.expression, (given.variable,))
 
 
-def check_learning_rate(learning_rate: float | Schedule, t_end: float) -> None:
-    """Raise `SpecificationError` unless a schedule is positive and finite at SCHEDULE_TIMES times of [0, t_end]."""
+def check_learning_rate(learning_rate: float | Schedule, t_end: float, largest: float = SPAN) -> None:
+    """Raise `SpecificationError` for a rate above `largest`, in a schedule at SCHEDULE_TIMES times of [0, t_end].
+
+    A schedule has to be positive at these times too, as the constants of a model are.
+    """
     if not isinstance(learning_rate, Schedule):
+        if learning_rate > largest:
+            remedy = "With the usual inputs, training without quantizers diverges beyond 2."
+            raise SpecificationError("learning_rate", f"a rate up to {largest:g}", learning_rate, remedy)
         return
     times, remedy = np.linspace(0, t_end, SCHEDULE_TIMES), "It has to be one real number, written with jax.numpy."
     with jax.enable_x64(True):
@@ -106,11 +112,13 @@ def check_learning_rate(learning_rate: float | Schedule, t_end: float) -> None:
     if values.shape != times.shape or np.iscomplexobj(values):
         received = f"values of shape {values.shape[1:]} and type {values.dtype}"
         raise SpecificationError("learning_rate", "one real number at each time", received, remedy)
-    wrong = np.flatnonzero(~((values > 0) & (values <= SPAN)))
+    wrong = np.flatnonzero(~((values > 0) & (values <= largest)))
     if wrong.size:
         received = f"{values[wrong[0]]:g} at tau = {times[wrong[0]]:g}"
         remedy = f"Change the schedule {learning_rate}, or stop before that time."
-        expected = f"a rate > 0 for tau from 0 to {t_end:g}" + (f", up to {SPAN:g}" if np.max(values) > SPAN else "")
+        expected = f"a rate > 0 for tau from 0 to {t_end:g}" + (
+            f", up to {largest:g}" if np.max(values) > largest else ""
+        )
         raise SpecificationError("learning_rate", expected, received, remedy)
 
 

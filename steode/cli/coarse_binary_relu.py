@@ -63,7 +63,7 @@ def _earlier(out: pathlib.Path) -> dict:
     """The summary an earlier command left, or nothing."""
     try:
         found = json.loads((out / "summary.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

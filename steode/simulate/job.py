@@ -12,6 +12,7 @@ from steode import configuration
 from steode._version import __version__
 from steode.bridge import check_learning_rate, entrywise_function
 from steode.errors import (
+    LARGEST,
     DivergenceError,
     SpecificationError,
     check_integer,
@@ -111,7 +112,8 @@ def _prepare(models: tuple[LinearModel, ...], dim: int, t_end: float, options: O
     dim, seeds = check_integer("dim", dim, 1), check_integer("seeds", options.seeds, 1)
     t_end = check_positive("t_end", t_end)
     for model in models:
-        check_learning_rate(model.learning_rate, t_end)
+        # a rate at which training diverges is for the runs to find out
+        check_learning_rate(model.learning_rate, t_end, largest=LARGEST)
         if options.checkpoint is not None:
             check_writable(configuration.to_dict(model))
     test_samples = check_integer("test_samples", options.test_samples, 0)

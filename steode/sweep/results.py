@@ -119,7 +119,7 @@ def _difference(text: str, other: str) -> str:
     """The entries of a table in JSON that another one does not have; a text that is no table as it is."""
     try:
         table, others = json.loads(text), json.loads(other)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return text
     if isinstance(table, dict) and isinstance(others, dict):
         table = {key: value for key, value in table.items() if key not in others or others[key] != value}

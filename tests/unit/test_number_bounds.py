@@ -52,11 +52,19 @@ def test_what_has_to_be_positive_is_no_smaller_than_the_bound(make):
         make(SMALLEST / 2)
 
 
+def test_the_limit_refuses_a_rate_at_which_training_only_diverges():
+    with pytest.raises(SpecificationError, match=r"up to 1e\+12"):
+        solve(LinearModel(teacher=Constant(1.0), learning_rate=1e13), 1.0)
+
+
 @pytest.mark.parametrize("rate", ["1e49*tau + 0.1", lambda tau: 1e300 * tau + 0.1])
-def test_a_rate_that_gets_too_large_is_refused_before_anything_is_computed(rate):
-    for verb in (lambda model: solve(model, 1.0), lambda model: simulate(model, 4, 1.0)):
-        with pytest.raises(SpecificationError, match=r"up to 1e\+12"):
-            verb(LinearModel(teacher=Constant(1.0), learning_rate=Schedule(rate)))
+def test_a_schedule_that_gets_too_large_is_refused_before_anything_is_computed(rate):
+    model = LinearModel(teacher=Constant(1.0), learning_rate=Schedule(rate))
+    with pytest.raises(SpecificationError, match=r"up to 1e\+12"):
+        solve(model, 1.0)
+    if callable(rate):
+        with pytest.raises(SpecificationError, match=r"up to 1e\+50"):
+            simulate(model, 4, 1.0)
 
 
 def test_a_model_comes_back_from_a_file_with_all_digits():
@@ -66,7 +74,7 @@ def test_a_model_comes_back_from_a_file_with_all_digits():
 
 GRID = Uniform(bits=2, range=2.0)
 FAR_APART = {
-    "learning_rate": ({"learning_rate": 1e13}, {"learning_rate": 1e-13}),
+    "learning_rate": ({"learning_rate": 1e-13},),
     "weight_decay": ({"weight_decay": 1e13},),
     "weight_quantizer": ({"weight_quantizer": Uniform(2, 1e-30)}, {"weight_quantizer": Uniform(2, 1e30)}),
     "input_quantizer": ({"input_quantizer": Uniform(2, 1e-30)},),

@@ -3,7 +3,6 @@ quantized.
 """
 
 import dataclasses
-import numbers
 import pathlib
 
 import numpy as np
@@ -139,10 +138,10 @@ def _weights(name: str, given, dim: int) -> Constant | Empirical:
         return given
     if isinstance(given, str | pathlib.Path | Empirical):
         law = given if isinstance(given, Empirical) else Empirical(given)
-    elif isinstance(given, numbers.Number) or (isinstance(given, np.ndarray) and given.ndim == 0):
-        return Constant(given)
-    else:
+    elif isinstance(given, list | tuple) or np.ndim(given):
         law = Empirical(check_array(name, given))
+    else:
+        return Constant(given)
     if law.values.size != dim:
         remedy = "One number for each eigenvalue, or one number for all."
         raise SpecificationError(name, f"{dim} numbers", f"{law.values.size} numbers", remedy)
