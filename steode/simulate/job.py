@@ -95,7 +95,7 @@ def simulate_models(
         checkpoint = None
         if options.checkpoint is not None:
             path = processes.own_file(check_path("checkpoint", options.checkpoint))
-            checkpoint = Checkpoint(path, _fingerprint(job), every)
+            checkpoint = Checkpoint(path, _fingerprint(job), job.plan, every)
             begin = checkpoint.load(begin)
         run = _run(job, begin, checkpoint, options.progress)
         teacher = processes.everywhere(job.teacher, job.settings["seeds"])
