@@ -9,7 +9,7 @@ import re
 import typer
 
 from steode._version import __version__
-from steode.cli.options import results_folder
+from steode.cli.options import keeping, results_folder
 from steode.errors import ConvergenceError, DivergenceError, SpecificationError
 from steode.report.folder import ResultsFolder, distinct_names
 
@@ -41,19 +41,20 @@ def run_binary_relu(path: pathlib.Path, changes: dict, out: pathlib.Path) -> Non
     slugs = [re.sub(r"[^\w.]+", "-", label).strip("-") or "model" for label in study.cases]
     if len(slugs) > 1:
         slugs = [f"{number}-{slug}" for number, slug in enumerate(slugs, start=1)]
-    for (label, model), slug in zip(study.cases.items(), distinct_names(slugs), strict=True):
-        title = label or study.title
-        typer.echo(f"{title} ...", err=True)
-        about = _about(model, study.settings)
-        found = results[title] = _case(model, study.settings, _finished(out / slug, about, earlier.get(title)))
-        typer.echo(_report(title, found))
-        for kind in FILES:
-            if found[kind] is not None:
-                folder.dataset(f"{slug}-{kind}.nc", found[kind].to_xarray())
-        summary[title] = about | _numbers(found)
-        # after every case: what is finished survives an interruption
-        folder.json("summary.json", summary, indent=1)
-    _draw(folder, study.title, results)
+    with keeping(folder):
+        for (label, model), slug in zip(study.cases.items(), distinct_names(slugs), strict=True):
+            title = label or study.title
+            typer.echo(f"{title} ...", err=True)
+            about = _about(model, study.settings)
+            found = results[title] = _case(model, study.settings, _finished(out / slug, about, earlier.get(title)))
+            typer.echo(_report(title, found))
+            for kind in FILES:
+                if found[kind] is not None:
+                    folder.dataset(f"{slug}-{kind}.nc", found[kind].to_xarray())
+            summary[title] = about | _numbers(found)
+            # after every case: what is finished survives an interruption
+            folder.json("summary.json", summary, indent=1)
+        _draw(folder, study.title, results)
     folder.close()
     written = ", ".join(str(folder.place(f"{name}.png")) for name in FIGURES)
     typer.echo(f"\nWritten: {written}, {out / 'summary.json'}, *.nc")

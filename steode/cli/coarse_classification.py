@@ -5,7 +5,7 @@ import re
 
 import typer
 
-from steode.cli.options import results_folder
+from steode.cli.options import keeping, results_folder
 from steode.errors import SpecificationError
 from steode.report.folder import ResultsFolder, distinct_names
 
@@ -29,14 +29,15 @@ def run_classification(path: pathlib.Path, changes: dict, out: pathlib.Path) -> 
     study = read_study(path, changes)
     folder = results_folder(out)
     results, summary = {}, {}
-    for (label, model), slug in zip(study.cases.items(), distinct_names(map(_slug, study.cases)), strict=True):
-        name = label or study.title
-        typer.echo(f"{name} ...", err=True)
-        runs = _case(model, study.settings, folder, f"{slug}.nc")
-        results[name], summary[label or "model"] = runs, _numbers(runs)
-        typer.echo(_report(name, runs))
-        folder.json("summary.json", summary, indent=1)
-    _draw(folder, study.title, results)
+    with keeping(folder):
+        for (label, model), slug in zip(study.cases.items(), distinct_names(map(_slug, study.cases)), strict=True):
+            name = label or study.title
+            typer.echo(f"{name} ...", err=True)
+            runs = _case(model, study.settings, folder, f"{slug}.nc")
+            results[name], summary[label or "model"] = runs, _numbers(runs)
+            typer.echo(_report(name, runs))
+            folder.json("summary.json", summary, indent=1)
+        _draw(folder, study.title, results)
     folder.close()
     typer.echo(f"\nWritten: {out / 'outcomes.png'}, {out / 'summary.json'}, *.nc")
 

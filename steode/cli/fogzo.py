@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from steode.cli.options import Dim, End, Key, Method, Set, Times, Tolerance, all_changes, results_folder
+from steode.cli.options import Dim, End, Key, Method, Set, Times, Tolerance, all_changes, keeping, results_folder
 from steode.configuration import load_toml
 from steode.errors import ConvergenceError, DivergenceError, SpecificationError, UnsupportedError
 from steode.report.folder import ResultsFolder
@@ -60,18 +60,16 @@ def run(
     study, seeds = _read(spec, all_changes(entries, settings | {"seeds": seeds}))
     folder = results_folder(out)
     summary: dict = {}
-    try:
-        for case in study.cases:
-            typer.echo(f"{case.label or study.title} ...", err=True)
-            about = summary[case.label or "model"] = {"notes": []}
-            found = _case(case, study.settings, seeds, folder, about)
-            _draw(folder, case.label or study.title, case.slug, found)
-            typer.echo(_report(case.label or study.title, about))
-    except KeyboardInterrupt:
-        typer.echo(f"steode: interrupted; what was finished is in {out}", err=True)
-        raise typer.Exit(130) from None
-    finally:
-        folder.json("summary.json", summary, indent=1)
+    with keeping(folder):
+        try:
+            for case in study.cases:
+                typer.echo(f"{case.label or study.title} ...", err=True)
+                about = summary[case.label or "model"] = {"notes": []}
+                found = _case(case, study.settings, seeds, folder, about)
+                _draw(folder, case.label or study.title, case.slug, found)
+                typer.echo(_report(case.label or study.title, about))
+        finally:
+            folder.json("summary.json", summary, indent=1)
     folder.close()
     typer.echo(f"\nWritten to {out}: *.png, *.nc, summary.json")
 

@@ -1,5 +1,6 @@
 """Options that commands share, and the specification they describe."""
 
+import contextlib
 import pathlib
 import tomllib
 from typing import Annotated
@@ -78,6 +79,16 @@ def save(trajectory: Trajectory, out: pathlib.Path | None, study: Study, case: C
     """Write a trajectory where --out says."""
     if out is not None:
         typer.echo(f"written: {written(file_of(out, study, case), trajectory.save)}", err=True)
+
+
+@contextlib.contextmanager
+def keeping(folder: ResultsFolder):
+    """An interruption says where what was finished is."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(f"steode: interrupted; what was finished is in {folder.kept or folder.path}", err=True)
+        raise typer.Exit(130) from None
 
 
 def results_folder(path: pathlib.Path) -> ResultsFolder:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from steode.cli.options import Key, Seeds, Set, all_changes, results_folder
+from steode.cli.options import Key, Seeds, Set, all_changes, keeping, results_folder
 from steode.errors import DivergenceError, UnsupportedError
 from steode.report.folder import ResultsFolder, distinct_names
 
@@ -52,16 +52,17 @@ def run(
     study = read_study(spec, all_changes(entries, settings))
     folder = results_folder(out)
     results = {}
-    for (label, model), name in zip(study.cases.items(), distinct_names(map(_name, study.cases)), strict=True):
-        typer.echo(f"{label or study.title} ...", err=True)
-        results[label] = _case(model, study.settings)
-        typer.echo(_report(label or study.title, results[label]))
-        for kind in ("exact", "runs"):
-            if results[label][kind] is not None:
-                folder.dataset(f"{name}-{kind}.nc", results[label][kind].to_xarray())
-        summary = {label or "model": _numbers(result) for label, result in results.items()}
-        folder.json("summary.json", summary, indent=1)
-    _draw(folder, study.title, results)
+    with keeping(folder):
+        for (label, model), name in zip(study.cases.items(), distinct_names(map(_name, study.cases)), strict=True):
+            typer.echo(f"{label or study.title} ...", err=True)
+            results[label] = _case(model, study.settings)
+            typer.echo(_report(label or study.title, results[label]))
+            for kind in ("exact", "runs"):
+                if results[label][kind] is not None:
+                    folder.dataset(f"{name}-{kind}.nc", results[label][kind].to_xarray())
+            summary = {label or "model": _numbers(result) for label, result in results.items()}
+            folder.json("summary.json", summary, indent=1)
+        _draw(folder, study.title, results)
     folder.close()
     typer.echo(f"\nWritten: {out / 'risk_raw.png'}, {out / 'risk_quantized.png'}, {out / 'summary.json'}, *.nc")
 
@@ -125,13 +126,13 @@ def _numbers(found: dict) -> dict:
     if found["exact"] is not None:
         numbers["exact"] = {name: plain(float(array[-1])) for name, array in found["exact"].values.items()}
         numbers["stable"] = found["exact"].stable
-        numbers["largest_step_size"] = found["exact"].largest_step_size
+        numbers["largest_step_size"] = plain(found["exact"].largest_step_size)
     if found["runs"] is not None:
-        numbers["simulation"] = {name: float(found["runs"].mean(name)[-1]) for name in found["runs"].values}
+        numbers["simulation"] = {name: plain(float(found["runs"].mean(name)[-1])) for name in found["runs"].values}
     if found["bounds"]:
         numbers["bound"] = {name: plain(getattr(found["bounds"][-1], name)) for name in ("raw", "quantized", "excess")}
     if found["comparison"] is not None:
-        numbers["largest_z"] = found["comparison"].largest_z
+        numbers["largest_z"] = plain(found["comparison"].largest_z)
     return numbers
 
 

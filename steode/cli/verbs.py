@@ -154,6 +154,10 @@ def simulate(
             typer.echo(f"{runs.times[index]:8g} {values.mean():10.5f} {error}".rstrip())
         save(runs, out, study, case)
         if runs.provenance.settings["interrupted"]:
+            again = "" if checkpoint is None else " The same command goes on from the checkpoint."
+            typer.echo(
+                f"steode: interrupted at tau = {runs.times[-1]:g}; this is what was done by then.{again}", err=True
+            )
             raise typer.Exit(130)
 
 
