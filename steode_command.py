@@ -11,7 +11,7 @@ import threading
 import time
 
 PATIENCE = 3.0
-"""Seconds until Python runs the handler; longer than that only compiled code is at work, which holds nothing to keep."""
+"""Seconds until Python runs the handler; beyond that compiled code is at work, which holds nothing to keep."""
 GRACE = 60.0
 """Seconds for writing what is done after an interruption."""
 AGAIN = 0.05
@@ -47,7 +47,7 @@ class Interrupts:
         """The command is done: nothing is raised any more while the interpreter ends."""
         if signal.getsignal(signal.SIGINT) == self._deliver:
             signal.signal(signal.SIGALRM, signal.SIG_IGN)
-            signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+            signal.signal(signal.SIGINT, lambda *_: self._end())
 
     def _deliver(self, number, frame):
         self.requested = self.delivered = True

@@ -155,9 +155,8 @@ def simulate(
         save(runs, out, study, case)
         if runs.provenance.settings["interrupted"]:
             again = "" if checkpoint is None else " The same command goes on from the checkpoint."
-            typer.echo(
-                f"steode: interrupted at tau = {runs.times[-1]:g}; this is what was done by then.{again}", err=True
-            )
+            done = f"interrupted at tau = {runs.times[-1]:g}; this is what was done by then."
+            typer.echo(f"steode: {done}{again}", err=True)
             raise typer.Exit(130)
 
 

@@ -21,7 +21,7 @@ from steode.errors import (
 )
 from steode.quantizers import StepFunction
 from steode.schedule import check_writable
-from steode.simulate import engine, processes
+from steode.simulate import engine, memory, processes
 from steode.simulate.checkpoint import Checkpoint
 from steode.simulate.request import (
     given_weights,
@@ -128,6 +128,8 @@ def _prepare(models: tuple[LinearModel, ...], dim: int, t_end: float, options: O
                 expected = '"eigenbasis" with zeroth-order updates'
                 raise SpecificationError("basis", expected, options.basis, "Leave it out.")
     words = key_words(options.key)
+    mine = processes.share(seeds)
+    memory.check(memory.drawn(dim, mine.size, len(models), options.basis == "rotated"), jax.local_devices())
     turn = rotation(options.basis, dim, seed_sequence(words, dim, 0, ROTATION))
     test_samples = test_samples or held_out_batches(models[0], turn is not None)
     records, snapshots = record_steps(options.times, t_end, dim), snapshot_steps(options.snapshot_times, t_end, dim)
@@ -138,7 +140,6 @@ def _prepare(models: tuple[LinearModel, ...], dim: int, t_end: float, options: O
     given = {
         name: given_weights(name, getattr(options, name), seeds, dim) for name in ("teacher_weights", "initial_weights")
     }
-    mine = processes.share(seeds)
 
     def draw(law, name, purpose):
         if given[name] is not None:

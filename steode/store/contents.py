@@ -6,7 +6,6 @@ compared before any other code sees a byte: the formats' own libraries neither n
 """
 
 import hashlib
-import hmac
 import io
 import math
 import os
@@ -27,10 +26,11 @@ SEAL = len(MARK) + 64 + 1
 
 def netcdf_bytes(dataset: xarray.Dataset) -> bytes:
     """The content of a netCDF4 file."""
-    return _sealed(bytes(dataset.to_netcdf(engine="h5netcdf")))
+    content = dataset.to_netcdf(engine="h5netcdf")
+    return b"".join((content, _seal(content)))
 
 
-def npz_bytes(arrays: Mapping[str, np.ndarray], *, compressed: bool = False) -> bytes:
+def npz_bytes(arrays: Mapping[str, np.ndarray], *, compressed: bool = False) -> memoryview:
     """The content of an .npz file."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
@@ -39,9 +39,13 @@ def npz_bytes(arrays: Mapping[str, np.ndarray], *, compressed: bool = False) -> 
             member.compress_type = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
             with archive.open(member, "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
-    content = stream.getvalue()
     # the last two bytes of an archive without a comment say how long its comment is
-    return _sealed(content[:-2] + SEAL.to_bytes(2, "little"))
+    stream.seek(-2, os.SEEK_END)
+    stream.write(SEAL.to_bytes(2, "little"))
+    with stream.getbuffer() as content:
+        seal = _seal(content)
+    stream.write(seal)
+    return stream.getbuffer()
 
 
 def read_netcdf(argument: str, path: str | os.PathLike, expected: str) -> xarray.Dataset:
@@ -96,8 +100,8 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
         return np.lib.format.read_array(stream, allow_pickle=False)
 
 
-def _sealed(content: bytes) -> bytes:
-    return b"".join((content, MARK, hashlib.sha256(content).hexdigest().encode(), b"\n"))
+def _seal(content: bytes | memoryview) -> bytes:
+    return b"".join((MARK, hashlib.sha256(content).hexdigest().encode(), b"\n"))
 
 
 def _read(argument: str, path, expected: str, sealed: bool) -> bytes:
@@ -109,10 +113,10 @@ def _read(argument: str, path, expected: str, sealed: bool) -> bytes:
     except (OSError, ValueError) as error:
         raise _refusal(argument, path, expected, error) from None
     if sealed:
-        body, seal = content[:-SEAL], content[-SEAL:]
+        seal = content[-SEAL:]
         if not (seal.startswith(MARK) and seal.endswith(b"\n")):
             raise _refusal(argument, path, expected, "it has no checksum: cut short, or not written by steode")
-        if not hmac.compare_digest(seal, _sealed(body)[-SEAL:]):
+        if seal != _seal(memoryview(content)[:-SEAL]):
             raise _refusal(argument, path, expected, "it is damaged: its checksum does not agree")
     return content
 
