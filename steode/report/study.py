@@ -150,17 +150,14 @@ def _study(name: str, document: dict, folder: pathlib.Path, changes: dict | None
             "file", "a table [model]", list(document), 'For example teacher = {type = "Constant", ...}.'
         )
     parameter, values = _vary(document.get("vary"))
-    # six digits name a case, unless two would share a name, and so their files
-    shown = [f"{value:g}" for value in values if parameter is not None]
-    shown = shown if len(set(shown)) == len(values) else [repr(value) for value in values]
     cases = []
-    for value, text in zip(values, shown, strict=True):
+    for value in values:
         table = copy.deepcopy(as_table("model", document["model"]))
         if parameter is not None:
             set_entry(table, parameter, value)
         label, slug = "", ""
         if parameter is not None:
-            label, slug = f"{parameter} = {text}", f"{parameter.rpartition('.')[2]}-{text}"
+            label, slug = f"{parameter} = {value:g}", f"{parameter.rpartition('.')[2]}-{value:g}"
         cases.append(Case(label, slug, value, model_from_table(table, folder)))
     settings = as_table("run", document.get("run", {}))
     check_keys("run", settings, [field.name for field in dataclasses.fields(RunSettings)])
