@@ -30,6 +30,7 @@ class Interrupts:
 
     def __init__(self):
         self.requested = self.delivered = False
+        self.importing = True
 
     def arm(self) -> None:
         """Listen, unless the process was started to ignore the signal, as in the background of a shell."""
@@ -51,6 +52,9 @@ class Interrupts:
 
     def _deliver(self, number, frame):
         self.requested = self.delivered = True
+        if self.importing:
+            # an exception in the midst of importing compiled modules crashes some of them; there is nothing to keep
+            self._end()
         raise KeyboardInterrupt
 
     def _raise_again(self, dropped) -> None:
@@ -86,6 +90,7 @@ def main() -> None:
     try:
         from steode.cli import main as command
 
+        interrupts.importing = False
         command()
     except KeyboardInterrupt:
         _say_interrupted()

@@ -1,5 +1,6 @@
 """The command `steode`: every verb from a terminal."""
 
+import contextlib
 import os
 import sys
 import warnings
@@ -59,12 +60,22 @@ Without a file a command uses the reference model, which is the one above withou
 class Commands(TyperGroup):
     """The commands; an interruption from the keyboard ends each with one line and status 130."""
 
+    def make_context(self, *arguments, **options):
+        with _one_line():
+            return super().make_context(*arguments, **options)
+
     def invoke(self, ctx):
-        try:
+        with _one_line():
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            typer.echo("steode: interrupted; files that were written are whole", err=True)
-            raise typer.Exit(130) from None
+
+
+@contextlib.contextmanager
+def _one_line():
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("steode: interrupted; files that were written are whole", err=True)
+        raise typer.Exit(130) from None
 
 
 app = typer.Typer(

@@ -17,6 +17,7 @@ import steode_command
 steode_command.PATIENCE = 0.5
 interrupts = steode_command.Interrupts()
 interrupts.arm()
+interrupts.importing = False
 
 def send():
     os.kill(os.getpid(), signal.SIGINT)
