@@ -175,6 +175,20 @@ def test_a_run_that_does_not_fit_into_memory_is_refused_before_it_starts(part, m
         simulate(*arguments, **options)
 
 
+def test_the_memory_of_an_accelerator_counts_apart():
+    class Device:
+        def __init__(self, **stats):
+            self.stats = stats
+
+        def memory_stats(self):
+            return self.stats
+
+    need = memory.Need({"the weights": 10.0}, {"the weights": 5e9, "the blocks of samples": 7e9})
+    memory.check(need, [Device(bytes_limit=20e9, bytes_in_use=7.9e9), Device()])
+    with pytest.raises(SpecificationError, match=r"within the 11.9 GB .*about 12 GB, most of it for the blocks"):
+        memory.check(need, [Device(bytes_limit=20e9), Device(bytes_limit=20e9, bytes_in_use=8.1e9)])
+
+
 def test_a_result_is_saved_where_there_is_room(runs, tmp_path, monkeypatch):
     (tmp_path / "full").mkdir()
     fill(monkeypatch, tmp_path / "full")
