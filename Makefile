@@ -5,7 +5,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help run test test-agreement test-representative bench notebooks docs test-docs lint clean
+.PHONY: help run test test-agreement test-representative test-oldest bench notebooks docs test-docs lint clean
 
 # the environment is .venv alone, whatever the calling shell has set up
 unexport PYTHONPATH
@@ -22,6 +22,11 @@ VENV_PYTHON = .venv/bin/python
 RUN_READY = .venv/.run-ready
 TEST_READY = .venv/.test-ready
 DOCS_READY = .venv/.docs-ready
+OLDEST_PYTHON = .venv-oldest/bin/python
+OLDEST_READY = .venv-oldest/.ready
+OLDEST_TESTS = tests/unit/test_trajectory.py tests/unit/test_store.py tests/unit/test_damaged_files.py \
+    $(addprefix tests/unit/test_cli.py::,test_help_teaches_with_examples test_fixed_points_of_the_reference_model \
+    test_solve_prints_and_saves test_simulate_prints_and_saves_each_case)
 
 # Without --compile-bytecode uv leaves compiling to every later process, which costs 5 s an import where
 # PYTHONDONTWRITEBYTECODE is set; pip compiles on its own.
@@ -49,6 +54,9 @@ test-agreement: $(TEST_READY) ## the slow set: the limit against simulations ove
 test-representative: $(TEST_READY) ## the part of the slow set that every change must pass, under ten minutes
 	$(VENV_PYTHON) -m pytest -n $(WORKERS) tests/agreement -m representative $(ARGS)
 
+test-oldest: $(OLDEST_READY) ## the lowest versions pyproject.toml allows: import, solve, simulate, files (Python 3.11 or 3.12)
+	$(OLDEST_PYTHON) -m pytest -p no:cacheprovider -W ignore::DeprecationWarning $(OLDEST_TESTS) $(ARGS)
+
 bench: $(TEST_READY) ## speed beside plain references; results in benchmarks/results and in the docs' tables
 	$(VENV_PYTHON) benchmarks/simulation.py --write
 	$(VENV_PYTHON) benchmarks/solvers.py
@@ -73,7 +81,7 @@ lint: $(TEST_READY) ## ruff, and the import contracts of pyproject.toml
 
 clean: ## remove the environment, the results and every cache
 	rm -rf docs/_build docs/notebooks
-	rm -rf .venv results build dist .pytest_cache .hypothesis .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-oldest results build dist .pytest_cache .hypothesis .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # An environment is made anew if its interpreter is gone or the folder was moved or copied: its scripts hold the old path.
@@ -110,6 +118,20 @@ $(DOCS_READY): pyproject.toml $(VENV_PYTHON)
 	@echo 'Installing steode and its documentation tools'
 	@$(INSTALL) --editable '.[docs]'
 	@touch $(RUN_READY) $@
+
+# Wheels of the oldest versions end with Python 3.12, so that this environment has an interpreter of its own.
+$(OLDEST_READY): pyproject.toml tests/oldest.txt
+	@echo 'Installing steode with the lowest versions it allows (about a minute)'
+	@for candidate in $(if $(PYTHON),$(PYTHON),python3.11 python3.12); do \
+	    if $$candidate -c 'import sys, venv, ensurepip; sys.exit(sys.version_info[:2] > (3, 12))' >/dev/null 2>&1; then \
+	        found=$$candidate; break; \
+	    fi; \
+	done; \
+	if [ -z "$$found" ]; then echo 'This needs Python 3.11 or 3.12; run make PYTHON=/path/to/python test-oldest.' >&2; exit 1; fi; \
+	$$found -m venv --clear .venv-oldest
+	@$(OLDEST_PYTHON) -m pip install --quiet --disable-pip-version-check --no-input --constraint tests/oldest.txt \
+	    --editable . 'pytest>=8' 'hypothesis>=6.100'
+	@touch $@
 
 # the test extra contains all that run needs
 $(TEST_READY): pyproject.toml $(VENV_PYTHON)

@@ -15,7 +15,14 @@ from steode.convergence import DimensionScaling, convergence_in_dim
 from steode.deployments import Deployments, deployments
 from steode.derive import derive
 from steode.elementwise import Elementwise
-from steode.errors import ConvergenceError, DivergenceError, SpecificationError, SteodeError, UnsupportedError
+from steode.errors import (
+    ConvergenceError,
+    DivergenceError,
+    SpecificationError,
+    SteodeError,
+    UnsupportedError,
+    WriteError,
+)
 from steode.explore import explore
 from steode.fixed_point import FixedPoint, FixedPoints
 from steode.fixed_point_function import FixedPointFunction, fixed_point_function
@@ -111,6 +118,7 @@ __all__ = [
     "Uniform",
     "UniformLaw",
     "UnsupportedError",
+    "WriteError",
     "__version__",
     "bfloat16",
     "compare",

@@ -3,11 +3,11 @@
 import gzip
 import math
 import pathlib
-import zipfile
 import zlib
 
 import numpy as np
 
+from steode import store
 from steode.errors import SpecificationError, UnsupportedError, check_path
 
 __all__ = ["digits", "read_idx", "read_mnist"]
@@ -114,23 +114,12 @@ def _from_folder(path: pathlib.Path, part: str) -> tuple[np.ndarray, np.ndarray]
 def _from_npz(path: pathlib.Path, part: str) -> tuple[np.ndarray, np.ndarray]:
     names = [f"{letter}_{PARTS[part][1]}" for letter in "xy"]
     expected = f"a folder of IDX files, or an .npz file with {names[0]} and {names[1]}"
-    try:
-        # NumPy would leave a broken file open
-        with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            if not isinstance(loaded, np.lib.npyio.NpzFile):
-                remedy = "Put images and labels into one .npz."
-                raise SpecificationError("path", expected, f"one array in {path}", remedy)
-            missing = [name for name in names if name not in loaded]
-            if missing:
-                remedy = f"Add {' and '.join(missing)}."
-                raise SpecificationError("path", expected, f"{', '.join(loaded.files)} in {path}", remedy)
-            return loaded[names[0]], loaded[names[1]]
-    except SpecificationError:
-        raise
-    # NumPy reports what it cannot read, cut off or foreign, by any of these
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise SpecificationError("path", expected, str(path), f"{error}.") from None
+    loaded = store.read_npz("path", path, expected, sealed=False)
+    missing = [name for name in names if name not in loaded]
+    if missing:
+        remedy = f"Add {' and '.join(missing)}."
+        raise SpecificationError("path", expected, f"{', '.join(loaded)} in {path}", remedy)
+    return loaded[names[0]], loaded[names[1]]
 
 
 def digits() -> tuple[np.ndarray, np.ndarray]:

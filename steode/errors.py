@@ -46,6 +46,23 @@ class ConvergenceError(SteodeError, RuntimeError):
     """A computation that did not reach its tolerance; no number is returned in its place."""
 
 
+class WriteError(SteodeError, OSError):
+    """A file that could not be written: a full disk, a folder that is gone. What was there before is intact.
+
+    `path` says which file, `reason` why. `result` is what the verb computed, where the file was to hold it; otherwise
+    the object that was to be saved is still the caller's. `kept` is where it was written instead, if it was.
+    """
+
+    def __init__(self, path: object, reason: object, result: object = None, kept: object = None):
+        self.path, self.result, self.kept = path, result, kept
+        self.reason = getattr(reason, "strerror", None) or str(reason)
+        super().__init__(
+            f"path: expected a file that can be written, received {_shorten(str(path))} ({self.reason}). Make room or "
+            "give another path; what was there before is intact."
+            + (f" What was computed is in {kept}." if kept else "")
+        )
+
+
 class DivergenceError(SteodeError, RuntimeError):
     """A simulated run whose weights, or what is measured of them, stopped being finite.
 

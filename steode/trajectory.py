@@ -6,16 +6,15 @@ The limit and the simulation share this type, so that comparing and plotting nev
 import dataclasses
 import json
 import pathlib
-import zipfile
-import zlib
 
 import equinox as eqx
 import jax
 import numpy as np
 import xarray
 
+from steode import store
 from steode.configuration import from_dict
-from steode.errors import SpecificationError
+from steode.errors import SpecificationError, check_path
 from steode.schedule import check_writable
 from steode.systems.linear.spec import LinearModel
 
@@ -32,6 +31,8 @@ OBSERVABLES = {
     "bin_fraction": "fraction of latent weights in each bin (last axis)",
 }
 """Names and meanings; a trajectory holds those its method can compute."""
+SUFFIXES = (".nc", ".npz")
+"""Of files that hold a trajectory."""
 COLUMNS = {"level_fraction": "level", "bin_fraction": "bin"}
 """Observables with a last axis, and what it counts."""
 
@@ -170,48 +171,39 @@ class Trajectory(eqx.Module):
     def save(self, path: str | pathlib.Path) -> pathlib.Path:
         """Write a .nc (netCDF4) or .npz file, chosen by the suffix; returns the path.
 
-        The file appears whole or not at all. Raises `SpecificationError` for another suffix, `UnsupportedError` for a
+        The file appears whole or not at all, with a checksum (docs/reliability.md). Raises `SpecificationError` for
+        another suffix or a place where no file can be, `WriteError` if the disk is full, `UnsupportedError` for a
         learning-rate schedule that is given by a function.
         """
-        path = _checked_path(path)
+        path = store.output_file("path", path, SUFFIXES)
         check_writable(self.provenance.specification)
         dataset = self.to_xarray()
-        partial = path.with_name(path.name + ".partial")
         if path.suffix == ".nc":
-            dataset.to_netcdf(partial, engine="h5netcdf")
-        else:
-            arrays = {str(name): np.asarray(variable.values) for name, variable in dataset.variables.items()}
-            with partial.open("wb") as file:
-                np.savez_compressed(file, provenance=dataset.attrs["provenance"], **arrays)
-        partial.replace(path)
-        return path
+            return store.write(path, store.netcdf_bytes(dataset))
+        arrays = {str(name): np.asarray(variable.values) for name, variable in dataset.variables.items()}
+        provenance = {"provenance": np.array(dataset.attrs["provenance"])}
+        return store.write(path, store.npz_bytes(provenance | arrays, compressed=True))
 
     @classmethod
     def load(cls, path: str | pathlib.Path) -> "Trajectory":
-        """Read a file written by `save`. Raises `SpecificationError` if it is missing or not such a file."""
-        path = _checked_path(path)
+        """Read a file written by `save`. Raises `SpecificationError` if it is missing, damaged or not such a file."""
+        path = check_path("path", path)
+        if path.suffix not in SUFFIXES:
+            expected = "a file name ending in " + " or ".join(SUFFIXES)
+            raise SpecificationError("path", expected, str(path), "Choose one of them.")
+        expected = "a readable trajectory file"
+        if path.suffix == ".nc":
+            dataset = store.read_netcdf("path", path, expected)
+            arrays = {str(name): variable.values for name, variable in dataset.variables.items()}
+            provenance = dataset.attrs.get("provenance")
+        else:
+            arrays = store.read_npz("path", path, expected)
+            provenance = str(arrays.pop("provenance", ""))
         try:
-            if path.suffix == ".nc":
-                with xarray.open_dataset(path, engine="h5netcdf") as dataset:
-                    arrays = {str(name): variable.values for name, variable in dataset.variables.items()}
-                    provenance = dataset.attrs["provenance"]
-            else:
-                with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-                    arrays = {name: file[name] for name in file.files}
-                provenance = str(arrays.pop("provenance"))
             return _from_arrays(arrays, Provenance(**json.loads(provenance)))
-        except (
-            OSError,
-            EOFError,
-            KeyError,
-            TypeError,
-            ValueError,
-            RecursionError,
-            zipfile.BadZipFile,
-            zlib.error,
-        ) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             remedy = f"Give a file written by Trajectory.save ({error})."
-            raise SpecificationError("path", "a readable trajectory file", str(path), remedy) from None
+            raise SpecificationError("path", expected, str(path), remedy) from None
 
 
 def _labelled(name: str, lead: tuple[str, ...], value) -> tuple:
@@ -220,14 +212,42 @@ def _labelled(name: str, lead: tuple[str, ...], value) -> tuple:
     return dims, value, {"long_name": OBSERVABLES[name]}
 
 
-def _checked_path(path) -> pathlib.Path:
-    path = pathlib.Path(path)
-    if path.suffix not in (".nc", ".npz"):
-        raise SpecificationError("path", "a file name ending in .nc or .npz", str(path), "Choose one of the two.")
-    return path
+AXES = {
+    "time": ("time",),
+    "density_time": ("density_time",),
+    "node": ("node",),
+    "volume": ("node",),
+    "teacher": ("teacher",),
+    "teacher_probability": ("teacher",),
+    "mass": ("density_time", "teacher", "node"),
+    "snapshot_time": ("snapshot_time",),
+    "weights": ("seed", "snapshot_time", "coordinate"),
+    "teacher_weights": ("seed", "coordinate"),
+}
+"""Of what a file holds beside observables and their errors."""
+
+
+def _check_arrays(arrays: dict[str, np.ndarray], provenance: Provenance) -> None:
+    """Raise `ValueError` unless the arrays of a file hold numbers, on axes that fit together."""
+    if provenance.kind not in ("limit", "simulation") or not isinstance(provenance.settings, dict):
+        raise ValueError("its provenance is not that of a trajectory")
+    lead, sizes = ("seed", "time") if provenance.kind == "simulation" else ("time",), {}
+    for name, array in arrays.items():
+        observable = name if name in OBSERVABLES else name.removesuffix("_error")
+        axes = AXES.get(name) or ((lead if name == observable else ("time",)) if observable in OBSERVABLES else None)
+        if axes is None or array.dtype.kind not in "fiu":
+            raise ValueError(f"{name} is none of its arrays of numbers")
+        if observable in COLUMNS and array.ndim > len(axes):
+            axes = (*axes, COLUMNS[observable])
+        fits = array.ndim == len(axes)
+        if not fits or any(sizes.setdefault(axis, size) != size for axis, size in zip(axes, array.shape, strict=True)):
+            raise ValueError(f"{name} has shape {array.shape}, which does not fit the rest")
+    if not arrays["time"].size or not np.all(np.diff(arrays["time"]) > 0):
+        raise ValueError("its times do not increase")
 
 
 def _from_arrays(arrays: dict[str, np.ndarray], provenance: Provenance) -> Trajectory:
+    _check_arrays(arrays, provenance)
     density = snapshots = None
     if "mass" in arrays:
         names = ("density_time", "node", "volume", "teacher", "teacher_probability", "mass")

@@ -6,12 +6,20 @@ import pathlib
 import numpy as np
 import xarray
 
+from steode import store
 from steode.binary_relu.configuration import from_toml, to_toml
 from steode.errors import SpecificationError, check_path
 from steode.systems.binary_relu.spec import BinaryReLUModel
 
 OUTCOMES = ("running", "converged", "vanished")
 """Still moving at the last time; at rest; |w| reached the smallest length."""
+
+METHODS = ("population", "online", "batch")
+"""Steps on the population, on fresh samples, on a fixed sample."""
+
+CURVE, END = ("start", "time"), ("start",)
+FLOW_AXES = {"theta": CURVE, "length": CURVE, "v": (*CURVE, "row"), "loss": CURVE, "outcome": END, "end_time": END}
+FLOW_AXES |= {"end_v": ("start", "row"), "end_length": END, "end_theta": END, "end_loss": END}
 
 MEANINGS = {
     "theta": "angle between w and w*",
@@ -62,15 +70,11 @@ class CoarseFlow:
 
     def to_xarray(self) -> xarray.Dataset:
         """All arrays as a dataset with dimensions `start`, `time` and `row`."""
-        curve, end = ("start", "time"), ("start",)
-        names = {"theta": curve, "length": curve, "v": (*curve, "row"), "loss": curve}
-        names |= {"outcome": end, "end_time": end, "end_v": ("start", "row")}
-        names |= {"end_length": end, "end_theta": end, "end_loss": end}
-        return _dataset(self, names, {"time": self.times}, {"kind": "flow"})
+        return _dataset(self, FLOW_AXES, {"time": self.times}, {"kind": "flow"})
 
     def save(self, path: str | pathlib.Path) -> pathlib.Path:
         """Write the dataset to a .nc file; `load` reads it, and so does `xarray.open_dataset`."""
-        return _save(self.to_xarray(), path)
+        return store.save_netcdf(path, self.to_xarray())
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -108,49 +112,57 @@ class CoarseRuns:
 
     def to_xarray(self) -> xarray.Dataset:
         """All arrays as a dataset with dimensions `start`, `step` and `row`, for simulations `seed` before them."""
-        runs = ("start",) if self.method == "population" else ("seed", "start")
-        names = {"theta": (*runs, "step"), "length": (*runs, "step"), "v": (*runs, "step", "row")}
-        names["loss"] = (*runs, "step") if self.method == "population" else runs
-        if self.loss_error is not None:
-            names["loss_error"] = runs
-        return _dataset(self, names, {"step": self.steps}, {"kind": "runs", "method": self.method})
+        axes = _axes_of_runs(self.method, self.loss_error is not None)
+        return _dataset(self, axes, {"step": self.steps}, {"kind": "runs", "method": self.method})
 
     def save(self, path: str | pathlib.Path) -> pathlib.Path:
         """Write the dataset to a .nc file; `load` reads it, and so does `xarray.open_dataset`."""
-        return _save(self.to_xarray(), path)
+        return store.save_netcdf(path, self.to_xarray())
 
 
 def load(path: str | pathlib.Path) -> CoarseFlow | CoarseRuns:
     """Read what the method `save` of a `CoarseFlow` or `CoarseRuns` wrote.
 
-    Raises `SpecificationError` if the file is missing or holds something else.
+    Raises `SpecificationError` if the file is missing, damaged or holds something else.
     """
     path = check_path("path", path)
     expected = "a .nc file of a CoarseFlow or CoarseRuns"
+    dataset = store.read_netcdf("path", path, expected)
     try:
-        with xarray.open_dataset(path, engine="h5netcdf") as opened:
-            dataset = opened.load()
-    except (OSError, ValueError, KeyError) as error:
-        raise SpecificationError("path", expected, str(path), f"{error}.") from None
-    kinds = {"flow": (CoarseFlow, ("times",)), "runs": (CoarseRuns, ("steps",))}
-    if dataset.attrs.get("kind") not in kinds or "specification" not in dataset.attrs:
-        raise SpecificationError("path", expected, str(path), "Write one with the method save.")
-    kind, axis = kinds[dataset.attrs["kind"]]
-    arrays = {name: dataset[name].values for name in dataset.data_vars}
-    arrays |= {axis[0]: dataset[axis[0][:-1]].values} | ({} if kind is CoarseFlow else {"method": dataset.method})
-    return kind(from_toml(dataset.specification), **arrays)
+        return _from_dataset(dataset)
+    except (KeyError, TypeError, ValueError) as error:
+        raise SpecificationError("path", expected, str(path), f"Write one with the method save ({error}).") from None
+
+
+def _from_dataset(dataset: xarray.Dataset) -> CoarseFlow | CoarseRuns:
+    kind, model = dataset.attrs["kind"], from_toml(dataset.attrs["specification"])
+    if dataset.sizes["row"] != model.v_star.size or kind not in ("flow", "runs"):
+        raise ValueError("it is of another system")
+
+    def arrays(axes):
+        return {
+            name: store.values_of(dataset, name, dims, "UTO" if name == "outcome" else "f")
+            for name, dims in axes.items()
+        }
+
+    if kind == "flow":
+        flow = CoarseFlow(model, store.values_of(dataset, "time", ("time",)), **arrays(FLOW_AXES))
+        if not set(flow.outcome) <= set(OUTCOMES):
+            raise ValueError(f"outcomes other than {', '.join(OUTCOMES)}")
+        return flow
+    method, steps = dataset.attrs["method"], store.values_of(dataset, "step", ("step",), "i")
+    return CoarseRuns(model, method, steps, **arrays(_axes_of_runs(method, "loss_error" in dataset)))
+
+
+def _axes_of_runs(method: str, with_error: bool) -> dict[str, tuple[str, ...]]:
+    if method not in METHODS:
+        raise ValueError(f"method {method!r} is none of {', '.join(METHODS)}")
+    runs = ("start",) if method == "population" else ("seed", "start")
+    axes = {"theta": (*runs, "step"), "length": (*runs, "step"), "v": (*runs, "step", "row")}
+    axes["loss"] = (*runs, "step") if method == "population" else runs
+    return axes | ({"loss_error": runs} if with_error else {})
 
 
 def _dataset(result, names: dict, coordinates: dict, attributes: dict) -> xarray.Dataset:
     variables = {name: (dims, getattr(result, name), {"long_name": MEANINGS[name]}) for name, dims in names.items()}
     return xarray.Dataset(variables, coordinates, attributes | {"specification": to_toml(result.model)})
-
-
-def _save(dataset: xarray.Dataset, path: str | pathlib.Path) -> pathlib.Path:
-    path = check_path("path", path)
-    if path.suffix != ".nc":
-        raise SpecificationError("path", "a file name ending in .nc", str(path), "For example flow.nc.")
-    partial = path.with_name(path.name + ".partial")
-    dataset.to_netcdf(partial, engine="h5netcdf")
-    partial.replace(path)
-    return path

@@ -7,9 +7,10 @@ import numpy as np
 import scipy.stats
 import xarray
 
+from steode import store
 from steode.classification.configuration import from_toml, to_toml
 from steode.classification.hull import spans
-from steode.errors import SpecificationError
+from steode.errors import SpecificationError, check_path
 from steode.systems.classification.spec import POPULATION, ClassificationModel
 
 MEANINGS = {
@@ -127,31 +128,26 @@ class ClassificationRuns:
 
     def save(self, path) -> pathlib.Path:
         """Write the dataset to a .nc file; `ClassificationRuns.load` and `xarray.open_dataset` read it."""
-        path = _file(path)
-        partial = path.with_name(path.name + ".partial")
-        self.to_xarray().to_netcdf(partial, engine="h5netcdf")
-        partial.replace(path)
-        return path
+        return store.save_netcdf(path, self.to_xarray())
 
     @classmethod
     def load(cls, path) -> "ClassificationRuns":
         """Read what `save` wrote.
 
-        Raises `SpecificationError` if there is no such file, or it is another one.
+        Raises `SpecificationError` if there is no such file, or it is damaged or another one.
         """
-        path = _file(path)
+        path, expected = check_path("path", path), "a file that save wrote"
+        dataset = store.read_netcdf("path", path, expected)
         try:
-            with xarray.open_dataset(path, engine="h5netcdf") as dataset:
-                found = {name: dataset[name].values for name in MEANINGS}
-                model, steps = from_toml(dataset.attrs["specification"]), dataset["step"].values
-                samples, key = int(dataset.attrs["test_samples"]), tuple(int(word) for word in dataset.attrs["key"])
-        except (OSError, KeyError) as error:
-            raise SpecificationError("path", "a file that save wrote", str(path), f"{error}") from None
+            kinds = {"last_loss": "i"}
+            found = {
+                name: store.values_of(dataset, name, AXES.get(name, ("seed", "step")), kinds.get(name, "f"))
+                for name in MEANINGS
+            }
+            model, steps = from_toml(dataset.attrs["specification"]), store.values_of(dataset, "step", ("step",), "i")
+            samples, key = int(dataset.attrs["test_samples"]), tuple(int(word) for word in dataset.attrs["key"])
+            if found["weights"].shape[2:] != (model.votes.size, model.blocks[-1].stop) or len(key) != 2:
+                raise ValueError("it is of another system")
+        except (KeyError, TypeError, ValueError) as error:
+            raise SpecificationError("path", expected, str(path), f"Give another ({error}).") from None
         return cls(model, steps, **found, test_samples=samples, key=key)
-
-
-def _file(path) -> pathlib.Path:
-    path = pathlib.Path(path)
-    if path.suffix != ".nc":
-        raise SpecificationError("path", "a file name ending in .nc", str(path), "For example runs.nc.")
-    return path

@@ -1,16 +1,20 @@
 """The command `steode`: every verb from a terminal."""
 
+import contextlib
+import os
 import sys
+import warnings
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from steode._version import __version__
 from steode.cli import coarse, fogzo, regression, verbs
 from steode.cli.fixed_points import fixed_points
 from steode.cli.run import run
 from steode.cli.sweep import sweep
-from steode.errors import SteodeError
+from steode.errors import SteodeError, WriteError
 
 __all__ = ["app", "main"]
 
@@ -53,8 +57,34 @@ Without a file a command uses the reference model, which is the one above withou
 """
 
 
+class Commands(TyperGroup):
+    """The commands; an interruption from the keyboard ends each with one line and status 130."""
+
+    def make_context(self, *arguments, **options):
+        with _one_line():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, ctx):
+        with _one_line():
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _one_line():
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("steode: interrupted; files that were written are whole", err=True)
+        raise typer.Exit(130) from None
+
+
 app = typer.Typer(
-    help=HELP, rich_markup_mode=None, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+    cls=Commands,
+    help=HELP,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
 )
 app.command()(run)
 app.command()(verbs.derive)
@@ -78,10 +108,33 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command with `arguments`, or those of the process.
 
-    Raises `SystemExit`: 2, after one message on standard error, for anything steode refuses.
+    Raises `SystemExit`, after one message on standard error: 2 for anything steode refuses, 1 for what could not be
+    written or had no room in memory, 130 after an interruption.
     """
     try:
-        app(arguments, prog_name="steode")
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            try:
+                app(arguments, prog_name="steode")
+            finally:
+                sys.stdout.flush()
+    except WriteError as error:
+        _stop(error, 1)
     except SteodeError as error:
-        typer.echo(f"steode: {error}", err=True)
-        sys.exit(2)
+        _stop(error, 2)
+    except MemoryError as error:
+        _stop(f"there is not enough memory ({str(error) or 'none was left'})", 1)
+    except OSError as error:
+        if error.filename is None:
+            # what is left in the buffer cannot be written either, and must not be tried at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
+        _stop(f"{error.filename or 'standard output'}: {error.strerror or error}", 1)
+
+
+def _stop(message: object, status: int) -> None:
+    typer.echo(f"steode: {message}", err=True)
+    sys.exit(status)
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
+    typer.echo(f"steode: {message}", err=True)

@@ -53,7 +53,5 @@ def run(spec: SpecFile, out: Folder = pathlib.Path("results"), entries: Set = ()
         remedy = 'Let the file begin with a line such as system = "binary_relu".'
         raise SpecificationError("system", "one of " + ", ".join(SYSTEMS), system, remedy)
     changes = all_changes(entries, {})
-    if out.exists() and not out.is_dir():
-        raise SpecificationError("--out", "a folder", str(out), "A file of that name is in the way.")
     module, name = SYSTEMS[system]
     getattr(importlib.import_module(module), name)(spec, changes, out)

@@ -9,9 +9,12 @@ import re
 import typer
 
 from steode._version import __version__
+from steode.cli.options import keeping, results_folder
 from steode.errors import ConvergenceError, DivergenceError, SpecificationError
+from steode.report.folder import ResultsFolder, distinct_names
 
 FILES = ("flow", "descent", "runs")
+FIGURES = ("losses", "ends")
 SHOWN = 5
 """Starts whose losses are drawn."""
 KINDS = ("global minimum", "spurious minimum", "saddle", "saddle at pi", "vanished", "elsewhere")
@@ -33,21 +36,27 @@ def run_binary_relu(path: pathlib.Path, changes: dict, out: pathlib.Path) -> Non
     from steode.binary_relu import read_study
 
     study = read_study(path, changes)
-    out.mkdir(parents=True, exist_ok=True)
+    folder = results_folder(out)
     earlier, results, summary = _earlier(out), {}, {}
-    for number, (label, model) in enumerate(study.cases.items(), start=1):
-        title = label or study.title
-        typer.echo(f"{title} ...", err=True)
-        slug = re.sub(r"[^\w.]+", "-", label).strip("-") or "model"
-        start = out / (slug if len(study.cases) == 1 else f"{number}-{slug}")
-        about = _about(model, study.settings)
-        found = results[title] = _case(model, study.settings, _finished(start, about, earlier.get(title)))
-        typer.echo(_report(title, found))
-        _write(start, found)
-        summary[title] = about | _numbers(found)
-        # after every case: what is finished survives an interruption
-        (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    written = ", ".join(str(out / name) for name in _draw(out, study.title, results))
+    slugs = [re.sub(r"[^\w.]+", "-", label).strip("-") or "model" for label in study.cases]
+    if len(slugs) > 1:
+        slugs = [f"{number}-{slug}" for number, slug in enumerate(slugs, start=1)]
+    with keeping(folder):
+        for (label, model), slug in zip(study.cases.items(), distinct_names(slugs), strict=True):
+            title = label or study.title
+            typer.echo(f"{title} ...", err=True)
+            about = _about(model, study.settings)
+            found = results[title] = _case(model, study.settings, _finished(out / slug, about, earlier.get(title)))
+            typer.echo(_report(title, found))
+            for kind in FILES:
+                if found[kind] is not None:
+                    folder.dataset(f"{slug}-{kind}.nc", found[kind].to_xarray())
+            summary[title] = about | _numbers(found)
+            # after every case: what is finished survives an interruption
+            folder.json("summary.json", summary, indent=1)
+        _draw(folder, study.title, results)
+    folder.close()
+    written = ", ".join(str(folder.place(f"{name}.png")) for name in FIGURES)
     typer.echo(f"\nWritten: {written}, {out / 'summary.json'}, *.nc")
 
 
@@ -163,22 +172,14 @@ def _numbers(found: dict) -> dict:
     return numbers
 
 
-def _write(start: pathlib.Path, found: dict) -> None:
-    for kind in FILES:
-        if found[kind] is not None:
-            found[kind].save(f"{start}-{kind}.nc")
-
-
-def _draw(out: pathlib.Path, title: str, results: dict) -> list[str]:
-    """Names of the figures written: losses of some starts, and where the flow from all of them ends."""
+def _draw(folder: ResultsFolder, title: str, results: dict) -> None:
+    """Two figures: losses of some starts, and where the flow from all of them ends."""
     # figures need matplotlib, which the rest does without
     from steode.plot import style
 
-    names = {"losses.png": _losses, "ends.png": _ends}
     with style.settings():
-        for name, panel in names.items():
-            _figure(title, results, panel).savefig(out / name, dpi=150)
-    return list(names)
+        for name, panel in zip(FIGURES, (_losses, _ends), strict=True):
+            folder.figure(name, _figure(title, results, panel), (".png",))
 
 
 def _figure(title: str, results: dict, panel):

@@ -1,12 +1,13 @@
 """The classification system from a file: simulate each case, report, and write data, figures and a summary."""
 
-import json
 import pathlib
 import re
 
 import typer
 
+from steode.cli.options import keeping, results_folder
 from steode.errors import SpecificationError
+from steode.report.folder import ResultsFolder, distinct_names
 
 
 def run_classification(path: pathlib.Path, changes: dict, out: pathlib.Path) -> None:
@@ -26,26 +27,27 @@ def run_classification(path: pathlib.Path, changes: dict, out: pathlib.Path) -> 
     from steode.classification import read_study
 
     study = read_study(path, changes)
-    if out.exists() and not out.is_dir():
-        raise SpecificationError("--out", "a folder", str(out), "A file of that name is in the way.")
-    out.mkdir(parents=True, exist_ok=True)
+    folder = results_folder(out)
     results, summary = {}, {}
-    for label, model in study.cases.items():
-        name = label or study.title
-        typer.echo(f"{name} ...", err=True)
-        runs = _case(model, study.settings, out / f"{_slug(label)}.nc")
-        results[name], summary[label or "model"] = runs, _numbers(runs)
-        typer.echo(_report(name, runs))
-        (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    _draw(out / "outcomes.png", study.title, results)
+    with keeping(folder):
+        for (label, model), slug in zip(study.cases.items(), distinct_names(map(_slug, study.cases)), strict=True):
+            name = label or study.title
+            typer.echo(f"{name} ...", err=True)
+            runs = _case(model, study.settings, folder, f"{slug}.nc")
+            results[name], summary[label or "model"] = runs, _numbers(runs)
+            typer.echo(_report(name, runs))
+            folder.json("summary.json", summary, indent=1)
+        _draw(folder, study.title, results)
+    folder.close()
     typer.echo(f"\nWritten: {out / 'outcomes.png'}, {out / 'summary.json'}, *.nc")
 
 
-def _case(model, settings, file: pathlib.Path):
+def _case(model, settings, folder: ResultsFolder, name: str):
     """The runs of one case, from its file if that holds them already."""
     from steode import classification
     from steode.simulate.request import key_words
 
+    file = folder.path / name
     if file.exists():
         try:
             kept = classification.ClassificationRuns.load(file)
@@ -65,7 +67,7 @@ def _case(model, settings, file: pathlib.Path):
     runs = classification.simulate(
         model, settings.steps, seeds=settings.seeds, key=settings.key, test_samples=settings.test_samples
     )
-    runs.save(file)
+    folder.dataset(name, runs.to_xarray())
     return runs
 
 
@@ -123,7 +125,7 @@ def _numbers(runs) -> dict:
     }
 
 
-def _draw(file: pathlib.Path, title: str, results: dict) -> None:
+def _draw(folder: ResultsFolder, title: str, results: dict) -> None:
     # figures need matplotlib, which the rest does without
     from matplotlib.figure import Figure
 
@@ -135,4 +137,4 @@ def _draw(file: pathlib.Path, title: str, results: dict) -> None:
         loss_curve(runs, label=label, color=number, ax=left)
     success(results, ax=right)
     figure.suptitle(title, fontsize="medium")
-    figure.savefig(file, dpi=150)
+    folder.figure("outcomes", figure, (".png",))

@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
+from steode import store
 from steode.cli.options import FIGURES, AllowOutside, Set, Spec, check_out, show_label, the_study
 from steode.deployments import deployments as compare_deployments
 from steode.fixed_points import fixed_points as find_fixed_points
+from steode.report.folder import drawn, written
 from steode.stability import stability as linearize
 
 
@@ -46,15 +48,15 @@ def fixed_points(
         if deployments:
             typer.echo(f"\n{compare_deployments(case.model)}")
     if figure is not None:
-        _draw(found, figure)
-        typer.echo(f"written: {figure}", err=True)
+        content = drawn(_figure(found), figure.suffix)
+        typer.echo(f"written: {written(figure, lambda path: store.write(path, content))}", err=True)
 
 
-def _draw(found: dict, path: pathlib.Path) -> None:
+def _figure(found: dict):
     # figures need matplotlib, which the tables do without
     from matplotlib.figure import Figure
 
     from steode import plot
 
     ax = Figure(figsize=(max(4.4, 1.6 * len(found)), 3.8), layout="constrained").subplots()
-    plot.decomposition(found, ax=ax).figure.savefig(path, dpi=150)
+    return plot.decomposition(found, ax=ax).figure

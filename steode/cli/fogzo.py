@@ -1,15 +1,27 @@
 """steode fogzo: the linear system updated by FOGZO, beside the straight-through estimator."""
 
-import json
 import math
 import pathlib
 from typing import Annotated
 
 import typer
 
-from steode.cli.options import AllowOutside, Dim, End, Key, Method, Set, Times, Tolerance, all_changes
+from steode.cli.options import (
+    AllowOutside,
+    Dim,
+    End,
+    Key,
+    Method,
+    Set,
+    Times,
+    Tolerance,
+    all_changes,
+    keeping,
+    results_folder,
+)
 from steode.configuration import load_toml
 from steode.errors import ConvergenceError, DivergenceError, SpecificationError, UnsupportedError
+from steode.report.folder import ResultsFolder
 
 app = typer.Typer(
     help="First-order-guided zeroth-order estimates (FOGZO) on the linear system, beside the straight-through one.",
@@ -59,22 +71,19 @@ def run(
     """
     settings = {"dim": dim, "key": key, "t_end": t_end, "times": times, "method": method, "tolerance": tolerance}
     study, seeds = _read(spec, all_changes(entries, settings | {"seeds": seeds}), allow_outside)
-    if out.exists() and not out.is_dir():
-        raise SpecificationError("--out", "a folder", str(out), "A file of that name is in the way.")
-    out.mkdir(parents=True, exist_ok=True)
+    folder = results_folder(out)
     summary: dict = {}
-    try:
-        for case in study.cases:
-            typer.echo(f"{case.label or study.title} ...", err=True)
-            about = summary[case.label or "model"] = {"notes": []}
-            found = _case(case, study.settings, seeds, out, about)
-            _draw(out, case.label or study.title, case.slug, found)
-            typer.echo(_report(case.label or study.title, about))
-    except KeyboardInterrupt:
-        typer.echo(f"steode: interrupted; what was finished is in {out}", err=True)
-        raise typer.Exit(130) from None
-    finally:
-        (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    with keeping(folder):
+        try:
+            for case in study.cases:
+                typer.echo(f"{case.label or study.title} ...", err=True)
+                about = summary[case.label or "model"] = {"notes": []}
+                found = _case(case, study.settings, seeds, folder, about)
+                _draw(folder, case.label or study.title, case.slug, found)
+                typer.echo(_report(case.label or study.title, about))
+        finally:
+            folder.json("summary.json", summary, indent=1)
+    folder.close()
     typer.echo(f"\nWritten to {out}: *.png, *.nc, summary.json")
 
 
@@ -96,8 +105,8 @@ def _read(path: pathlib.Path, changes: dict, allow_outside: bool = False):
     return study, seeds
 
 
-def _case(case, settings, seeds: int, out: pathlib.Path, about: dict) -> dict:
-    """Both limits and the runs by name, None where there are none; numbers go to `about`, data to `out` at once."""
+def _case(case, settings, seeds: int, folder: ResultsFolder, about: dict) -> dict:
+    """Both limits and the runs by name, None where there are none; numbers go to `about`, data to `folder` at once."""
     from steode import STE, compare, fixed_points, simulate, solve
     from steode.report.study import record_times
 
@@ -115,7 +124,7 @@ def _case(case, settings, seeds: int, out: pathlib.Path, about: dict) -> dict:
             about["notes"].append(f"{name}: {error}")
         try:
             found[name] = solve(model, times[-1] * stretch, times=times * stretch, **plan)
-            found[name].save(out / f"{slug}-{name}.nc")
+            folder.trajectory(f"{slug}-{name}.nc", found[name])
         except (ConvergenceError, UnsupportedError) as error:
             about["notes"].append(f"{name}: {error}")
     if found["fogzo"] is not None and found["ste"] is not None:
@@ -125,7 +134,7 @@ def _case(case, settings, seeds: int, out: pathlib.Path, about: dict) -> dict:
         try:
             runs = simulate(case.model, settings.dim, times[-1], seeds=seeds, key=settings.key, times=few)
             found["runs"] = runs
-            runs.save(out / f"{slug}-runs.nc")
+            folder.trajectory(f"{slug}-runs.nc", runs)
             about["error of runs"] = _plain(runs.mean("eps_g")[-1])
             if seeds > 1 and found["fogzo"] is not None:
                 comparison = compare(found["fogzo"], runs)
@@ -180,7 +189,7 @@ def _report(title: str, about: dict) -> str:
     return "\n".join([*lines, *(f"note: {note}" for note in about["notes"])])
 
 
-def _draw(out: pathlib.Path, title: str, slug: str, found: dict) -> None:
+def _draw(folder: ResultsFolder, title: str, slug: str, found: dict) -> None:
     """Error against tau, error against passes, and the mean slope."""
     # figures need matplotlib, which the rest does without
     from matplotlib.figure import Figure
@@ -209,4 +218,4 @@ def _draw(out: pathlib.Path, title: str, slug: str, found: dict) -> None:
             right.axhline(1, color=style.GRAY, linewidth=0.8)
         right.set(xlabel=style.TIME, ylabel="mean slope $p$", ylim=(0, None))
         figure.suptitle(title, fontsize="medium")
-        figure.savefig(out / f"{slug or 'model'}-fogzo.png", dpi=150)
+        folder.figure(f"{slug or 'model'}-fogzo", figure, (".png",))

@@ -1,12 +1,15 @@
 """Options that commands share, and the specification they describe."""
 
+import contextlib
 import pathlib
 from typing import Annotated
 
 import typer
 
+from steode import store
 from steode.configuration import parse_toml
 from steode.errors import SpecificationError
+from steode.report.folder import ResultsFolder, written
 from steode.report.study import Case, Study, built_in_studies, read_study
 from steode.trajectory import Trajectory
 
@@ -70,22 +73,34 @@ def _value(text: str):
         return text
 
 
-def check_out(path: pathlib.Path | None, suffixes: tuple[str, ...], option: str = "--out") -> None:
-    """Refuse a file that could not be written, before anything is computed."""
-    if path is None:
-        return
-    if path.suffix not in suffixes:
-        raise SpecificationError(
-            option, "a file name ending in " + " or ".join(suffixes), str(path), "Choose one of them."
-        )
-    if not path.absolute().parent.is_dir():
-        raise SpecificationError(option, "a file in a folder that exists", str(path), f"Make {path.parent} first.")
+def check_out(
+    path: pathlib.Path | None, suffixes: tuple[str, ...] = (), option: str = "--out", study: Study | None = None
+) -> None:
+    """Refuse a file that could not be written, before anything is computed; given a study, that of every case."""
+    if path is not None:
+        for place in [path] if study is None else [file_of(path, study, case) for case in study.cases]:
+            store.output_file(option, place, suffixes)
 
 
 def save(trajectory: Trajectory, out: pathlib.Path | None, study: Study, case: Case) -> None:
     """Write a trajectory where --out says."""
     if out is not None:
-        typer.echo(f"written: {trajectory.save(file_of(out, study, case))}", err=True)
+        typer.echo(f"written: {written(file_of(out, study, case), trajectory.save)}", err=True)
+
+
+@contextlib.contextmanager
+def keeping(folder: ResultsFolder):
+    """An interruption says where what was finished is."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(f"steode: interrupted; what was finished is in {folder.kept or folder.path}", err=True)
+        raise typer.Exit(130) from None
+
+
+def results_folder(path: pathlib.Path) -> ResultsFolder:
+    """The folder of --out, which tells standard error where a file went if not there."""
+    return ResultsFolder(path, "--out", lambda text: typer.echo(f"steode: {text}", err=True))
 
 
 def file_of(path: pathlib.Path, study: Study, case: Case) -> pathlib.Path:

@@ -1,13 +1,13 @@
 """steode regression: linear regression trained by SGD with five quantizers."""
 
-import json
 import pathlib
 from typing import Annotated
 
 import typer
 
-from steode.cli.options import AllowOutside, Key, Seeds, Set, all_changes
-from steode.errors import DivergenceError, SpecificationError, UnsupportedError
+from steode.cli.options import AllowOutside, Key, Seeds, Set, all_changes, keeping, results_folder
+from steode.errors import DivergenceError, UnsupportedError
+from steode.report.folder import ResultsFolder, distinct_names
 
 app = typer.Typer(
     help="Linear regression trained by SGD whose data, labels, weights, activations and gradients are quantized.",
@@ -51,18 +51,20 @@ def run(
 
     settings = {"steps": steps, "seeds": seeds, "key": key}
     study = read_study(spec, all_changes(entries, settings), allow_outside=allow_outside)
-    if out.exists() and not out.is_dir():
-        raise SpecificationError("--out", "a folder", str(out), "A file of that name is in the way.")
-    out.mkdir(parents=True, exist_ok=True)
+    folder = results_folder(out)
     results = {}
-    for label, model in study.cases.items():
-        typer.echo(f"{label or study.title} ...", err=True)
-        results[label] = _case(model, study.settings)
-        typer.echo(_report(label or study.title, results[label]))
-        _write(out, label, results[label])
-    _draw(out, study.title, results)
-    summary = {label or "model": _numbers(result) for label, result in results.items()}
-    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    with keeping(folder):
+        for (label, model), name in zip(study.cases.items(), distinct_names(map(_name, study.cases)), strict=True):
+            typer.echo(f"{label or study.title} ...", err=True)
+            results[label] = _case(model, study.settings)
+            typer.echo(_report(label or study.title, results[label]))
+            for kind in ("exact", "runs"):
+                if results[label][kind] is not None:
+                    folder.dataset(f"{name}-{kind}.nc", results[label][kind].to_xarray())
+            summary = {label or "model": _numbers(result) for label, result in results.items()}
+            folder.json("summary.json", summary, indent=1)
+        _draw(folder, study.title, results)
+    folder.close()
     typer.echo(f"\nWritten: {out / 'risk_raw.png'}, {out / 'risk_quantized.png'}, {out / 'summary.json'}, *.nc")
 
 
@@ -125,24 +127,21 @@ def _numbers(found: dict) -> dict:
     if found["exact"] is not None:
         numbers["exact"] = {name: plain(float(array[-1])) for name, array in found["exact"].values.items()}
         numbers["stable"] = found["exact"].stable
-        numbers["largest_step_size"] = found["exact"].largest_step_size
+        numbers["largest_step_size"] = plain(found["exact"].largest_step_size)
     if found["runs"] is not None:
-        numbers["simulation"] = {name: float(found["runs"].mean(name)[-1]) for name in found["runs"].values}
+        numbers["simulation"] = {name: plain(float(found["runs"].mean(name)[-1])) for name in found["runs"].values}
     if found["bounds"]:
         numbers["bound"] = {name: plain(getattr(found["bounds"][-1], name)) for name in ("raw", "quantized", "excess")}
     if found["comparison"] is not None:
-        numbers["largest_z"] = found["comparison"].largest_z
+        numbers["largest_z"] = plain(found["comparison"].largest_z)
     return numbers
 
 
-def _write(out: pathlib.Path, label: str, found: dict) -> None:
-    slug = label.replace(" = ", "-").replace("/", "_").replace(" ", "_") or "model"
-    for kind in ("exact", "runs"):
-        if found[kind] is not None:
-            found[kind].save(out / f"{slug}-{kind}.nc")
+def _name(label: str) -> str:
+    return label.replace(" = ", "-").replace("/", "_").replace(" ", "_").replace("\0", "_") or "model"
 
 
-def _draw(out: pathlib.Path, title: str, results: dict) -> None:
+def _draw(folder: ResultsFolder, title: str, results: dict) -> None:
     # figures need matplotlib, which the rest does without
     from matplotlib.figure import Figure
 
@@ -155,4 +154,4 @@ def _draw(out: pathlib.Path, title: str, results: dict) -> None:
                 parts = found["exact"], found["runs"], found["bounds"]
                 regression_risk(*parts, quantity=f"{kind}_average", label=label, color=number, ax=ax)
         ax.set_title(title, fontsize="medium")
-        ax.figure.savefig(out / f"risk_{kind}.png", dpi=150)
+        folder.figure(f"risk_{kind}", ax.figure, (".png",))

@@ -8,11 +8,14 @@ import numpy as np
 import typer
 import xarray
 
+from steode import store
 from steode.cli.options import FIGURES, AllowOutside, Set, Spec, all_changes, check_out
-from steode.errors import SpecificationError
+from steode.errors import SpecificationError, WriteError
+from steode.report.folder import drawn, written
 from steode.report.sweep_study import read_sweep
 from steode.sweep import sweep as compute
 from steode.sweep.measures import MEASURES
+from steode.sweep.results import write_dataset
 
 
 def sweep(
@@ -54,15 +57,22 @@ def sweep(
     numbers = [number for name in asked if name in MEASURES for number in MEASURES[name].variables]
     if variable is not None and variable not in numbers:
         raise SpecificationError("--variable", "one of " + ", ".join(numbers), variable, "Ask for another measure.")
-    dataset = compute(study.model, study.axes, path=out, **settings)
+    failed = False
+    try:
+        dataset = compute(study.model, study.axes, path=out, **settings)
+    except WriteError as error:
+        # the result is in hand, and is printed before it is written elsewhere
+        failed, dataset = True, error.result
     variable = variable or numbers[0]
     typer.echo(table(dataset, variable))
     if dataset.attrs["unconverged"]:
         count = f"{dataset.attrs['unconverged']} of {dataset['converged'].size}"
         typer.echo(f"{count} points did not converge; their values are nan", err=True)
     if figure is not None:
-        _draw(dataset, variable, study.title, figure)
-        typer.echo(f"written: {figure}", err=True)
+        content = drawn(_figure(dataset, variable, study.title), figure.suffix)
+        typer.echo(f"written: {written(figure, lambda path: store.write(path, content))}", err=True)
+    if failed:
+        written(out, lambda path: write_dataset(dataset, path))
     if out is not None:
         typer.echo(f"written: {out}", err=True)
     if not dataset.attrs["complete"]:
@@ -97,7 +107,7 @@ def _aligned(names: list[str], rows: list[list]) -> str:
     return "\n".join("  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)) for row in texts)
 
 
-def _draw(dataset: xarray.Dataset, variable: str, title: str, path: pathlib.Path) -> None:
+def _figure(dataset: xarray.Dataset, variable: str, title: str):
     # figures need matplotlib, which the tables do without
     from matplotlib.figure import Figure
 
@@ -110,4 +120,4 @@ def _draw(dataset: xarray.Dataset, variable: str, title: str, path: pathlib.Path
     else:
         plot.phase_diagram(dataset, dims[0], dims[1], variable, ax=ax)
     ax.figure.suptitle(title, fontsize="medium")
-    ax.figure.savefig(path, dpi=150)
+    return ax.figure

@@ -6,6 +6,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from steode import store
 from steode.cli.options import (
     AllowOutside,
     DataFile,
@@ -25,10 +26,11 @@ from steode.cli.options import (
     the_study,
 )
 from steode.derive import derive as derive_limit
-from steode.errors import UnsupportedError
+from steode.errors import SpecificationError, UnsupportedError
 from steode.plateau import plateau as find_plateaus
 from steode.plateau_estimate import plateau_estimate
 from steode.report import documents
+from steode.report.folder import written
 from steode.report.study import nearest, record_times
 from steode.simulate import simulate as simulate_runs
 from steode.solve import solve as solve_limit
@@ -58,8 +60,8 @@ def derive(
     elif out is None:
         typer.echo(derivation.markdown())
     else:
-        out.write_text(documents.FORMATS[out.suffix](study.title, derivation), encoding="utf-8")
-        typer.echo(f"written: {out}", err=True)
+        content = documents.FORMATS[out.suffix](study.title, derivation).encode()
+        typer.echo(f"written: {written(out, lambda path: store.write(path, content))}", err=True)
 
 
 def solve(
@@ -84,6 +86,7 @@ def solve(
     check_out(out, (".nc", ".npz"))
     changes = {"t_end": t_end, "times": times, "method": method, "tolerance": tolerance}
     study = the_study(spec, entries, changes, allow_outside=allow_outside)
+    check_out(out, study=study)
     settings = study.settings
     for case in study.cases:
         theory = solve_limit(
@@ -129,6 +132,13 @@ def simulate(
     check_out(out, (".nc", ".npz"))
     changes = {"dim": dim, "seeds": seeds, "key": key, "t_end": t_end, "times": times}
     study = the_study(spec, entries, changes, allow_outside=allow_outside)
+    check_out(out, study=study)
+    if checkpoint is not None:
+        for case in study.cases:
+            store.output_file("--checkpoint", file_of(checkpoint, study, case), make=True)
+        if out is not None and out.resolve() == checkpoint.resolve():
+            remedy = "The result would take the checkpoint's place."
+            raise SpecificationError("--checkpoint", "another file than --out", str(checkpoint), remedy)
     settings = study.settings
     for case in study.cases:
         runs = simulate_runs(
@@ -150,6 +160,9 @@ def simulate(
             typer.echo(f"{runs.times[index]:8g} {values.mean():10.5f} {error}".rstrip())
         save(runs, out, study, case)
         if runs.provenance.settings["interrupted"]:
+            again = "" if checkpoint is None else " The same command goes on from the checkpoint."
+            done = f"interrupted at tau = {runs.times[-1]:g}; this is what was done by then."
+            typer.echo(f"steode: {done}{again}", err=True)
             raise typer.Exit(130)
 
 

@@ -109,11 +109,12 @@ def _cases(table: dict, folder: pathlib.Path, allow_outside: bool) -> dict[str, 
     if "vary" not in table or not isinstance(model, dict):
         return {"": from_dict(model, folder, allow_outside=allow_outside)}
     parameter, values = varied(table["vary"], 'parameter = "step_size" and values = [0.05, 0.1]')
-    cases = {}
-    for value in values:
+    cases, name = {}, parameter.rpartition(".")[2]
+    shown = [str(value.get("type", value) if isinstance(value, dict) else value) for value in values]
+    # a type alone names a case unless another has it too
+    shown = shown if len(set(shown)) == len(values) else [str(value) for value in values]
+    for value, text in zip(values, shown, strict=True):
         changed = copy.deepcopy(model)
         set_entry(changed, parameter, value)
-        name = parameter.rpartition(".")[2]
-        shown = value.get("type", value) if isinstance(value, dict) else value
-        cases[f"{name} = {shown}"] = from_dict(changed, folder, allow_outside=allow_outside)
+        cases[f"{name} = {text}"] = from_dict(changed, folder, allow_outside=allow_outside)
     return cases

@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 import xarray
 
+from steode import store
 from steode.errors import SpecificationError
 from steode.regression.configuration import to_toml
 from steode.systems.regression.spec import RegressionModel
@@ -71,7 +72,7 @@ class RegressionRisk:
 
     def save(self, path) -> pathlib.Path:
         """Write the dataset to a .nc file; `xarray.open_dataset` reads it."""
-        return _save(self.to_xarray(), path)
+        return store.save_netcdf(path, self.to_xarray())
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -123,7 +124,7 @@ class RegressionRuns:
 
     def save(self, path) -> pathlib.Path:
         """Write the dataset to a .nc file; `xarray.open_dataset` reads it."""
-        return _save(self.to_xarray(), path)
+        return store.save_netcdf(path, self.to_xarray())
 
 
 def _known(name: str, values=QUANTITIES) -> str:
@@ -142,13 +143,3 @@ def _table(steps: np.ndarray, values: dict[str, np.ndarray]) -> list[str]:
 def _dataset(dims, steps, values, model) -> xarray.Dataset:
     variables = {name: (dims, array, {"long_name": (QUANTITIES | ON_TESTS)[name]}) for name, array in values.items()}
     return xarray.Dataset(variables, {"step": steps}, {"specification": to_toml(model)})
-
-
-def _save(dataset: xarray.Dataset, path) -> pathlib.Path:
-    path = pathlib.Path(path)
-    if path.suffix != ".nc":
-        raise SpecificationError("path", "a file name ending in .nc", str(path), "For example risk.nc.")
-    partial = path.with_name(path.name + ".partial")
-    dataset.to_netcdf(partial, engine="h5netcdf")
-    partial.replace(path)
-    return path

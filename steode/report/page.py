@@ -69,7 +69,7 @@ def _study(result: StudyResult, figures: list[Entry], folder: ResultsFolder, ope
 
 
 def _figure(name: str, caption: str, folder: ResultsFolder) -> str:
-    data = base64.b64encode((folder.path / f"{name}.svg").read_bytes()).decode()
+    data = base64.b64encode(folder.place(f"{name}.svg").read_bytes()).decode()
     text = html.escape(caption)
     return f'<figure><img alt="{text}" src="data:image/svg+xml;base64,{data}"><figcaption>{text}</figcaption></figure>'
 

@@ -25,12 +25,14 @@ def write_report(studies: Iterable[Study], out: pathlib.Path, say: Callable[[str
     SpecificationError
         If two studies have one name, a study has a single seed, from which no standard error follows, or `out` cannot
         be made a folder.
+    WriteError
+        If the disk was full or `out` went away; the rest was written to a temporary folder, which it names.
     SteodeError
         From the verbs, for example if a tolerance cannot be reached.
     """
     studies = list(studies)
     _check(studies)
-    folder = ResultsFolder(out)
+    folder = ResultsFolder(out, say=say)
     begin = time.perf_counter()
     finished: dict[str, StudyResult] = {}
     drawn: dict[str, list] = {}
@@ -42,6 +44,7 @@ def write_report(studies: Iterable[Study], out: pathlib.Path, say: Callable[[str
     except BaseException:
         _publish(finished, drawn, folder, complete=False)
         raise
+    folder.close()
     return list(finished.values())
 
 

@@ -77,8 +77,8 @@ def simulate(
     Raises
     ------
     SpecificationError
-        If an argument does not make sense, or the checkpoint cannot be written or is not of this run; before anything
-        is computed.
+        If an argument does not make sense, the run does not fit into memory, or the checkpoint cannot be written or is
+        not of this run; before anything is computed.
     DivergenceError
         If the weights, or what is measured of them, stop being finite; it names the step, tau and the seed, and holds
         the last finite weights.

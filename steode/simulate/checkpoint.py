@@ -1,25 +1,22 @@
 """Checkpoints: what is done of a simulation, in one file that is either whole or absent.
 
-A file holds the weights of every seed, all that was recorded, and the request it belongs to; every write makes a new
-file and moves it over the old one, so that a process killed at any moment leaves the last checkpoint intact.
+A file holds the weights of every seed, all that was recorded, and the request it belongs to; `steode.store` replaces it
+as a whole, so that a process killed at any moment leaves the last checkpoint intact. What is read back is believed if
+its checksum agrees and its contents are such as a run of the same request could have written.
 """
 
 import dataclasses
-import glob
 import json
-import os
 import pathlib
-import tempfile
 import time
 import warnings
-import zipfile
-import zlib
 
 import jax
 import numpy as np
 
-from steode.errors import SpecificationError
-from steode.simulate.engine import Progress
+from steode import store
+from steode.errors import SpecificationError, WriteError
+from steode.simulate.engine import Plan, Progress
 
 REQUEST = "request"
 
@@ -32,12 +29,13 @@ class CheckpointWarning(UserWarning):
 class Checkpoint:
     """The file of one run.
 
-    `request` is a nested dictionary that says which run it is: a file of another request is refused. A checkpoint is
-    due `every` seconds after the last.
+    `request` is a nested dictionary that says which run it is: a file of another request is refused. `plan` says when
+    what is recorded. A checkpoint is due `every` seconds after the last.
     """
 
     path: pathlib.Path
     request: dict
+    plan: Plan
     every: float
     last: float = dataclasses.field(default_factory=time.monotonic)
 
@@ -51,65 +49,42 @@ class Checkpoint:
         Raises `SpecificationError` if the file is not a checkpoint, is damaged, or belongs to another request, or if it
         cannot be written.
         """
+        store.output_file("checkpoint", self.path, make=True)
+        store.remove_parts(self.path)
         if not self.path.exists():
-            self._probe()
             return begin
         try:
-            with self.path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
-                arrays = dict(file)
+            arrays = store.read_npz("checkpoint", self.path, "a checkpoint file")
             written = json.loads(str(arrays[REQUEST][()]))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            remedy = "It is damaged or something else: delete it to begin anew, or give another path."
-            raise SpecificationError(
-                "checkpoint", "a checkpoint file", f"{self.path.name} ({type(error).__name__})", remedy
-            ) from error
+        except (SpecificationError, ValueError, KeyError, IndexError, RecursionError) as error:
+            raise self._unreadable(getattr(error, "remedy", error)) from None
         differing = _difference(_plain(self.request), written)
         if differing:
             remedy = "Give another path, or delete the file to begin anew."
             raise SpecificationError("checkpoint", "a checkpoint of this run", f"one with {differing}", remedy)
-        self._probe()
-        return _unpack(arrays, begin)
+        try:
+            return _unpack(arrays, begin, self.plan)
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._unreadable(error) from None
 
     def save(self, progress: Progress) -> None:
         """Write the progress; if that fails, warn."""
         try:
-            self._write({REQUEST: np.array(json.dumps(_plain(self.request))), **_pack(progress)})
-        except OSError as error:
+            arrays = {REQUEST: np.array(json.dumps(_plain(self.request))), **_pack(progress)}
+            store.write(self.path, store.npz_bytes(arrays))
+        except WriteError as error:
             warnings.warn(
-                f"checkpoint {self.path.name} could not be written ({error.strerror or error}); the run goes on, and "
-                "an earlier checkpoint is intact.",
+                f"checkpoint {self.path.name} could not be written ({error.reason}); the run goes on, and an earlier "
+                "checkpoint is intact.",
                 CheckpointWarning,
                 stacklevel=2,
             )
         self.last = time.monotonic()
 
-    def _probe(self) -> None:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            if self.path.is_dir():
-                raise IsADirectoryError(None, "it is a folder")
-            with tempfile.TemporaryFile(dir=self.path.parent):
-                pass
-            # what a kill in the middle of a write left behind
-            for part in self.path.parent.glob(f"{glob.escape(self.path.name)}.*.part"):
-                part.unlink(missing_ok=True)
-        except OSError as error:
-            received = f"{self.path.name}: {error.strerror}"
-            raise SpecificationError(
-                "checkpoint", "a file that can be written", received, "Give a path in a folder of yours."
-            ) from error
-
-    def _write(self, arrays: dict[str, np.ndarray]) -> None:
-        part = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
-        try:
-            with part.open("wb") as file:
-                np.savez(file, **arrays)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, self.path)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
+    def _unreadable(self, reason: object) -> SpecificationError:
+        received = f"{self.path.name} ({str(reason)[:160]})"
+        remedy = "It is damaged or something else: delete it to begin anew, or give another path."
+        return SpecificationError("checkpoint", "a checkpoint file", received, remedy)
 
 
 def _pack(progress: Progress) -> dict[str, np.ndarray]:
@@ -121,14 +96,32 @@ def _pack(progress: Progress) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _unpack(arrays: dict[str, np.ndarray], begin: Progress) -> Progress:
-    def tree(name, like):
-        count = jax.tree.structure(like).num_leaves
-        return jax.tree.unflatten(jax.tree.structure(like), [arrays[f"{name}/{index}"] for index in range(count)])
+def _unpack(arrays: dict[str, np.ndarray], begin: Progress, plan: Plan) -> Progress:
+    """The progress a file holds; raises `ValueError` or `KeyError` unless a run of the plan could have written it."""
+    steps = arrays["steps"]
+    if steps.shape != () or steps.dtype.kind != "i" or not 0 <= steps <= plan.steps:
+        raise ValueError(f"steps must be a number between 0 and {plan.steps}")
+    steps = int(steps)
+    recorded, taken = (int(np.sum(times <= steps)) for times in (plan.records, plan.snapshots))
 
+    def tree(name, like, times=()):
+        leaves, structure = jax.tree.flatten(like)
+        found = [arrays[f"{name}/{index}"] for index in range(len(leaves))]
+        for leaf, array in zip(leaves, found, strict=True):
+            # a snapshot's time comes behind the seed
+            wanted = leaf.shape[:1] + times + leaf.shape[1:]
+            if array.dtype != leaf.dtype or array.shape != wanted or not np.all(np.isfinite(array)):
+                raise ValueError(f"{name} must hold finite numbers {leaf.dtype} of shape {wanted}")
+        return jax.tree.unflatten(structure, found)
+
+    seeds = jax.tree.leaves(begin.state)[0].shape[0]
     observables = {key.removeprefix("observables/"): arrays[key] for key in arrays if key.startswith("observables/")}
-    state, snapshots = tree("state", begin.state), tree("snapshots", begin.snapshots)
-    return Progress(int(arrays["steps"]), state, observables, snapshots)
+    for name, values in observables.items():
+        if values.dtype.kind != "f" or values.shape[:2] != (seeds, recorded) or not np.all(np.isfinite(values)):
+            raise ValueError(f"{name} must hold finite numbers of {seeds} seeds at {recorded} times")
+    if not observables and recorded:
+        raise ValueError("it holds no observables")
+    return Progress(steps, tree("state", begin.state), observables, tree("snapshots", begin.state, (taken,)))
 
 
 def _plain(request: dict) -> dict:

@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Array, PyTree, UInt32
 
 from steode.errors import DivergenceError
+from steode.simulate.memory import check, need
 from steode.simulate.placement import place
 from steode.simulate.program import HEALTHY, Segments
 
@@ -116,12 +117,14 @@ def run(
     advance : called after each chunk with the number of steps done in it.
     save : called with the progress after a chunk when `due()` says so, and at the end, however it comes.
 
-    An interruption from the keyboard ends the run early, with what was recorded before it. Raises `DivergenceError`
-    when the state, or what is recorded of it, is not finite.
+    An interruption from the keyboard ends the run early, with what was recorded before it. Raises `SpecificationError`
+    if the run does not fit into memory, `DivergenceError` when the state, or what is recorded of it, is not finite.
     """
     platform = jax.default_backend()
     # not cut down to a short run: rounding inside a block, and so the result, must not depend on what is recorded
     rows = max(1, BLOCK_NUMBERS.get(platform, ACCELERATOR_BLOCK_NUMBERS) // system.normals)
+    devices = jax.local_devices()
+    check(need(system, fixed, progress.state, plan, rows, keys.shape[0], devices), devices)
     placement = place(system, fixed, keys, rows, plan.test_samples)
     done = [_Done(progress.steps, placement.put(progress.state), progress.observables, progress.snapshots)]
     interrupted = False

@@ -22,7 +22,7 @@ from steode.errors import (
 )
 from steode.quantizers import StepFunction
 from steode.schedule import check_writable
-from steode.simulate import engine, processes
+from steode.simulate import engine, memory, processes
 from steode.simulate.checkpoint import Checkpoint
 from steode.simulate.request import (
     given_weights,
@@ -96,7 +96,7 @@ def simulate_models(
         checkpoint = None
         if options.checkpoint is not None:
             path = processes.own_file(check_path("checkpoint", options.checkpoint))
-            checkpoint = Checkpoint(path, _fingerprint(job), every)
+            checkpoint = Checkpoint(path, _fingerprint(job), job.plan, every)
             begin = checkpoint.load(begin)
         run = _run(job, system, begin, checkpoint, options.progress)
         teacher = processes.everywhere(job.teacher, job.settings["seeds"])
@@ -121,6 +121,8 @@ def _prepare(models: tuple[LinearModel, ...], dim: int, t_end: float, options: O
     if dtype not in ("float32", "float64"):
         raise SpecificationError("dtype", '"float32" or "float64"', dtype, "float32 is accurate enough.")
     words = key_words(options.key)
+    mine = processes.share(seeds)
+    memory.check(memory.drawn(dim, mine.size, len(models), options.basis == "rotated"), jax.local_devices())
     turn = rotation(options.basis, dim, seed_sequence(words, dim, 0, ROTATION))
     test_samples = test_samples or max(held_out_batches(model, turn is not None) for model in models)
     records, snapshots = record_steps(options.times, t_end, dim), snapshot_steps(options.snapshot_times, t_end, dim)
@@ -128,7 +130,6 @@ def _prepare(models: tuple[LinearModel, ...], dim: int, t_end: float, options: O
     given = {
         name: given_weights(name, getattr(options, name), seeds, dim) for name in ("teacher_weights", "initial_weights")
     }
-    mine = processes.share(seeds)
 
     def draw(law, name, purpose):
         if given[name] is not None:

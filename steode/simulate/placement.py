@@ -53,6 +53,11 @@ def place(system, fixed: PyTree, keys: np.ndarray, rows: int, test_samples: int)
     return Shards(system, fixed, keys, sizes, devices, vectorized=not on_cpu)
 
 
+def workers(devices, seeds: int) -> int:
+    """How many seeds are advanced at a time on the CPU, which is one device or was split into several."""
+    return min(_cores() if len(devices) == 1 else len(devices), seeds)
+
+
 class Cores:
     """Every seed in calls of its own, as many at a time as this process may use cores."""
 
@@ -60,7 +65,7 @@ class Cores:
         self.program = functools.partial(_one_seed, **sizes)
         self.system = system
         self.seeds = [(_pick(fixed, seed), jnp.asarray(keys[seed])) for seed in range(keys.shape[0])]
-        self.pool = concurrent.futures.ThreadPoolExecutor(min(_cores(), len(self.seeds)))
+        self.pool = concurrent.futures.ThreadPoolExecutor(workers(jax.local_devices(), len(self.seeds)))
         self.wide = jax.config.read("jax_enable_x64")
 
     def put(self, state: PyTree) -> PyTree:

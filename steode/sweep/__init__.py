@@ -2,15 +2,18 @@
 
 import pathlib
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import xarray
 from tqdm import tqdm
 
+from steode import store
 from steode.configuration import to_dict
-from steode.errors import SpecificationError, UnsupportedError, check_integer
+from steode.errors import UnsupportedError, WriteError, check_integer
 from steode.schedule import check_writable
+from steode.simulate.checkpoint import CheckpointWarning
 from steode.solve import check_model
 from steode.sweep.axes import read_axes
 from steode.sweep.grid import Grid
@@ -65,7 +68,7 @@ def sweep(
         "time_to_error": first time at which eps_g is at most `error`, interpolated linearly between `times`, infinite
         if that is not by the last.
     path : a .nc file that is rewritten after every chunk. If it exists, what it holds is taken over and only the rest
-        is computed.
+        is computed. A write that fails is a `CheckpointWarning`, unless it is the last.
     t_end : last rescaled time tau ("plateau" and "time_to_error").
     times : increasing times at which the error is reported; 401 equally spaced ones in [0, t_end] if not given.
     method : "gaussian" (default): the Gaussian closure, approximate and fast; "density": the exact limit, solved point
@@ -88,7 +91,9 @@ def sweep(
     ------
     SpecificationError
         Before anything is computed: if an argument does not make sense, a point of the grid is not a model, or the
-        file belongs to another sweep.
+        file belongs to another sweep, is damaged, or cannot be written.
+    WriteError
+        If the last write failed, as on a full disk; its `result` is the dataset.
     UnsupportedError
         If a measure does not exist for one of the models, learning-rate schedules would be an axis, or the model's is
         given by a function, which no file can hold.
@@ -103,7 +108,8 @@ def sweep(
     chunk = check_integer("chunk", chunk, 1)
     results = Results.empty(grid, request)
     if path is not None:
-        path = _checked_path(path)
+        path = store.output_file("path", path, (".nc",))
+        store.remove_parts(path)
         if path.exists():
             results.load(path)
     if not results.complete:
@@ -114,31 +120,36 @@ def sweep(
     return results.to_xarray()
 
 
-def _checked_path(path: str | pathlib.Path) -> pathlib.Path:
-    path = pathlib.Path(path)
-    if path.suffix != ".nc":
-        raise SpecificationError("path", "a file name ending in .nc", str(path), "Results are netCDF files.")
-    if not path.absolute().parent.is_dir():
-        raise SpecificationError("path", "a file in a folder that exists", str(path), f"Make {path.parent} first.")
-    return path
-
-
 def _fill(results: Results, path: pathlib.Path | None, chunk: int, progress: bool | None) -> None:
     """Compute what is pending; a keyboard interrupt ends it early."""
     visible = sys.stderr.isatty() if progress is None else progress
     statuses = results.status.values()
     total, done = results.grid.size * len(statuses), sum(int(np.sum(status != PENDING)) for status in statuses)
     look = {"unit": "point", "desc": "sweep", "delay": 1.0 if progress is None else 0.0, "disable": not visible}
+    failure = None
     try:
         with tqdm(total=total, initial=done, **look) as bar:
             for count in _chunks(results, chunk):
-                if path is not None:
-                    results.save(path)
+                failure = _save(results, path)
+                if failure and not results.complete:
+                    text = f"{path} could not be written ({failure.reason}); the sweep goes on, and an earlier file"
+                    warnings.warn(f"{text} is intact.", CheckpointWarning, stacklevel=3)
                 bar.update(count)
     except KeyboardInterrupt:
         # it may have come while the last chunk was being written
+        failure = _save(results, path)
+    if failure:
+        raise WriteError(path, failure.reason, results.to_xarray())
+
+
+def _save(results: Results, path: pathlib.Path | None) -> WriteError | None:
+    """Write what is done; the error, if that fails."""
+    try:
         if path is not None:
             results.save(path)
+    except WriteError as error:
+        return error
+    return None
 
 
 def _chunks(results: Results, chunk: int) -> Iterator[int]:

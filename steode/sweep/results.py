@@ -7,6 +7,7 @@ import pathlib
 import numpy as np
 import xarray
 
+from steode import store
 from steode._version import __version__
 from steode.configuration import to_dict
 from steode.errors import SpecificationError
@@ -73,35 +74,41 @@ class Results:
         return xarray.Dataset(data, coords, self.identity | attributes)
 
     def save(self, path: pathlib.Path) -> None:
-        """Write the dataset; the file is replaced in one step, so that it is whole whenever the process dies."""
-        partial = path.with_name(path.name + ".partial")
-        # a write that was interrupted may have left the file open in this process
-        partial.unlink(missing_ok=True)
-        dataset = self.to_xarray()
-        dataset.attrs["complete"] = int(self.complete)
-        dataset.to_netcdf(partial, engine="h5netcdf")
-        partial.replace(path)
+        """Write the dataset; the file is replaced in one step, so that it is whole whenever the process dies.
+
+        Raises `WriteError` if that fails, as on a full disk.
+        """
+        write_dataset(self.to_xarray(), path)
 
     def load(self, path: pathlib.Path) -> None:
         """Take over what a file holds.
 
         Raises `SpecificationError` if it is not the file of a sweep, or that of another one, saying in what it differs.
         """
+        expected = "a file written by sweep, or a new one"
+        dataset = store.read_netcdf("path", path, expected)
         try:
-            with xarray.open_dataset(path, engine="h5netcdf") as dataset:
-                held = {name: dataset.attrs[name] for name in IDENTITY}
-                self._check_identity(path, held)
-                for name, array in self.values.items():
-                    array[:] = dataset[name].values.ravel()
-                for name, status in self.status.items():
-                    # without its status every job is complete; one job's flag is that of the dataset
-                    found = dataset[_status(name)] if not dataset.attrs["complete"] else 1 + dataset["converged"]
-                    status[:] = found.values.ravel()
-        except (OSError, KeyError, ValueError) as error:
+            self._check_identity(path, {name: dataset.attrs[name] for name in IDENTITY})
+            for name, array in self.values.items():
+                array[:] = self._flat(dataset, name, "f")
+            for name, status in self.status.items():
+                # without its status every job is complete; one job's flag is that of the dataset
+                whole = dataset.attrs["complete"]
+                found = 1 + self._flat(dataset, "converged", "b") if whole else self._flat(dataset, _status(name), "i")
+                status[:] = found
+                if not np.all(np.isin(status, (PENDING, UNCONVERGED, CONVERGED))):
+                    raise ValueError(f"{_status(name)} holds other numbers")
+        except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, SpecificationError):
                 raise
             remedy = f"Choose another name: this file is left alone ({error})."
-            raise SpecificationError("path", "a file written by sweep, or a new one", str(path), remedy) from None
+            raise SpecificationError("path", expected, str(path), remedy) from None
+
+    def _flat(self, dataset: xarray.Dataset, name: str, kind: str) -> np.ndarray:
+        values = store.values_of(dataset, name, tuple(axis.name for axis in self.grid.axes), kind)
+        if values.shape != self.grid.shape:
+            raise ValueError(f"{name} has shape {values.shape} instead of {self.grid.shape}")
+        return values.ravel()
 
     def _check_identity(self, path: pathlib.Path, held: dict[str, str]) -> None:
         for name, wanted in self.identity.items():
@@ -109,6 +116,13 @@ class Results:
                 here, there = (_difference(text, other) for text, other in ((wanted, held[name]), (held[name], wanted)))
                 remedy = f"The file has {there}. Choose another file name, or delete the file to start anew."
                 raise SpecificationError("path", f"a file of the same sweep, with {name} {here}", str(path), remedy)
+
+
+def write_dataset(dataset: xarray.Dataset, path: pathlib.Path) -> None:
+    """Write the dataset of a sweep, for `Results.load` to read."""
+    # netCDF has no truth values among its attributes
+    plain = dataset.assign_attrs(complete=int(dataset.attrs["complete"]))
+    store.write(path, store.netcdf_bytes(plain))
 
 
 def _status(job: str) -> str:

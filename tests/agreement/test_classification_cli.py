@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import typer
 from matplotlib.figure import Figure
 
 from steode import SpecificationError, classification
@@ -60,7 +61,7 @@ def test_finished_cases_survive_an_interruption(spec, tmp_path, monkeypatch):
         return simulate(model, steps, **options)
 
     monkeypatch.setattr(classification, "simulate", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(typer.Exit):
         run_classification(spec, {}, out)
     assert json.loads((out / "summary.json").read_text()).keys() == {"surrogate = relu"}
     run_classification(spec, {}, out)

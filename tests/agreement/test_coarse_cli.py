@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import typer
 
 from steode import ConvergenceError, DivergenceError, binary_relu
 from steode.cli import coarse_binary_relu
@@ -77,7 +78,7 @@ def test_interruption_leaves_what_is_finished(spec, monkeypatch):
         return case(model, settings, finished)
 
     monkeypatch.setattr(coarse_binary_relu, "_case", second_is_interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(typer.Exit):
         coarse_binary_relu.run_binary_relu(spec, {}, spec.parent / "out")
     written = {path.name for path in (spec.parent / "out").iterdir()}
     kinds = ("flow", "descent", "runs")

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from steode import CheckpointWarning, DivergenceError, LinearModel, Normal, SpecificationError, Uniform, simulate
-from steode.simulate import checkpoint as module
 from steode.simulate import job, placement
 from steode.trajectory import Trajectory
 
@@ -159,11 +158,11 @@ def test_a_full_disk_costs_no_result(whole, tmp_path, monkeypatch):
         rename(source, target)
 
     rename = os.replace
-    monkeypatch.setattr(module.os, "replace", replace)
+    monkeypatch.setattr(os, "replace", replace)
     with pytest.warns(CheckpointWarning, match="No space left on device"):
         assert same(run(path), whole)
     assert os.listdir(tmp_path) == ["run.npz"]
-    monkeypatch.setattr(module.os, "replace", rename)
+    monkeypatch.setattr(os, "replace", rename)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert same(run(path), whole)

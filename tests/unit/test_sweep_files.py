@@ -24,23 +24,23 @@ AXES = {"learning_rate": RATES}
 
 KILLED = """
 import os, signal, sys
-import pytest, xarray
+import pytest
 sys.path.insert(0, {tests!r})
 from models import REFERENCE
 from sweep_recorder import Recorder
 from steode.sweep import sweep
 
-write, writes = xarray.Dataset.to_netcdf, []
+move, writes = os.replace, []
 
-def dies_while_writing(dataset, path, **options):
+def dies_before_the_move(part, path):
     writes.append(path)
     if len(writes) < 3:
-        return write(dataset, path, **options)
-    path.write_bytes(b"half a file")
+        return move(part, path)
+    os.truncate(part, os.path.getsize(part) // 2)
     os.kill(os.getpid(), signal.SIGKILL)
 
 Recorder(pytest.MonkeyPatch())
-xarray.Dataset.to_netcdf = dies_while_writing
+os.replace = dies_before_the_move
 sweep(REFERENCE, {axes!r}, path={path!r}, chunk=2)
 """
 
@@ -64,6 +64,7 @@ def test_a_killed_sweep_goes_on_where_it_stopped(recorder, path):
     code = KILLED.format(tests=str(pathlib.Path(__file__).parents[1]), axes=AXES, path=str(path))
     killed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert len(list(path.parent.iterdir())) == 2
     with xarray.open_dataset(path, engine="h5netcdf") as held:
         assert held["fixed_point_status"].values.tolist() == [results.CONVERGED] * 4 + [results.PENDING] * 3
         assert np.isfinite(held["eps_g"].values).tolist() == [True] * 4 + [False] * 3

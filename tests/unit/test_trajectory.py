@@ -1,7 +1,9 @@
 """Results survive saving and loading, carry their labels, and refuse what is not there."""
 
 import dataclasses
+import errno
 import json
+import os
 
 import jax
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 import xarray
 
 from steode.configuration import from_dict, to_dict
-from steode.errors import SpecificationError
+from steode.errors import SpecificationError, WriteError
 from steode.laws import Constant
 from steode.quantizers import Uniform
 from steode.systems.linear.spec import LinearModel
@@ -104,13 +106,13 @@ def test_a_failed_save_leaves_the_earlier_file_alone(limit, suffix, tmp_path, mo
     before = path.read_bytes()
 
     def fail(*arguments, **options):
-        raise OSError("disk full")
+        raise OSError(errno.ENOSPC, "disk full")
 
-    monkeypatch.setattr(xarray.Dataset, "to_netcdf", fail)
-    monkeypatch.setattr(np, "savez_compressed", fail)
-    with pytest.raises(OSError, match="disk full"):
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(WriteError, match="disk full"):
         limit.save(path)
     assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == [path.name]
 
 
 def test_netcdf_file_is_labelled_for_other_programs(simulation, tmp_path):
