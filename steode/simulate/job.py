@@ -120,13 +120,13 @@ def _prepare(models: tuple[LinearModel, ...], dim: int, t_end: float, options: O
     dtype = options.dtype
     if dtype not in ("float32", "float64"):
         raise SpecificationError("dtype", '"float32" or "float64"', dtype, "float32 is accurate enough.")
+    records, snapshots = record_steps(options.times, t_end, dim), snapshot_steps(options.snapshot_times, t_end, dim)
+    edges = histogram_edges(options.histogram_edges)
     words = key_words(options.key)
     mine = processes.share(seeds)
     memory.check(memory.drawn(dim, mine.size, len(models), options.basis == "rotated"), jax.local_devices())
     turn = rotation(options.basis, dim, seed_sequence(words, dim, 0, ROTATION))
     test_samples = test_samples or max(held_out_batches(model, turn is not None) for model in models)
-    records, snapshots = record_steps(options.times, t_end, dim), snapshot_steps(options.snapshot_times, t_end, dim)
-    edges = histogram_edges(options.histogram_edges)
     given = {
         name: given_weights(name, getattr(options, name), seeds, dim) for name in ("teacher_weights", "initial_weights")
     }
