@@ -1,24 +1,20 @@
 """The verb `deployments`: the error of what one may take from training with the straight-through estimator."""
 
 import dataclasses
-from collections.abc import Callable
 
 import jax
 import numpy as np
 
+from steode.deployed import Deployed, Row, image_of
 from steode.errors import UnsupportedError, check_positive
-from steode.fixed_point import FixedPoint, FixedPoints, problem_at
+from steode.fixed_point import FixedPoint, FixedPoints
+from steode.fixed_point_function import check_scalar
 from steode.fixed_points import fixed_points
-from steode.laws import ContinuousLaw
-from steode.quantizers import StepFunction
 from steode.schedule import check_constant
-from steode.solve import check_basic, check_model
-from steode.solvers import latent
+from steode.solve import check_model
 from steode.stability import stability
+from steode.stochastic import grid_of
 from steode.systems.linear.spec import LinearModel
-
-NODES = 64
-"""Points of the teacher law's quadrature, besides two for every panel between the points where rounding changes."""
 
 KINDS = {
     "last_iterate": "quantized weights at the end of training",
@@ -140,47 +136,41 @@ def deployments(model: LinearModel) -> Deployments:
         As `fixed_points`.
     """
     check_model(model)
-    check_basic(model, "deployments")
     check_constant(model.learning_rate, "deployments")
-    if not isinstance(model.weight_quantizer, StepFunction):
+    quantizer = model.weight_quantizer
+    grid = grid_of(quantizer)
+    if grid is None:
         raise UnsupportedError(
-            f"deployments: {model.weight_quantizer} is no step function, so that there is no grid to round to; "
+            f"deployments: {quantizer} is no step function and draws no levels, so that there is no grid to round to; "
             "fixed_points gives the error of the last iterate."
         )
+    check_scalar(model, "deployments")
     found = fixed_points(model)
     point, note = _settled(found)
+    levels, middles = grid.levels, (grid.levels[1:] + grid.levels[:-1]) / 2
+    # the levels are where the variance of stochastic rounding has kinks
+    jumps = grid.thresholds if grid is quantizer else levels
+
+    def nearest(row: Row, w: np.ndarray) -> tuple[np.ndarray, float]:
+        return levels[np.searchsorted(middles, row.ratio * w, side="right")], 0.0
+
     with jax.enable_x64(True):
-        problem = problem_at(model, np.zeros(1))
-        alpha_2, ratio = float(problem.alpha_2), float(problem.alpha_1 / problem.alpha_2)
-        changes = latent.crossings(problem, point.V) if point.V > 0 else None
-    levels = model.weight_quantizer.levels
-
-    def error(image: Callable, jumps: np.ndarray) -> float:
-        nodes, weights = model.teacher.quadrature(jumps, NODES + 2 * jumps.size)
-        return point.input_term + alpha_2 * float(weights @ (image(nodes) - ratio * nodes) ** 2) / 2
-
-    def rounded(changes: np.ndarray) -> float:
-        """Error of the step function of the target that changes there."""
-        jumps = np.sort(changes / ratio) if ratio else np.zeros(0)
-        return error(lambda w: levels[np.searchsorted(changes, ratio * w, side="right")], jumps)
-
-    quantizer = model.weight_quantizer
-    excess, correction = _averaging(point, ratio)
-    return Deployments(
-        model=model,
-        point=point,
-        last_iterate=point.eps_g,
-        # at V = 0 latent weights rest, each in the cell of its target
-        rounded_average=point.eps_g if changes is None else rounded(changes),
-        averaged_iterates=point.input_term + point.clipping_term + point.decay_term,
-        rounded_teacher=error(quantizer, quantizer.thresholds),
-        rounded_target=rounded((levels[1:] + levels[:-1]) / 2),
-        unquantized=found.unquantized_eps_g,
-        floor=point.input_term + point.clipping_term,
-        averaging_excess=excess,
-        averaging_correction=correction,
-        note=note,
-    )
+        deployed = Deployed(point)
+        excess, correction = deployed.averaging()
+        return Deployments(
+            model=model,
+            point=point,
+            last_iterate=point.eps_g,
+            rounded_average=deployed.rounded_average,
+            averaged_iterates=deployed.averaged,
+            rounded_teacher=deployed.error(lambda row, w: image_of(quantizer, w), lambda row: jumps),
+            rounded_target=deployed.error(nearest, lambda row: row.teacher_at(middles)),
+            unquantized=found.unquantized_eps_g,
+            floor=deployed.floor,
+            averaging_excess=excess,
+            averaging_correction=correction,
+            note=note,
+        )
 
 
 def _settled(found: FixedPoints) -> tuple[FixedPoint, str]:
@@ -193,28 +183,3 @@ def _settled(found: FixedPoints) -> tuple[FixedPoint, str]:
     if len(stable) > 1:
         note += f" of which {len(stable)} are stable: which one is reached depends on the initial weights"
     return stable[0], note
-
-
-def _averaging(point: FixedPoint, ratio: float) -> tuple[float, float]:
-    """The excess of averaged iterates to first and second order in 1/T."""
-    model = point.model
-    if model.weight_decay:
-        return np.nan, np.nan
-    levels = model.weight_quantizer.levels
-    ends = np.sort(levels[[0, -1]] / ratio) if ratio else np.zeros(0)
-    nodes, weights = model.teacher.quadrature(ends, NODES)
-    inside = (ratio * nodes > levels[0]) & (ratio * nodes < levels[-1])
-    excess = point.V * float(weights @ inside) / (2 * model.batch_size)
-    low, high = model.teacher.support(0.0)
-    if isinstance(model.teacher, ContinuousLaw) and ends.size and not ends[0] < low < high < ends[1]:
-        return excess, np.inf
-    if not excess:
-        return 0.0, 0.0
-    if ratio:
-        kinks = np.sort(levels / ratio)
-        nodes, weights = model.teacher.quadrature(kinks, NODES + 2 * kinks.size)
-    inside = (ratio * nodes > levels[0]) & (ratio * nodes < levels[-1])
-    with jax.enable_x64(True):
-        problem = problem_at(model, np.zeros(1))
-        variances = latent.weight_variances(problem, point.V, ratio * nodes[inside])
-        return excess, float(weights[inside] @ np.asarray(variances) / (model.learning_rate**2 * problem.alpha_2))

@@ -6,24 +6,17 @@ from collections.abc import Iterator
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
-from steode.errors import UnsupportedError, check_array, check_finite
-from steode.fixed_point_function import fixed_point_function
-from steode.problem import stationary_problem
-from steode.quantizers import Identity, StepFunction
-from steode.solvers import scalar_equations, stationary
+from steode.errors import SpecificationError, UnsupportedError, check_array, check_finite, check_positive
+from steode.quantizers import StepFunction
+from steode.solvers import stationary
 from steode.solvers.equations import Problem
-from steode.solvers.recovery import Recovery, scalar_recovery
+from steode.stochastic import StochasticRounding
 from steode.systems.linear.spec import LinearModel
+from steode.systems.linear.update_rules import STE
 
 REGULAR, EXACT = "regular", "exact recovery"
-TERM_NAMES = {
-    "unreachable": "input_term",
-    "dithering": "dithering_term",
-    "clipping": "clipping_term",
-    "pull": "decay_term",
-}
-MAPS = ("weight_quantizer", "input_quantizer", "label_quantizer", "residual_quantizer", "activation")
 FINDINGS = {
     "diverges": "no fixed point with V > 0: the error grows without bound",
     "none found": "no fixed point with V > 0 found: the latent weights may grow without bound",
@@ -48,7 +41,6 @@ class FixedPoint:
     noise_term : alpha_2 E v/2 and the variance of the output's map, halved: stochastic maps of weights and output. The
         five terms sum to eps_g; they are NaN for an output that is not linear, whose error is no such sum.
     mean_slope : p, by which `FOGZO` multiplies the learning rate there, NaN at V = 0; None for the STE.
-    ste_model : the STE model with the same stationary law, where `model` is updated by `FOGZO` and V > 0; else None.
     residual : V implied by the stationary law minus V (with an output that is not deterministic and linear: the
         largest relative difference between the output's averages and those implied, times V).
     converged : True if |residual| <= 1e-11 V (1e-8 V with an output that is not linear).
@@ -61,6 +53,8 @@ class FixedPoint:
     gain : at V = 0, factor by which a small V is multiplied for every relaxation of the weights: for step functions
         (eta/B) E[alpha_2 (g_1 + g_2)/(2 W)], g_1 and g_2 the jumps at the ends of the target's cell and W its width;
         infinite where any V grows at every learning rate. NaN for V > 0, where `steode.stability` decides.
+    problem, force : the equations with the teacher law in them, and what drives the weights there: c_2 (V, where the
+        output is linear and deterministic), or c_h, c_* and c_2; at V = 0 nothing does, and `force` is None.
     """
 
     model: LinearModel
@@ -78,8 +72,9 @@ class FixedPoint:
     deviation: float
     noise_term: float = 0.0
     mean_slope: float | None = None
-    ste_model: LinearModel | None = None
     gain: float = np.nan
+    problem: Problem | None = dataclasses.field(default=None, repr=False)
+    force: Float[np.ndarray, "..."] | None = dataclasses.field(default=None, repr=False)
 
     @property
     def stable(self) -> bool | None:
@@ -91,38 +86,66 @@ class FixedPoint:
         """At V = 0, the learning rate below which it is stable: the gain is proportional to it. NaN for V > 0."""
         return float(np.divide(self.model.learning_rate, self.gain)) if self.gain else np.inf
 
-    def density(self, w, wstar: float) -> np.ndarray:
-        """Stationary density mu(w | w*) at points w of shape (N,), in closed form.
+    @property
+    def ste_model(self) -> LinearModel | None:
+        """The STE model with the same stationary law, where `model` is updated by `FOGZO` and V > 0; else None."""
+        if self.mean_slope is None or np.isnan(self.mean_slope):
+            return None
+        rate = self.model.learning_rate * self.mean_slope * self.model.update_rule.noise_factor
+        return self.model.replace(update_rule=STE(), learning_rate=rate)
 
-        Raises `SpecificationError` for arguments that are not finite numbers, and `UnsupportedError` where there is no
-        density: V = 0, a target that is not strictly inside the range (without weight decay), or weights that are not
-        quantized by a step function.
+    def density(self, w, wstar: float, eigenvalue: float | None = None) -> np.ndarray:
+        """Stationary density mu(w | w*) of the latent weight at points w of shape (N,).
+
+        In closed form under a step function and for weights that are not quantized, else by quadrature. `eigenvalue` is
+        that of the coordinate, needed where the inputs have a spectrum.
+
+        Raises `SpecificationError` for arguments that are not finite numbers or an eigenvalue that is missing or not
+        positive, and `UnsupportedError` where there is no density: V = 0, or without weight decay a target that is not
+        strictly inside the range.
         """
-        problem, points = self._step_problem("density", wstar), check_array("w", w)
+        problem, strength = self._law("density", wstar, eigenvalue)
+        points = check_array("w", w)
         with jax.enable_x64(True):
-            values = np.asarray(stationary.density(problem, jnp.asarray(self.V), jnp.asarray(points)))[0]
+            values = np.asarray(stationary.density(problem, strength, jnp.asarray(points)))[0]
         if np.isnan(values).any():
             raise UnsupportedError(
                 f"density: the target of w* = {wstar:g} is not inside the range; its weight never settles."
             )
         return values
 
-    def level_probabilities(self, wstar: float) -> np.ndarray:
-        """Probability of each level given a teacher weight, shape (n,).
+    def level_probabilities(self, wstar: float, eigenvalue: float | None = None) -> np.ndarray:
+        """Probability that the quantized weight is at each level given a teacher weight, shape (n,).
 
         Without weight decay a target on or beyond the last level puts all probability there. Raises
-        `SpecificationError` unless `wstar` is a finite number, and `UnsupportedError` for V = 0 or weights that are not
-        quantized by a step function.
+        `SpecificationError` as `density`, and `UnsupportedError` for V = 0 or weights that are quantized neither by a
+        step function nor by stochastic rounding.
         """
-        problem = self._step_problem("level_probabilities", wstar)
+        if not isinstance(self.model.weight_quantizer, StepFunction | StochasticRounding):
+            raise UnsupportedError(f"level_probabilities: {self.model.weight_quantizer} has no levels; see density.")
+        problem, strength = self._law("level_probabilities", wstar, eigenvalue)
         with jax.enable_x64(True):
-            return np.asarray(stationary.cell_probabilities(problem, jnp.asarray(self.V)))[0]
+            return np.asarray(stationary.level_probabilities(problem, strength))[0]
 
-    def _step_problem(self, what: str, wstar: float) -> Problem:
+    def _law(self, what: str, wstar: float, eigenvalue: float | None) -> tuple[Problem, jax.Array]:
+        """The equations at one teacher weight, under the force there, and its strength."""
         wstar = check_finite("wstar", wstar)
-        if not isinstance(self.model.weight_quantizer, StepFunction) or self.V == 0:
-            raise UnsupportedError(f"{what}: for weights quantized by a step function and V > 0 only.")
-        return problem_at(self.ste_model or self.model, np.array([wstar]))
+        if self.V == 0:
+            raise UnsupportedError(f"{what}: at V = 0 weights rest, and have no density; V > 0 only.")
+        with jax.enable_x64(True):
+            problem, strength = self.problem.under(jnp.asarray(self.force))
+            own = None if problem.eigenvalues is None else jnp.asarray([_checked_eigenvalue(eigenvalue)])
+            if own is None and eigenvalue is not None:
+                raise SpecificationError("eigenvalue", "None: all are 1", eigenvalue, "Give the model a spectrum.")
+            one = {"teacher": jnp.asarray([wstar]), "teacher_weights": jnp.ones(1), "eigenvalues": own}
+            return dataclasses.replace(problem, **one), strength
+
+
+def _checked_eigenvalue(eigenvalue: float | None) -> float:
+    remedy = "With a spectrum the law depends on it; see model.spectrum.values."
+    if eigenvalue is None:
+        raise SpecificationError("eigenvalue", "the eigenvalue of the coordinate", eigenvalue, remedy)
+    return check_positive("eigenvalue", eigenvalue, remedy)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -202,39 +225,3 @@ def _lasts(point: FixedPoint) -> str:
     if threshold in (0.0, np.inf):
         return f"{state} at every learning rate"
     return f"{state} (threshold learning rate {threshold:.6g})"
-
-
-def problem_at(model: LinearModel, teacher: np.ndarray) -> Problem:
-    """The equations of a model for these teacher values, shape (K,), equally probable."""
-    with jax.enable_x64(True):
-        function = fixed_point_function(model)
-        problem = function.problem({})
-        return dataclasses.replace(
-            problem,
-            teacher=jnp.asarray(teacher),
-            teacher_weights=jnp.full(teacher.shape, 1 / teacher.size),
-        )
-
-
-def recovered(model: LinearModel, recovery: Recovery, unquantized: float, **others) -> FixedPoint:
-    """The point V = 0."""
-    return FixedPoint(
-        model=model,
-        **dict.fromkeys(("V", "eps_g", *TERM_NAMES.values(), "residual", "quadrature_error", "escaping"), 0.0),
-        converged=True,
-        kind=EXACT,
-        deviation=-unquantized,
-        gain=recovery.gain,
-        **others,
-    )
-
-
-def unquantized_error(model: LinearModel) -> float:
-    """Error of the same model without its quantizers, infinite where that diverges; NaN unless its output is linear."""
-    plain = model.replace(**dict.fromkeys(MAPS, Identity()))
-    if not plain.has_linear_output:
-        return np.nan
-    equation = scalar_equations.StrengthEquation(stationary_problem(plain))
-    roots, zero = scalar_equations.find_roots(equation).values, scalar_recovery(equation)
-    strength = roots[0] if roots else 0.0 if zero and zero.gain < 1 else np.inf
-    return (strength - model.noise**2) / 2

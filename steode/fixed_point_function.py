@@ -13,22 +13,31 @@ from jaxtyping import Array, Float
 from steode.derive import derive
 from steode.elementwise import Elementwise
 from steode.errors import SpecificationError, UnsupportedError, check_integer
-from steode.problem import NO_ROWS, make_problem
-from steode.quantizers import StepFunction
+from steode.problem import NO_ROWS, make_problem, rows_of
+from steode.quantizers import Identity, StepFunction
 from steode.schedule import check_constant
-from steode.solve import check_basic, check_model
+from steode.solve import check_model
+from steode.solvers import smooth_law
+from steode.solvers.entrywise import SmoothMap
 from steode.solvers.equations import Problem
-from steode.solvers.fixed_point import fixed_point_terms, kinks, place_teacher
-from steode.solvers.teacher import ContinuousTeacher, Teacher, make_teacher
+from steode.solvers.fixed_point import fixed_point_terms
+from steode.solvers.random_maps import RoundingMap
+from steode.solvers.scalar_equations import scalar_equation
+from steode.solvers.stationary_rows import TeacherRows
+from steode.solvers.teacher import ContinuousTeacher
+from steode.stochastic import grid_of
 from steode.symbolic import symbols as sym
-from steode.systems.linear.spec import LinearModel
+from steode.systems.linear.spec import MAPS, LinearModel
 from steode.systems.linear.surrogates import ClippedSurrogate
+from steode.systems.linear.update_rules import FOGZO, SPSA
 
 BLOCK = 512
 """Parameter sets in one call of the compiled program."""
 MOST_TOGETHER = 32
 ENTRIES = 2**18
-"""Teacher values times levels times parameter sets advanced together, at most: what stays in the cache of a core."""
+"""Teacher values times levels (or points of a quadrature) times parameter sets advanced together, at most: what stays
+in the cache of a core.
+"""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -40,17 +49,19 @@ class FixedPointFunction:
     model : as given to `fixed_point_function`.
     parameters : the model's own values, name -> float or array: learning_rate, noise, batch_size (any positive
         number), teacher_scale (1; it multiplies the teacher law) and, where the model has them, weight_range,
-        input_range, weight_decay, levels (n,) and thresholds (n - 1,) of the weight quantizer.
-    teacher : the discretized teacher law.
+        input_range, weight_decay, levels (n,) and thresholds (n - 1,) of the weight quantizer (of stochastic rounding
+        the levels alone).
+    rows : the teacher law, discretized, with the eigenvalues of the inputs.
     """
 
     model: LinearModel
     parameters: dict[str, float | np.ndarray]
-    teacher: Teacher
+    rows: TeacherRows
 
     def __call__(self, parameters: dict[str, Float[Array, "..."]]) -> dict[str, Array]:
-        """V, eps_g, its terms (input, dithering, clipping, decay) and `converged`, all scalars.
+        """V, eps_g, its terms (input, dithering, clipping, decay, noise) and `converged`, all scalars.
 
+        With `FOGZO` also the mean slope, NaN at V = 0.
         Parameters left out keep the model's values; given levels or thresholds take the place of the range's. Where
         there is no fixed point, or none was found, `converged` is false and the numbers are NaN. Raises
         `SpecificationError` for an unknown name, or if 64-bit floats are off.
@@ -59,7 +70,7 @@ class FixedPointFunction:
             remedy = 'Call jax.config.update("jax_enable_x64", True) first.'
             raise SpecificationError("jax_enable_x64", "64-bit floats", "32-bit floats", remedy)
         self._check(parameters)
-        return fixed_point_terms(self.problem(parameters))
+        return fixed_point_terms(scalar_equation(self.problem(parameters)))
 
     def many(self, parameters: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The same for arrays of parameters with a common leading axis (N, ...).
@@ -86,8 +97,7 @@ class FixedPointFunction:
                 parameters = {name: jnp.asarray(array[chosen]) for name, array in arrays.items()}
                 scales = parameters.get("teacher_scale", jnp.ones(size))
                 problems = jax.vmap(self.without_teacher)(parameters)
-                moment = jnp.asarray(self.model.teacher.second_moment)
-                return jax.device_get(_many(problems, self._teacher(parameters), moment, scales, batch))
+                return jax.device_get(_many(problems, self._rows(parameters), scales, batch))
 
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             blocks = list(pool.map(block, range(0, count, size)))
@@ -96,14 +106,15 @@ class FixedPointFunction:
     def _batch(self) -> int:
         with jax.enable_x64(True):
             problem = jax.eval_shape(self.problem, {})
-        levels = max((leaf.size for leaf in jax.tree.leaves(problem.weight_map)), default=1)
-        return max(1, min(MOST_TOGETHER, ENTRIES // (problem.teacher.size * levels)))
+        quadrature = isinstance(problem.weight_map, SmoothMap | RoundingMap)
+        points = max(leaf.size for leaf in [*jax.tree.leaves(problem.weight_map), problem.eta])
+        points = smooth_law.POINTS if quadrature else points
+        return max(1, min(MOST_TOGETHER, ENTRIES // (problem.teacher.size * points)))
 
     def problem(self, parameters: dict) -> Problem:
         """The equations with these numbers in them, and the teacher law cut at their kinks."""
-        scale = parameters.get("teacher_scale", 1.0)
         problem = self.without_teacher(parameters)
-        return place_teacher(problem, self._teacher(parameters), self.model.teacher.second_moment, scale)
+        return self._rows(parameters).place(problem, parameters.get("teacher_scale", 1.0))
 
     def without_teacher(self, parameters: dict) -> Problem:
         """The equations with these numbers in them, and no teacher law yet."""
@@ -121,17 +132,17 @@ class FixedPointFunction:
                 expected, received = f"an array of shape {shape}", f"shape {np.shape(value)}"
                 raise SpecificationError(f"parameters[{name!r}]", expected, received, "One number for each of them.")
 
-    def _teacher(self, parameters: dict) -> Teacher:
-        if isinstance(self.teacher, ContinuousTeacher) and not {"levels", "thresholds"}.isdisjoint(parameters):
-            return dataclasses.replace(self.teacher, even=False)  # a single level breaks the symmetry
-        return self.teacher
+    def _rows(self, parameters: dict) -> TeacherRows:
+        if isinstance(self.rows.teacher, ContinuousTeacher) and not {"levels", "thresholds"}.isdisjoint(parameters):
+            # a single level breaks the symmetry
+            return dataclasses.replace(self.rows, teacher=dataclasses.replace(self.rows.teacher, even=False))
+        return self.rows
 
 
 @eqx.filter_jit
-def _many(problems: Problem, teacher: Teacher, second_moment, scales, batch: int) -> dict[str, Array]:
+def _many(problems: Problem, rows: TeacherRows, scales, batch: int) -> dict[str, Array]:
     def one(arguments):
-        problem, scale = arguments
-        return fixed_point_terms(place_teacher(problem, teacher, second_moment, scale))
+        return fixed_point_terms(scalar_equation(rows.place(*arguments)))
 
     return jax.lax.map(one, (problems, scales), batch_size=batch)
 
@@ -160,24 +171,41 @@ def fixed_point_function(model: LinearModel, *, teacher_nodes: int | None = None
     SpecificationError
         If an argument makes no sense.
     UnsupportedError
-        For the clipped surrogate and for decreasing maps of the weights, as `fixed_points`.
+        As `fixed_points`, and for outputs to which the residual does not answer linearly: c_h and c_* are unknowns too.
     """
     check_model(model)
-    check_basic(model, "fixed_point_function")
-    levels = len(model.weight_quantizer.unit_levels) if isinstance(model.weight_quantizer, StepFunction) else 0
+    grid = grid_of(model.weight_quantizer)
+    levels = 0 if grid is None else len(grid.unit_levels)
     if teacher_nodes is None:
         teacher_nodes = 16 if levels <= 16 else 12 if levels <= 64 else 8
     check_integer("teacher_nodes", teacher_nodes, 2)
     check_stationary(model)
+    check_scalar(model, "fixed_point_function")
     values = derive(model).parameters
     parameters = {name: values[symbol] for name, symbol in sym.PARAMETERS.items() if symbol in values}
     parameters |= {"batch_size": float(model.batch_size), "teacher_scale": 1.0}
-    if levels:
-        parameters |= {"levels": model.weight_quantizer.levels, "thresholds": model.weight_quantizer.thresholds}
+    parameters |= {} if grid is None else {"levels": grid.levels}
+    if isinstance(model.weight_quantizer, StepFunction):
+        parameters["thresholds"] = grid.thresholds
     with jax.enable_x64(True):
-        own_kinks = np.asarray(kinks(make_problem(model, NO_ROWS)))
-        teacher = make_teacher(model.teacher, teacher_nodes, own_kinks, model.weight_quantizer.is_odd)
-    return FixedPointFunction(model, parameters, teacher)
+        rows = rows_of(model, make_problem(model, NO_ROWS), teacher_nodes)
+    return FixedPointFunction(model, parameters, rows)
+
+
+def without_quantizers(model: LinearModel) -> LinearModel:
+    """The model without maps of weights, inputs, output, labels and residual; that of the teacher's output stays."""
+    return model.replace(**dict.fromkeys((name for name in MAPS if name != "teacher_activation"), Identity()))
+
+
+def check_scalar(model: LinearModel, what: str) -> None:
+    """Raise `UnsupportedError` where stationary states have more unknowns than c_2 or the temperature."""
+    output = derive(model).output
+    if not (output is None or output.is_linear or output.needs_slope):
+        names = [name for name in model.options if name not in ("spectrum", *MAPS[:2])]
+        raise UnsupportedError(
+            f"{what}: with {', '.join(names)} the residual does not answer linearly to the two pre-activations, so that "
+            "c_h and c_* are unknown beside c_2, and no root is singled out; see fixed_points."
+        )
 
 
 def check_stationary(model: LinearModel) -> None:
@@ -188,7 +216,17 @@ def check_stationary(model: LinearModel) -> None:
             "fixed points: with the clipped surrogate frozen weights are atoms, and the state reached depends on the "
             "initial law; solve(model, t_end) to a long time gives it."
         )
+    if isinstance(model.update_rule, SPSA):
+        raise UnsupportedError("fixed points: not derived for SPSA; solve(model, t_end) to a long time instead.")
     quantizer = model.weight_quantizer
+    if isinstance(model.update_rule, FOGZO) and not isinstance(quantizer, Identity):
+        if model.weight_decay:
+            raise UnsupportedError(
+                "fixed points: with weight decay the mean slope of FOGZO is not the dithering, and the equation is not "
+                "derived; solve(model, t_end) to a long time instead."
+            )
+        if isinstance(quantizer, Elementwise) and np.isinf(quantizer.limits).any():
+            raise UnsupportedError("fixed points: FOGZO with a map of unbounded range; solve(model, t_end) instead.")
     if isinstance(quantizer, Elementwise) and not quantizer.is_nondecreasing:
         raise UnsupportedError(
             f"fixed points: {quantizer.expression} decreases somewhere, so that the stationary potential may have "

@@ -1,16 +1,23 @@
 """The verb `fixed_points`: where the limit ends up, and what the error there is made of."""
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
+import numpy as np
 
-from steode.errors import ConvergenceError, UnsupportedError
-from steode.fixed_point import FixedPoints
-from steode.fixed_point_function import check_stationary
-from steode.fogzo_fixed_points import fogzo_fixed_points, of_unquantized, ste_twin
-from steode.general_fixed_points import ste_fixed_points
-from steode.quantizers import Identity
+from steode.errors import ConvergenceError
+from steode.fixed_point import EXACT, REGULAR, FixedPoint, FixedPoints
+from steode.fixed_point_function import check_stationary, without_quantizers
+from steode.problem import stationary_problem
 from steode.solve import check_model
+from steode.solvers import newton_roots, scalar_equations, stationary
+from steode.solvers.equations import Problem
+from steode.solvers.fixed_point import fixed_point_terms, terms_at
+from steode.solvers.newton_roots import ForceEquation
+from steode.solvers.recovery import Recovery, scalar_recovery, share_on_last_level, vector_recovery
+from steode.solvers.scalar_equations import Equation, Roots, scalar_equation
 from steode.systems.linear.spec import LinearModel
-from steode.systems.linear.update_rules import FOGZO, SPSA
+from steode.systems.linear.update_rules import FOGZO
 
 
 def fixed_points(model: LinearModel, *, throw: bool = True) -> FixedPoints:
@@ -50,8 +57,6 @@ def fixed_points(model: LinearModel, *, throw: bool = True) -> FixedPoints:
     """
     check_model(model)
     check_stationary(model)
-    if isinstance(model.update_rule, SPSA):
-        raise UnsupportedError("fixed points: not derived for SPSA; solve(model, t_end) to a long time instead.")
     with jax.enable_x64(True):
         found = _found(model)
     for point in found:
@@ -61,8 +66,97 @@ def fixed_points(model: LinearModel, *, throw: bool = True) -> FixedPoints:
 
 
 def _found(model: LinearModel) -> FixedPoints:
-    if not isinstance(model.update_rule, FOGZO):
-        return ste_fixed_points(model)
-    if isinstance(model.weight_quantizer, Identity):
-        return of_unquantized(ste_fixed_points(ste_twin(model, 1.0)), model)
-    return fogzo_fixed_points(model)
+    problem = stationary_problem(model)
+    equation = scalar_equation(problem)
+    if equation is None:
+        states, recovery = _newton_states(model, problem), vector_recovery(problem)
+        roots = Roots([], False, newton_roots.PROOF)
+    else:
+        coarse = scalar_equation(stationary_problem(model, part=0.5))
+        roots, recovery = scalar_equations.find_roots(equation), scalar_recovery(equation)
+        states = [(equation, coarse, np.asarray(root)) for root in roots.values]
+    unquantized = unquantized_error(model)
+    points = [_recovered(model, problem, recovery, unquantized)] if recovery else []
+    points += [_point(model, *state, unquantized) for state in states]
+    findings = _findings(problem, points)
+    return FixedPoints(tuple(points), unquantized, roots.complete, roots.proof, findings, share_on_last_level(problem))
+
+
+def _findings(problem: Problem, points: list[FixedPoint]) -> tuple[str, ...]:
+    equation = scalar_equation(problem)
+    if isinstance(equation, scalar_equations.TemperatureEquation):
+        return ("frozen laws",) if points else ("none moving", "frozen laws")
+    unstable = not points or (len(points) == 1 and points[0].stable is False)
+    return ("none found" if equation is None else "diverges",) if unstable else ()
+
+
+def _newton_states(model: LinearModel, problem: Problem) -> list[tuple]:
+    """Roots with the teacher law cut at the kinks each of them has, and the same with half of the points."""
+    # what is left of c_2 where the output is recovered is rounding
+    least = newton_roots.RESIDUAL * float(problem.force(jnp.zeros(()), problem.rho)[2])
+    states = []
+    for root in newton_roots.newton_roots(problem):
+        own, coarse = (stationary_problem(model, (root[0], root[1]), part) for part in (1.0, 0.5))
+        force = newton_roots.refined(own, root)
+        if force is not None and force[2] > least:
+            states.append((ForceEquation(own), ForceEquation(coarse), force))
+    return states
+
+
+@eqx.filter_jit
+def _terms(equation: Equation | ForceEquation, root):
+    return terms_at(equation, root), equation.force(root)
+
+
+def _point(
+    model: LinearModel, equation: Equation | ForceEquation, coarse: Equation | ForceEquation, root, unquantized: float
+) -> FixedPoint:
+    """The fixed point of a root; `coarse` is the equation with half the teacher values."""
+    terms, force = jax.device_get(_terms(equation, jnp.asarray(root)))
+    terms = {name: float(value) for name, value in terms.items()}
+    fine, half = (_implied(each, root) for each in (equation, coarse))
+    residual = float(np.max(np.abs(fine / root - 1)))
+    same = coarse.problem.teacher.size == equation.problem.teacher.size
+    problem, _ = equation.problem.under(jnp.asarray(force))
+    return FixedPoint(
+        model=model,
+        **terms,
+        residual=residual * terms["V"],
+        converged=residual <= equation.tolerance,
+        quadrature_error=0.0 if same else float(np.max(np.abs(half / fine - 1))),
+        kind=REGULAR,
+        escaping=stationary.escaping(problem),
+        deviation=terms["eps_g"] - unquantized,
+        problem=equation.problem,
+        force=force,
+    )
+
+
+def _implied(equation: Equation | ForceEquation, root):
+    if isinstance(equation, ForceEquation):
+        return np.asarray(newton_roots.implied_by(equation.problem, jnp.asarray(root)))
+    return scalar_equations.at(equation, float(root))
+
+
+def _recovered(model: LinearModel, problem: Problem, recovery: Recovery, unquantized: float) -> FixedPoint:
+    """The point V = 0."""
+    names = ("V", "eps_g", "input_term", "dithering_term", "clipping_term", "decay_term", "noise_term")
+    return FixedPoint(
+        model=model,
+        **dict.fromkeys((*names, "residual", "quadrature_error", "escaping"), 0.0),
+        converged=True,
+        kind=EXACT,
+        deviation=-unquantized,
+        mean_slope=np.nan if isinstance(model.update_rule, FOGZO) else None,
+        gain=recovery.gain,
+        problem=problem,
+    )
+
+
+def unquantized_error(model: LinearModel) -> float:
+    """Error of the same model without its quantizers, infinite where that diverges; NaN unless its output is linear."""
+    plain = without_quantizers(model)
+    if not plain.has_linear_output:
+        return np.nan
+    terms = fixed_point_terms(scalar_equation(stationary_problem(plain)))
+    return float(terms["eps_g"]) if terms["converged"] else np.inf

@@ -10,12 +10,13 @@ import scipy.optimize
 
 from steode.derive import derive
 from steode.errors import ConvergenceError, SpecificationError, check_positive
-from steode.fixed_point_function import FixedPointFunction, fixed_point_function
+from steode.fixed_point_function import FixedPointFunction, check_scalar, fixed_point_function
 from steode.limit_function import limit_function
-from steode.quantizers import StepFunction
 from steode.rounding import rounding_range
-from steode.solve import check_basic, check_model, solve
-from steode.solvers.fixed_point import fixed_point_terms, place_teacher
+from steode.solve import check_model, solve
+from steode.solvers.fixed_point import fixed_point_terms
+from steode.solvers.scalar_equations import scalar_equation
+from steode.stochastic import grid_of, with_grid
 from steode.systems.linear.spec import LinearModel
 
 PARAMETERS = {"weight_range": ("weight_quantizer",), "input_range": ("input_quantizer",)}
@@ -95,11 +96,11 @@ def optimal_range(
         If no fixed point was found at any range, or the refinement at a given time does not settle.
     """
     check_model(model)
-    check_basic(model, "optimal_range")
     check_parameter(model, parameter)
     low, high = _checked_bounds(model, parameter, bounds)
     tolerance = check_positive("tolerance", tolerance)
     if at is None:
+        check_scalar(model, "optimal_range")
         best, eps_g, curvature = _asymptotic(fixed_point_function(model), parameter, low, high)
     else:
         best, eps_g, curvature = _at_time(model, parameter, check_positive("at", at), low, high, tolerance)
@@ -115,14 +116,17 @@ def check_parameter(model: LinearModel, parameter: str) -> None:
         raise SpecificationError("parameter", "one of " + ", ".join(PARAMETERS), parameter, 'Try "weight_range".')
     for name in PARAMETERS[parameter]:
         quantizer = getattr(model, name)
-        if not (isinstance(quantizer, StepFunction) and quantizer.has_range):
+        grid = grid_of(quantizer)
+        if grid is None or not grid.has_range:
             remedy = "Use a quantizer with a range, such as Uniform, or vary the other one."
             raise SpecificationError(name, "a quantizer with a range", quantizer, remedy)
 
 
 def _checked_bounds(model: LinearModel, parameter: str, bounds) -> tuple[float, float]:
     if bounds is None:
-        size = 1.0 if parameter == "input_range" else float(np.sqrt(model.teacher.second_moment)) or 1.0
+        inputs = parameter == "input_range"
+        square = np.mean(model.spectrum.values) if inputs else model.teacher.second_moment
+        size = float(np.sqrt(square)) or 1.0
         return 0.1 * size, 10.0 * size
     try:
         low, high = bounds
@@ -136,7 +140,9 @@ def _checked_bounds(model: LinearModel, parameter: str, bounds) -> tuple[float, 
 
 def _with_range(model: LinearModel, parameter: str, value: float) -> LinearModel:
     names = PARAMETERS[parameter]
-    return model.replace(**{name: dataclasses.replace(getattr(model, name), range=value) for name in names})
+    quantizers = {name: getattr(model, name) for name in names}
+    grids = {name: dataclasses.replace(grid_of(quantizer), range=value) for name, quantizer in quantizers.items()}
+    return model.replace(**{name: with_grid(quantizers[name], grid) for name, grid in grids.items()})
 
 
 def _ranges(parameter: str, value) -> dict:
@@ -144,24 +150,24 @@ def _ranges(parameter: str, value) -> dict:
 
 
 @eqx.filter_jit
-def _errors_along(origin, direction, teacher, second_moment, values):
+def _errors_along(origin, direction, rows, values):
     def error(value):
-        return _error_along(origin, direction, teacher, second_moment, value)
+        return _error_along(origin, direction, rows, value)
 
     return jax.lax.map(error, values, batch_size=BATCH)
 
 
 @eqx.filter_jit
-def _error_and_slope(origin, direction, teacher, second_moment, value):
+def _error_and_slope(origin, direction, rows, value):
     def error(value):
-        return _error_along(origin, direction, teacher, second_moment, value)
+        return _error_along(origin, direction, rows, value)
 
     return jax.jvp(error, (value,), (jnp.ones_like(value),))
 
 
-def _error_along(origin, direction, teacher, second_moment, value):
+def _error_along(origin, direction, rows, value):
     problem = jax.tree.map(lambda start, slope: start + (value - 1) * slope, origin, direction)
-    return fixed_point_terms(place_teacher(problem, teacher, second_moment))["eps_g"]
+    return fixed_point_terms(scalar_equation(rows.place(problem)))["eps_g"]
 
 
 def _asymptotic(function: FixedPointFunction, parameter: str, low: float, high: float) -> tuple[float, float, float]:
@@ -170,8 +176,7 @@ def _asymptotic(function: FixedPointFunction, parameter: str, low: float, high: 
         # model of this shape
         origin, unit = (function.without_teacher(_ranges(parameter, value)) for value in (1.0, 2.0))
         direction = jax.tree.map(lambda a, b: b - a, origin, unit)
-        moment = jnp.asarray(function.model.teacher.second_moment)
-        line = (origin, direction, function.teacher, moment)
+        line = (origin, direction, function.rows)
         values = np.geomspace(low, high, SCAN_POINTS)
         errors = np.asarray(_errors_along(*line, jnp.asarray(values)))
         if np.isnan(errors).all():

@@ -10,13 +10,13 @@ from steode import bridge
 from steode.derive import derive
 from steode.quantizers import StepFunction
 from steode.schedule import Schedule
-from steode.solvers.entrywise import Map, StepMap
+from steode.solvers.entrywise import Map
 from steode.solvers.equations import Problem
 from steode.solvers.output import GeneralOutput
 from steode.solvers.smoothed_descent import SmoothedDescent
 from steode.solvers.spectral_start import DrawnSpectralStart, SpectralStart
 from steode.solvers.start import DrawnStart, NominalStart, Rows, Start
-from steode.solvers.stationary_rows import with_rows
+from steode.solvers.stationary_rows import TeacherRows, teacher_rows
 from steode.systems.linear.output import Output
 from steode.systems.linear.spec import LinearModel
 from steode.systems.linear.surrogates import ClippedSurrogate, DerivativeOf
@@ -59,8 +59,8 @@ def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None)
     limit = derive(model)
     weight_map = bridge.numeric_map(model.weight_quantizer, parameters.get("weight_range"))
     if "levels" in parameters or "thresholds" in parameters:
-        levels = parameters.get("levels", weight_map.levels)
-        weight_map = StepMap(jnp.asarray(levels), jnp.asarray(parameters.get("thresholds", weight_map.thresholds)))
+        names = {field.name for field in dataclasses.fields(weight_map)} & parameters.keys()
+        weight_map = dataclasses.replace(weight_map, **{name: jnp.asarray(parameters[name]) for name in names})
     # the equations of a batch of one do not contain its size
     general = model.replace(batch_size=max(model.batch_size, 2)) if "batch_size" in parameters else model
     return Problem(
@@ -90,8 +90,13 @@ def stationary_problem(model: LinearModel, response: tuple = (1.0, -1.0), part: 
         levels, eigenvalues = len(model.weight_quantizer.unit_levels), 1 if values is None else np.unique(values).size
         nodes = int(np.clip(TERMS // (levels * (levels + 24) * eigenvalues), 8, MOST_NODES))
     bare = dataclasses.replace(make_problem(model, NO_ROWS), response=response)
-    rows = with_rows(bare, model.teacher, values, nodes, model.weight_quantizer.is_odd, part)
-    return dataclasses.replace(rows, response=(1.0, -1.0))
+    return dataclasses.replace(rows_of(model, bare, nodes, part).place(bare), response=(1.0, -1.0))
+
+
+def rows_of(model: LinearModel, problem: Problem, nodes: int, part: float = 1.0) -> TeacherRows:
+    """The teacher law of a model with its eigenvalues; `problem` has the model's numbers, and any rows."""
+    values = None if model.spectrum.is_isotropic else model.spectrum.values
+    return teacher_rows(problem, model.teacher, values, nodes, model.weight_quantizer.is_odd, part)
 
 
 def smoothed_descent(model: LinearModel) -> SmoothedDescent | None:

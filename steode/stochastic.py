@@ -151,3 +151,14 @@ def _check_noise(quantizer) -> None:
     argument = f"{type(quantizer).__name__}.noise_variance"
     value = check_positive(argument, quantizer.noise_variance, "Use Identity() for no quantization.")
     object.__setattr__(quantizer, "noise_variance", value)
+
+
+def grid_of(quantizer: EntrywiseMap) -> StepFunction | None:
+    """The step function itself, or the one whose levels stochastic rounding draws; None for other maps."""
+    grid = quantizer.grid if isinstance(quantizer, StochasticRounding) else quantizer
+    return grid if isinstance(grid, StepFunction) else None
+
+
+def with_grid(quantizer: EntrywiseMap, grid: StepFunction) -> EntrywiseMap:
+    """The same quantizer with another grid."""
+    return dataclasses.replace(quantizer, grid=grid) if isinstance(quantizer, StochasticRounding) else grid

@@ -1,5 +1,9 @@
 """Models that several tests share, and the published values of the reference case."""
 
+import dataclasses
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from steode import (
@@ -15,6 +19,8 @@ from steode import (
     TwoPoint,
     Uniform,
 )
+from steode.problem import NO_ROWS, make_problem
+from steode.solvers.equations import Problem
 
 REFERENCE = LinearModel(
     weight_quantizer=Uniform(bits=2, range=2.0),
@@ -53,3 +59,10 @@ SMALL = LinearModel(
 """A model for simulations of dimension SMALL_DIM, where every effect is large."""
 
 SMALL_DIM = 60
+
+
+def problem_at(model: LinearModel, teacher: np.ndarray) -> Problem:
+    """The equations of a model for these teacher values, shape (K,), equally probable."""
+    with jax.enable_x64(True):
+        rows = {"teacher": jnp.asarray(teacher), "teacher_weights": jnp.full(teacher.shape, 1 / teacher.size)}
+        return dataclasses.replace(make_problem(model, NO_ROWS), **rows)

@@ -13,8 +13,8 @@ from steode.trajectory import device_name
 
 ACCEPTED_Z = 4.0
 """Largest |z| at which limit and simulation are said to agree."""
-MODELS = ("model", "ste_model")
-"""Fields of a fixed point that are specifications: the first stands beside it."""
+NO_NUMBERS = ("model", "problem", "force")
+"""Fields of a fixed point that are left out: the specification stands beside it, and the others follow from it."""
 
 
 def summarize(results: list[StudyResult], complete: bool) -> dict:
@@ -84,7 +84,7 @@ def _case(result: StudyResult, case: CaseResult) -> dict:
     points = None
     if case.fixed_points is not None:
         points = [
-            {field.name: getattr(point, field.name) for field in dataclasses.fields(point) if field.name not in MODELS}
+            {field.name: getattr(point, field.name) for field in dataclasses.fields(point) if field.name not in NO_NUMBERS}
             for point in case.fixed_points
         ]
     return {

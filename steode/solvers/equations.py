@@ -145,8 +145,14 @@ class Problem(eqx.Module):
     def strength_of_gap(self, gap, q):
         """c_2 of a linear response from G = q - 2m + rho, which keeps its digits where the overlaps almost cancel."""
         if self.equations.strength_of_gap is None:
-            return gap + self.sigma**2
+            variance = gap + self.sigma**2
+            return variance if self.directions is None else variance * self._noise_factor
         return self.equations.strength_of_gap(gap, q, self.rho, self.sigma)
+
+    @property
+    def _noise_factor(self):
+        """c_2 of a zeroth-order update at V = 1."""
+        return self.equations.force(self.output, 0.0, 0.0, 0.0, 1.0, 1.0, *self.directions)[2]
 
     def gaussian_force(self, mean: Float[Array, " K"], variance: Float[Array, " K"]) -> Float[Array, "..."]:
         """The force if w | w* ~ N(mean, variance)."""

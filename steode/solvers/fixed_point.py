@@ -1,8 +1,8 @@
-"""The smallest stable root of the fixed-point equation, as a differentiable function of a problem.
+"""The smallest stable root of an equation x = F(x) for stationary states, as a differentiable function of a problem.
 
-The sign of log F(V) - log V, F the implied variance, is taken on a coarse grid of log V between the bounds of every
-root. From the lower end of the first interval where it changes from positive to negative, V is replaced by F(V) until
-the root is near, and Newton's method refines it. Derivatives follow from the implicit function theorem.
+The sign of log F(x) - log x is taken on a coarse grid of log x between the bounds of every root. From the lower end of
+the first interval where it changes from positive to negative, x is replaced by F(x) until the root is near, and
+Newton's method refines it. Derivatives follow from the implicit function theorem.
 """
 
 import dataclasses
@@ -15,35 +15,22 @@ import numpy as np
 import optimistix
 from jaxtyping import Array, Bool, Float
 
-from steode.solvers import stationary
-from steode.solvers.entrywise import IdentityMap, SmoothMap, StepMap
+from steode.solvers import self_consistency
+from steode.solvers.entrywise import SmoothMap, StepMap
 from steode.solvers.equations import Problem
+from steode.solvers.newton_roots import ForceEquation
 from steode.solvers.random_maps import RoundingMap
-from steode.solvers.teacher import Teacher
+from steode.solvers.scalar_equations import ZERO, Equation, StrengthEquation, search_interval
 
 SCAN_POINTS = 9
 NEAR = 0.02
-"""Relative difference of V and F(V) from which Newton's method takes over."""
+"""Relative difference of x and F(x) from which Newton's method takes over."""
 CLIMBS = 200
 STEPS = 40
 TOLERANCE = 1e-13
-"""Of Newton's method, in log V."""
+"""Of Newton's method, in log x."""
 RESIDUAL = 1e-10
-"""Largest |F(V) - V| of a root that counts as found, relative to V."""
-SMALLEST = 1e-9
-"""Values of V below this fraction of the largest possible one count as exact recovery."""
-LARGEST = 1e6
-"""Where the map is unbounded: largest V looked at, in units of the variance of the labels."""
-
-
-def place_teacher(problem: Problem, teacher: Teacher, second_moment, scale=1.0) -> Problem:
-    """The problem with the teacher law's quadrature for its own kinks: targets at the ends of the range and on levels.
-
-    `second_moment` is E[w*^2] of the law itself, before it is scaled.
-    """
-    nodes, weights = teacher.rows(kinks(problem), scale)
-    rho = scale**2 * second_moment
-    return eqx.tree_at(lambda p: (p.teacher, p.teacher_weights, p.rho), problem, (nodes, weights, jnp.asarray(rho)))
+"""Largest |F(x) - x| of a root that counts as found, relative to x."""
 
 
 def kinks(problem: Problem) -> Float[Array, " n"]:
@@ -73,46 +60,49 @@ def kinks_by_eigenvalue(problem: Problem) -> np.ndarray | Callable[[float], np.n
     return lambda value: np.asarray(kinks(dataclasses.replace(problem, eigenvalues=jnp.asarray(value))))
 
 
-def find_root(problem: Problem) -> tuple[Float[Array, ""], Bool[Array, ""]]:
-    """V of the smallest stable fixed point, and whether it was found; infinity where there is none."""
-    if isinstance(problem.weight_map, IdentityMap):
-        return affine_root(problem)
-    lowest, highest = scan_bounds(problem)
-    grid = jnp.linspace(jnp.log(lowest), jnp.log(highest), SCAN_POINTS)
-    frozen = jax.lax.stop_gradient(problem)
+def find_root(equation: Equation) -> tuple[Float[Array, ""], Bool[Array, ""]]:
+    """x of the smallest stable fixed point, and whether it was found; infinity where there is none, 0 for recovery."""
+    if equation.is_affine:
+        return affine_root(equation)
+    grid = jnp.linspace(*(jnp.log(end) for end in search_interval(equation)), SCAN_POINTS)
+    frozen = jax.lax.stop_gradient(equation)
     gaps = jax.lax.map(lambda x: _gap(frozen, x), grid)
     falls = (gaps[:-1] > 0) & (gaps[1:] <= 0)
     index = jnp.argmax(falls)
     low, high = grid[index], grid[index + 1]
     start = _climb(frozen, low, high, gaps[index])
     solution = optimistix.root_find(
-        lambda x, _: jnp.where(falls[index], _gap(problem, jnp.where(falls[index], x, low)), x - low),
+        lambda x, _: jnp.where(falls[index], _gap(equation, jnp.where(falls[index], x, low)), x - low),
         optimistix.Newton(rtol=TOLERANCE, atol=TOLERANCE),
         jnp.where(falls[index], start, low),
         options={"lower": low, "upper": high},
         max_steps=STEPS,
         throw=False,
     )
-    variance = jnp.exp(solution.value)
-    residual = jnp.abs(stationary.implied_variance(problem, variance) - variance)
-    found = falls[index] & (residual <= RESIDUAL * variance)
-    # without dithering V is its lower bound; with a lower bound of zero, a negative gap at the start is stable recovery
-    rigid = stationary.bounds(problem)
-    still = jnp.isfinite(rigid[1]) & (rigid[1] - rigid[0] <= 1e-13 * rigid[1])
-    recovered = recovers(problem) & (gaps[0] <= 0)
-    variance = jnp.where(still, rigid[0], jnp.where(recovered, 0.0, jnp.where(falls[index], variance, jnp.inf)))
-    return variance, found | still | recovered
+    root = jnp.exp(solution.value)
+    residual = jnp.abs(equation.implied(root) - root)
+    found = falls[index] & (residual <= RESIDUAL * root)
+    # without dithering x is its lower bound; where that is zero, a negative gap at the start is stable recovery
+    least, most = equation.bounds()
+    zero = ZERO * (equation.problem.rho + equation.problem.sigma**2)
+    still = jnp.isfinite(most) & (most - least <= 1e-13 * most)
+    at_zero = (least <= zero) & (still | (gaps[0] <= 0))
+    # FOGZO stands still at x = 0 also where V does not vanish
+    recovered = at_zero & (self_consistency.strength_bounds(equation.problem)[0] <= zero)
+    rigid = still & ~at_zero
+    root = jnp.where(rigid, least, jnp.where(recovered, 0.0, jnp.where(falls[index] & ~at_zero, root, jnp.inf)))
+    return root, jnp.where(at_zero, recovered, found | rigid)
 
 
-def _gap(problem: Problem, x):
-    """log F(V) - log V at x = log V."""
-    return jnp.log(stationary.implied_variance(problem, jnp.exp(x))) - x
+def _gap(equation: Equation, x):
+    """log F(x) - log x, as a function of log x."""
+    return jnp.log(equation.implied(jnp.exp(x))) - x
 
 
-def _climb(problem: Problem, low, high, gap_at_low):
-    """A point near the first root above `low`: V is replaced by F(V), which no root lies below, until it hardly moves.
+def _climb(equation: Equation, low, high, gap_at_low):
+    """A point near the first root above `low`: x is replaced by F(x), which no root lies below, until it hardly moves.
 
-    Where F is nondecreasing, V < F(V) means that there is no root in [V, F(V)].
+    Where F is nondecreasing, x < F(x) means that there is no root in [x, F(x)].
     """
 
     def moves(state):
@@ -121,39 +111,44 @@ def _climb(problem: Problem, low, high, gap_at_low):
 
     def replace(state):
         x, gap, count = state
-        return x + gap, _gap(problem, x + gap), count + 1
+        return x + gap, _gap(equation, x + gap), count + 1
 
     x, gap, _ = jax.lax.while_loop(moves, replace, (low, gap_at_low, 0))
     return jnp.clip(x + gap, low, high)
 
 
-def scan_bounds(problem: Problem) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Positive, finite values of V below and above every root that is not exact recovery, with room for rounding."""
-    lowest, highest = stationary.bounds(problem)
-    label = problem.rho + problem.sigma**2
-    bounded = jnp.isfinite(highest)
-    smallest = SMALLEST * jnp.where(bounded, highest, label)
-    low = jnp.where(recovers(problem), smallest, lowest * (1 - 1e-12))
-    return low, jnp.where(bounded, highest * (1 + 1e-9), LARGEST * label)
+def affine_root(equation: StrengthEquation) -> tuple[Float[Array, ""], Bool[Array, ""]]:
+    """The root of an affine F, which exists while its slope is below 1."""
+    start = equation.implied(0.0)
+    slope = equation.implied(1.0) - start
+    return jnp.where(slope < 1, start / jnp.where(slope < 1, 1 - slope, 1.0), jnp.inf), slope < 1
 
 
-def recovers(problem: Problem) -> Bool[Array, ""]:
-    """True if nothing keeps V from vanishing but the dithering of the weights."""
-    return stationary.bounds(problem)[0] <= 1e-13 * problem.rho
+def fixed_point_terms(equation: Equation) -> dict[str, Array]:
+    """V, the error and its terms at the smallest stable fixed point, and whether it was found (NaN otherwise).
 
-
-def affine_root(problem: Problem) -> tuple[Float[Array, ""], Bool[Array, ""]]:
-    """The fixed point of unquantized weights: F is affine, and there is one while its slope is below 1."""
-    start = stationary.implied_variance(problem, 0.0)
-    slope = stationary.implied_variance(problem, 1.0) - start
-    variance = jnp.where(slope < 1, start / jnp.where(slope < 1, 1 - slope, 1.0), jnp.inf)
-    return variance, slope < 1
-
-
-def fixed_point_terms(problem: Problem) -> dict[str, Array]:
-    """V, the error and its terms at the smallest stable fixed point, and whether it was found (NaN otherwise)."""
-    variance, found = find_root(problem)
-    positive = found & (variance > 0)
-    terms = stationary.error_terms(problem, jnp.where(positive, variance, 1.0))
+    With FOGZO also the mean slope p, NaN at V = 0.
+    """
+    root, found = find_root(equation)
+    positive = found & (root > 0)
+    terms = terms_at(equation, jnp.where(positive, root, 1.0))
     at_zero = {name: jnp.where(found, 0.0, jnp.nan) for name in terms}
+    if "mean_slope" in terms:
+        at_zero["mean_slope"] = jnp.nan
     return {name: jnp.where(positive, value, at_zero[name]) for name, value in terms.items()} | {"converged": found}
+
+
+def terms_at(equation: Equation | ForceEquation, x) -> dict[str, Array]:
+    """V, the error, its terms (NaN for an output that does not answer linearly) and, with FOGZO, p at a root x > 0."""
+    problem, force = equation.problem, equation.force(x)
+    found = self_consistency.state(problem, force)
+    terms = self_consistency.error_terms(problem, found)
+    overlaps = found.teacher_overlap, found.self_overlap
+    if isinstance(equation, ForceEquation):
+        values = problem.observables(*overlaps, problem.loss(*overlaps))
+        return {"V": values["V"], "eps_g": values["eps_g"]} | dict.fromkeys(terms, jnp.nan)
+    # where c_2 is V times a number, it is known from a sum of squares
+    plain = problem.equations.strength_of_gap is None
+    variance = found.gap + problem.sigma**2 if plain else problem.loss(*overlaps)
+    slope = {} if problem.directions is None else {"mean_slope": force[0]}
+    return {"V": variance, "eps_g": sum(terms.values())} | terms | slope

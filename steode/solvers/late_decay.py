@@ -1,8 +1,8 @@
 r"""How V falls back after the law of the weights was tilted: a small model of the linearized dynamics.
 
-With J = S + v u^T of `steode.solvers.linearized`, the deviation of V is u^T exp(J tau) x after the start x. On the
-space spanned by (s - S)^{-1} u, (s - S)^{-1} v and (s - S)^{-1} x, s over shifts of all sizes, the symmetric S is a
-small matrix that gives the same Laplace transform at every shift, to second order (rational Krylov projection). The
+With J = S + v u^T of `steode.solvers.linearized`, the deviation of V is y^T exp(J tau) x after the start x, y = u where
+V alone couples the weights. On the space spanned by (s - S)^{-1} u, and the same of v, y and x, s over shifts of all
+sizes, the symmetric S is a small matrix that gives the same Laplace transform at every shift, to second order (rational Krylov projection). The
 essential spectrum, whose edge may be the slowest rate of all, carries what it carries in V and no more.
 """
 
@@ -44,14 +44,15 @@ class LateDecay:
 
 def late_decay(linearization: Linearization) -> LateDecay:
     """V after a tilt by c of a stable fixed point; see `steode.stability`."""
-    flux = linearization.flux
-    tilted = linearization.masses * linearization.gradient
-    from_left, from_right = np.cumsum(tilted, axis=1)[:, :-1], -np.cumsum(tilted[:, ::-1], axis=1)[:, ::-1][:, 1:]
-    left = np.cumsum(linearization.masses, axis=1)[:, :-1] < 0.5
-    start = -(np.where(left, from_left, from_right) / np.sqrt(flux)).ravel()
-    u, v, diagonal = linearization.u.ravel(), linearization.v.ravel(), linearization.diagonal.ravel()
+    rank, root = linearization.u.shape[2], np.sqrt(linearization.flux)[..., None]
+    gradient = linearization.gradient[..., None]
+    start = -(linearization.passed(gradient) / root).ravel()
+    seen = linearization.seen.ravel()
+    u, v = linearization.u.reshape(-1, rank), linearization.v.reshape(-1, rank)
+    diagonal = linearization.diagonal.ravel()
     off = np.pad(linearization.off_diagonal, ((0, 0), (0, 1))).ravel()[:-1]
-    sides, columns = np.stack([u, v, start], axis=1), []
+    # V itself may be among the functionals that couple; the basis drops what is there twice
+    sides, columns = np.concatenate([u, v, start[:, None], seen[:, None]], axis=1), []
     for shift in SHIFTS * linearization.gaps.min():
         bands = np.stack([shift - diagonal, np.append(-off, 0)])
         columns.append(scipy.linalg.solveh_banded(bands, sides, lower=True, check_finite=False))
@@ -59,10 +60,10 @@ def late_decay(linearization: Linearization) -> LateDecay:
     image = diagonal[:, None] * basis
     image[:-1] += off[:, None] * basis[1:]
     image[1:] += off[:, None] * basis[:-1]
-    small_u, small_v, small_start = (basis.T @ side for side in (u, v, start))
-    rates, vectors = np.linalg.eig(basis.T @ image + np.outer(small_v, small_u))
-    amplitudes = (small_u @ vectors) * np.linalg.solve(vectors, small_start.astype(complex))
-    return LateDecay(amplitudes / (u @ start), rates)
+    small_u, small_v, small_start, small_seen = (basis.T @ side for side in (u, v, start, seen))
+    rates, vectors = np.linalg.eig(basis.T @ image + small_v @ small_u.T)
+    amplitudes = (small_seen @ vectors) * np.linalg.solve(vectors, small_start.astype(complex))
+    return LateDecay(amplitudes / (seen @ start), rates)
 
 
 def _orthonormal(columns: Float[np.ndarray, "N n"]) -> Float[np.ndarray, "N k"]:

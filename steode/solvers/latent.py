@@ -1,8 +1,10 @@
-r"""Mean and variance of latent weights at stationarity, given w*, under a step function.
+r"""Mean and variance of latent weights at stationarity, given w*, under a step function or stochastic rounding.
 
 In a cell of width W on which the log-density has slope s the mean lies W/2 L(s W/2) above the middle, with the Langevin
 function L(y) = coth(y) - 1/y; in an outermost cell it lies 1/|s| beyond the last threshold. With weight decay the mean
 drift, alpha_1 w* - alpha_2 E[Q | w*] - kappa E[w | w*], vanishes and gives the mean at once.
+
+Under stochastic rounding the mean is by the quadrature of the law.
 
 The stationary law is exp(2 a w/theta) times a factor without a, so that d E[w]/da = 2 Var(w)/theta > 0: each threshold
 is the mean latent weight of exactly one target. Derived here.
@@ -17,7 +19,8 @@ import numpy as np
 import scipy.optimize.elementwise
 from jaxtyping import Array, Float
 
-from steode.solvers import stationary
+from steode.solvers import smooth_law, stationary
+from steode.solvers.entrywise import StepMap
 from steode.solvers.equations import Problem
 
 TERMS = 500_000
@@ -27,15 +30,25 @@ INSET = 1e-12
 
 
 def mean_weight(problem: Problem, variance: Float[Array, ""]) -> Float[Array, " K"]:
-    """E[w | w*] for each teacher value at residual variance V > 0, for a step function.
+    """E[w | w*] for each teacher value at residual variance V > 0.
 
     Infinite for targets on or beyond the last level without weight decay: those weights never settle.
     """
     if problem.decay is not None:
         return -problem.alpha_2 * stationary.image_moments(problem, variance).offset / problem.decay
-    levels, thresholds = problem.weight_map.levels, problem.weight_map.thresholds
     confined, a = stationary.is_confined(problem), stationary.targets(problem)
-    inner = jnp.where(confined, a, (levels[0] + levels[-1]) / 2)[:, None]
+    mean = _by_cells(problem, variance) if isinstance(problem.weight_map, StepMap) else _by_quadrature(problem, variance)
+    return jnp.where(confined, mean, jnp.where(a >= problem.weight_map.levels[-1], jnp.inf, -jnp.inf))
+
+
+def _by_quadrature(problem: Problem, variance):
+    points, weights = smooth_law.law(problem, variance, stationary.inner_targets(problem))
+    return jnp.sum(weights * points, axis=1)
+
+
+def _by_cells(problem: Problem, variance):
+    levels, thresholds = problem.weight_map.levels, problem.weight_map.thresholds
+    inner = stationary.inner_targets(problem)[:, None]
     slopes = problem.equations.log_slope(*problem.training, problem.alpha_2, variance, inner, levels[None, :], 0.0)
     middles, halves = (thresholds[1:] + thresholds[:-1]) / 2, jnp.diff(thresholds)[None, :] / 2
     means = [
@@ -44,16 +57,16 @@ def mean_weight(problem: Problem, variance: Float[Array, ""]) -> Float[Array, " 
         thresholds[-1] - 1 / slopes[:, -1:],
     ]
     probabilities = stationary.cell_probabilities(problem, variance)
-    mean = jnp.sum(probabilities * jnp.concatenate(means, axis=1), axis=1)
-    return jnp.where(confined, mean, jnp.where(a >= levels[-1], jnp.inf, -jnp.inf))
+    return jnp.sum(probabilities * jnp.concatenate(means, axis=1), axis=1)
 
 
-def crossings(problem: Problem, variance: float) -> Float[np.ndarray, " n-1"]:
-    """Targets a at which the mean latent weight passes each threshold, increasing.
+def crossings(problem: Problem, variance: float) -> Float[np.ndarray, " n"]:
+    """Targets a at which the mean latent weight passes each threshold, or level of stochastic rounding, increasing.
 
     The quantizer applied to the mean latent weight is the step function of a with these thresholds.
     """
-    levels, thresholds = (np.asarray(values) for values in (problem.weight_map.levels, problem.weight_map.thresholds))
+    levels = np.asarray(problem.weight_map.levels)
+    thresholds = np.asarray(getattr(problem.weight_map, "thresholds", problem.weight_map.levels))
     # a = E[Q] + kappa E[w]/alpha_2, and E[Q] lies between the outermost levels
     shift = 0.0 if problem.decay is None else float(problem.decay / problem.alpha_2) * thresholds
     inset = INSET * (levels[-1] - levels[0])
@@ -62,18 +75,21 @@ def crossings(problem: Problem, variance: float) -> Float[np.ndarray, " n-1"]:
     def gap(a, threshold):
         # one size, so that one program serves every step of the search
         padded = np.resize(a, thresholds.size)
-        return np.asarray(_mean_weights(problem, variance, jnp.asarray(padded)))[: a.size].reshape(a.shape) - threshold
+        return np.asarray(mean_weights(problem, variance, jnp.asarray(padded)))[: a.size].reshape(a.shape) - threshold
 
     return scipy.optimize.elementwise.find_root(gap, bracket, args=(thresholds,)).x
 
 
 @eqx.filter_jit
 def weight_variances(problem: Problem, variance, a: Float[Array, " K"]) -> Float[Array, " K"]:
-    """Var(w | w*) = theta/2 d E[w]/da at targets a inside the range, theta = eta V/B; without weight decay."""
+    """Var(w | w*) = theta/2 d E[w]/da at targets a inside the range; without weight decay."""
+    # the slope of the log-density is 2 (a - Q)/theta
+    arguments = (*problem.training, problem.alpha_2, variance)
+    low, high = (problem.equations.log_slope(*arguments, target, 0.0, 0.0) for target in (0.0, 1.0))
 
     def at(target):
         _, slope = jax.jvp(lambda a: _mean_at(problem, variance, a), (target,), (jnp.ones(()),))
-        return problem.eta * variance / problem.batch / 2 * slope
+        return slope / (high - low)
 
     return jax.lax.map(at, a, batch_size=max(1, TERMS // problem.weight_map.levels.size))
 
@@ -84,7 +100,8 @@ def _mean_at(problem: Problem, variance, target: Float[Array, ""]) -> Float[Arra
 
 
 @eqx.filter_jit
-def _mean_weights(problem: Problem, variance, a: Float[Array, " K"]) -> Float[Array, " K"]:
+def mean_weights(problem: Problem, variance, a: Float[Array, " K"]) -> Float[Array, " K"]:
+    """E[w] at targets a."""
     batch_size = max(1, TERMS // problem.weight_map.levels.size)
     return jax.lax.map(lambda target: _mean_at(problem, variance, target), a, batch_size=batch_size)
 

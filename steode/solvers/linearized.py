@@ -1,16 +1,18 @@
-r"""The density equation linearized at a stationary state: one rank-one coupling between independent reversible chains.
+r"""The density equation linearized at a stationary state: a coupling of low rank between independent reversible chains.
 
-V alone couples the teacher values, so that on a mesh the Jacobian is A + b c^T: A the generators of the rows at V*,
-c = dV/dp, and b = dA/dV p = -A dp/dV with p the stationary masses. Perturbations sum to zero in every row, so they are
-divergences of functions phi on the intervals. With the flux w = (rate to the right) p across each interval at
-equilibrium and phi = sqrt(w) psi, the generator becomes a symmetric tridiagonal matrix S without a zero eigenvalue,
+A few functionals y of the law couple the teacher values: V (or c_2) for a linear response, m and q for another output,
+c_2 and the mean slope p for FOGZO. So on a mesh the Jacobian is A + sum_j b_j c_j^T: A the generators of the rows at
+the stationary state, c_j = dy_j/dp, and b_j = dA/dy_j p = -A dp/dy_j with p the stationary masses. Perturbations sum to
+zero in every row, so they are divergences of functions phi on the intervals. With the flux w = (rate to the right) p
+across each interval at equilibrium and phi = sqrt(w) psi, the generator becomes a symmetric tridiagonal matrix S
+without a zero eigenvalue,
 
     S_ii = -(right_i + left_i),   S_i,i+1 = sqrt(left_i right_{i+1}),   J = S + v u^T,
-    u = sqrt(w) (difference of c),   v = sqrt(w) d log(right/left)/dV.
+    u_j = sqrt(w) (difference of c_j),   v_j = sqrt(w) d log(right/left)/dy_j.
 
-Eigenvalues of J are zeros of the secular function h(lambda) = 1 - H(lambda), H = u^T (lambda - S)^{-1} v, and those
-eigenvalues of S whose eigenvectors do not move V. H(0) = c^T dp/dV = F'(V*), with F the implied variance, so zero is an
-eigenvalue if and only if F'(V*) = 1. Derived here.
+Eigenvalues of J are zeros of the secular determinant h(lambda) = det(1 - H(lambda)), H = u^T (lambda - S)^{-1} v, and
+those eigenvalues of S whose eigenvectors do not move any y. H(0) = c^T dp/dy is the derivative of the implied y, F'(V*)
+for a single one, so zero is an eigenvalue if and only if that has the eigenvalue 1. Derived here.
 """
 
 import dataclasses
@@ -24,7 +26,7 @@ import scipy.sparse.linalg
 
 from steode.errors import ConvergenceError
 from steode.solvers.density import DensityOperator
-from steode.solvers.entrywise import interval_images
+from steode.solvers.entrywise import interval_images, interval_squares
 from steode.solvers.equations import Problem
 
 SAFETY = 0.9
@@ -35,17 +37,19 @@ MOST_POINTS = 20_000
 
 @dataclasses.dataclass(frozen=True)
 class Linearization:
-    """The linearized density equation on a mesh of N nodes; rows without weight take no part in V.
+    """The linearized density equation on a mesh of N nodes, coupled by r functionals; rows without weight take no part.
 
     Attributes
     ----------
     diagonal, off_diagonal : S, shapes (K, N-1) and (K, N-2).
-    u, v : the coupling by V, shape (K, N-1).
+    u, v : the coupling, shape (K, N-1, r).
+    seen : the same as u of V itself, shape (K, N-1).
     masses : stationary masses, shape (K, N).
     flux : equilibrium flux w across each interval, shape (K, N-1).
-    gradient : c divided by the weight of its row and centered there, shape (K, N).
+    gradient : dV/dp divided by the weight of its row and centered there, shape (K, N).
     square : E[gradient^2], shape (K,).
-    tilt : d log(masses)/dV, shape (K, N).
+    couplings : the same as `gradient` of the functionals y, shape (K, N, r).
+    tilt : d log(masses)/dy, shape (K, N, r).
     weights : of the rows, shape (K,).
     """
 
@@ -53,78 +57,128 @@ class Linearization:
     off_diagonal: np.ndarray
     u: np.ndarray
     v: np.ndarray
+    seen: np.ndarray
     masses: np.ndarray
     flux: np.ndarray
     gradient: np.ndarray
     square: np.ndarray
+    couplings: np.ndarray
     tilt: np.ndarray
     weights: np.ndarray
 
     @property
-    def response(self) -> float:
-        """H(0) = F'(V*): the change of the implied variance with V."""
-        return float(self.weights @ np.sum(self.gradient * self.masses * self.tilt, axis=1))
+    def response(self) -> np.ndarray:
+        """H(0), shape (r, r): the change of the implied y_i with y_j; F'(V*) for a single one."""
+        return np.einsum("k,kn,kni,knj->ij", self.weights, self.masses, self.couplings, self.tilt, optimize=True)
 
     @property
     def bounds(self) -> np.ndarray:
-        """Standard deviation of c times that of d log(p)/dV: bounds |H| of each row for Re(lambda) >= 0, shape (K,)."""
-        squares = [np.sum(self.masses * x**2, axis=1) for x in (self.gradient, self.tilt)]
-        return self.weights * np.sqrt(squares[0] * squares[1])
+        """Standard deviations of c_i times those of d log(p)/dy_j: bounds of |H_ij| for Re(lambda) >= 0, by row."""
+        spreads = [np.sqrt(np.sum(self.masses[..., None] * x**2, axis=1)) for x in (self.couplings, self.tilt)]
+        return self.weights[:, None, None] * spreads[0][:, :, None] * spreads[1][:, None, :]
 
     @property
     def gaps(self) -> np.ndarray:
-        """Minus the largest eigenvalue of S in each row: how fast it relaxes at constant V, shape (K,)."""
+        """Minus the largest eigenvalue of S in each row: how fast it relaxes under a constant force, shape (K,)."""
         last = self.diagonal.shape[1] - 1
         rows = zip(self.diagonal, self.off_diagonal, strict=True)
         return -np.array([scipy.linalg.eigvalsh_tridiagonal(*row, "i", (last, last))[0] for row in rows])
 
+    def passed(self, gradients: np.ndarray) -> np.ndarray:
+        """Mass that a tilt of the law by these functions, centered in every row, shape (K, N, n), moves: (K, N-1, n)."""
+        tilted = self.masses[..., None] * gradients
+        # whichever of the two sums, from the left or from the right, does not cancel
+        from_left = np.cumsum(tilted, axis=1)[:, :-1]
+        from_right = -np.cumsum(tilted[:, ::-1], axis=1)[:, ::-1][:, 1:]
+        left = np.cumsum(self.masses, axis=1)[:, :-1] < 0.5
+        return np.where(left[..., None], from_left, from_right)
+
 
 @eqx.filter_jit
-def _chains(problem: Problem, variance, nodes):
-    """Rates, their derivatives by V, and V by mass, of every row on its own nodes."""
+def _chains(problem: Problem, force, nodes):
+    """Of every row on its own nodes: rates and their derivatives by the force; m, q and mean slope by mass.
 
-    def chain(teacher, row_nodes):
-        one = (teacher[None], jnp.ones(1))
-        alone = eqx.tree_at(lambda p: (p.teacher, p.teacher_weights), problem, one)
+    Then m and q by mass between the nodes.
+    """
+
+    def chain(teacher, eigenvalue, row_nodes):
+        own = None if eigenvalue is None else eigenvalue[None]
+        alone = dataclasses.replace(problem, teacher=teacher[None], teacher_weights=jnp.ones(1), eigenvalues=own)
         operator = DensityOperator(alone, row_nodes)
-        rates, slopes = jax.jvp(operator.rates, (variance,), (jnp.ones(()),))
-        gradient = jax.grad(operator.residual_variance)(jnp.zeros((1, row_nodes.size)))
-        image = interval_images(alone.weight_map, row_nodes)
-        between = jax.vmap(lambda q: alone.overlaps(q[None], q[None] ** 2)[2])(image)
-        return [array[0] for array in (*rates, *slopes, gradient, between[None])]
+        rates, slopes = operator.rates(force), jax.jacfwd(operator.rates)(force)
+        slopes = [jnp.reshape(slope, (row_nodes.size - 1, force.size)) for slope in slopes]
 
-    return jax.vmap(chain)(problem.teacher, nodes)
+        def functionals(masses):
+            m, q, _ = operator.overlaps(masses)
+            return jnp.stack([m, q, operator.mean_slope(masses)] if problem.needs_slope else [m, q])
+
+        gradients = jax.jacrev(functionals)(jnp.zeros((1, row_nodes.size)))[:, 0]
+        images = [interval(alone.weight_map, row_nodes) for interval in (interval_images, interval_squares)]
+        between = jax.vmap(lambda mean, square: jnp.stack(alone.overlaps(mean[None], square[None])[:2]))(*images)
+        return rates[0][0], rates[1][0], *slopes, gradients.T, between
+
+    return jax.vmap(chain, in_axes=(0, None if problem.eigenvalues is None else 0, 0))(
+        problem.teacher, problem.eigenvalues, nodes
+    )
 
 
-def linearize(problem: Problem, variance: float, nodes: np.ndarray) -> Linearization:
-    """The linearized density equation at residual variance `variance`, on the nodes (K, N) of every row.
+def linearize(problem: Problem, force, nodes: np.ndarray) -> Linearization:
+    """The linearized density equation at a force (V, or the averages of the output), on the nodes (K, N) of every row.
 
     The masses are those that balance every interval in detail, whatever the map of the weights; see
     `steode.solvers.stationary_mesh` for nodes that resolve them.
     """
-    arrays = _chains(problem, jnp.asarray(float(variance)), jnp.asarray(nodes))
-    right, left, right_slope, left_slope, gradient, between = (np.asarray(array) for array in arrays)
+    force = jnp.asarray(force, float)
+    arrays = _chains(problem, force, jnp.asarray(nodes))
+    right, left, right_slopes, left_slopes, functionals, between = (np.asarray(array) for array in arrays)
     weights = np.asarray(problem.teacher_weights)
     zero = np.zeros((weights.size, 1))
     logs = np.concatenate([zero, np.cumsum(np.log(right) - np.log(left), axis=1)], axis=1)
     masses = np.exp(logs - logs.max(axis=1, keepdims=True))
     masses /= masses.sum(axis=1, keepdims=True)
+    means = np.einsum("k,kn,kni->i", weights, masses, functionals)
+    by_functional, force_by, of_loss = _couplings(problem, means)
 
-    slope = right_slope / right - left_slope / left
-    tilt = np.concatenate([zero, np.cumsum(slope, axis=1)], axis=1)
+    slope = (right_slopes / right[..., None] - left_slopes / left[..., None]) @ force_by
+    tilt = np.concatenate([np.zeros((weights.size, 1, slope.shape[2])), np.cumsum(slope, axis=1)], axis=1)
+    couplings, loss = functionals @ by_functional.T, functionals[..., :2] @ of_loss[:, None]
     flux = right * masses[:, :-1]
+    root = np.sqrt(flux)[..., None]
+
+    def centered(values):
+        return values - np.sum(masses[..., None] * values, axis=1, keepdims=True)
+
     return Linearization(
         diagonal=-(right + left),
         off_diagonal=np.sqrt(left[:, :-1] * right[:, 1:]),
-        u=weights[:, None] * np.sqrt(flux) * np.diff(gradient, axis=1),
-        v=np.sqrt(flux) * slope,
+        u=weights[:, None, None] * root * np.diff(couplings, axis=1),
+        v=root * slope,
+        seen=(weights[:, None, None] * root * np.diff(loss, axis=1))[..., 0],
         masses=masses,
         flux=flux,
-        gradient=gradient - np.sum(masses * gradient, axis=1, keepdims=True),
-        square=_variance_between(masses, np.asarray(nodes), between),
-        tilt=tilt - np.sum(masses * tilt, axis=1, keepdims=True),
+        gradient=centered(loss)[..., 0],
+        square=_variance_between(masses, np.asarray(nodes), between @ of_loss),
+        couplings=centered(couplings),
+        tilt=centered(tilt),
         weights=weights,
     )
+
+
+def _couplings(problem: Problem, functionals: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Derivatives of the coupling y by m, q (and the mean slope), of the force by y, and of V by m and q."""
+
+    def force(values):
+        return jnp.atleast_1d(problem.force(*values))
+
+    at = jnp.asarray(functionals)
+    by = np.asarray(jax.jacfwd(force)(at))
+    of_loss = np.asarray(jax.jacfwd(lambda values: problem.loss(values[0], values[1]))(at[:2]))
+    if problem.linear_response:
+        return by, np.ones((1, 1)), of_loss
+    if problem.needs_slope:
+        # y = (c_2, p), and the force is p, -p and c_2
+        return np.stack([by[2], [0.0, 0.0, 1.0]]), np.array([[0.0, 1.0], [0.0, -1.0], [1.0, 0.0]]), of_loss
+    return np.eye(2), by, of_loss
 
 
 def _variance_between(masses, nodes, values) -> np.ndarray:
@@ -137,13 +191,23 @@ def _variance_between(masses, nodes, values) -> np.ndarray:
     return np.sum(shares * (values - mean) ** 2, axis=1)
 
 
-def secular(linearization: Linearization, point: complex) -> complex:
-    """h(lambda) = 1 - u^T (lambda - S)^{-1} v, by one tridiagonal solve."""
+def transfer(linearization: Linearization, point: complex) -> np.ndarray:
+    """H(lambda) = u^T (lambda - S)^{-1} v, shape (r, r), by one tridiagonal solve."""
     # the rows one after another are one matrix whose couplings between rows are zero
     off = _joined(linearization.off_diagonal)
     bands = np.stack([np.append(0, -off), point - linearization.diagonal.ravel(), np.append(-off, 0)])
-    solution = scipy.linalg.solve_banded((1, 1), bands, linearization.v.ravel(), check_finite=False)
-    return 1 - linearization.u.ravel() @ solution
+    u, v = _columns(linearization)
+    return u.T @ scipy.linalg.solve_banded((1, 1), bands, v, check_finite=False)
+
+
+def secular(linearization: Linearization, point: complex) -> complex:
+    """h(lambda) = det(1 - H(lambda))."""
+    return complex(np.linalg.det(np.eye(linearization.u.shape[2]) - transfer(linearization, point)))
+
+
+def _columns(linearization: Linearization) -> tuple[np.ndarray, np.ndarray]:
+    rank = linearization.u.shape[2]
+    return linearization.u.reshape(-1, rank), linearization.v.reshape(-1, rank)
 
 
 def _joined(off_diagonal: np.ndarray) -> np.ndarray:
@@ -158,70 +222,89 @@ def count_right_of(linearization: Linearization, abscissa: float = 0.0) -> int:
 
         |dH/d omega| <= sum_k C_k max_x x/((x + abscissa)^2 + omega^2),
 
-    so that steps can be chosen within which h stays in a disc that does not contain zero; |H| <= |u| |v|/omega closes
-    the contour. Where sum_k C_k < 1, |H| < 1 for Re(lambda) >= 0, and there is nothing to count.
+    entry by entry, so that steps can be chosen within which (1 - H)^{-1} times the new 1 - H stays nearer to 1 than 1
+    and its eigenvalues turn by less than a right angle; |H_ij| <= |u_i| |v_j|/omega closes the contour. Where the sum
+    of C_k has a norm below 1, so has H for Re(lambda) >= 0, and there is nothing to count.
 
     Raises `ConvergenceError` if h comes so close to zero that the count cannot be settled.
     """
     bounds, gaps = linearization.bounds, linearization.gaps
-    if abscissa == 0 and bounds.sum() < 1:
+    # in units in which the functionals act on one another alike
+    units = _balanced(bounds.sum(axis=0))
+    ratios = units[None, :] / units[:, None]
+    bounds, one = bounds * ratios, np.eye(units.size)
+    if abscissa == 0 and np.linalg.norm(bounds.sum(axis=0), 2) < 1:
         return 0
-    last = float(np.linalg.norm(linearization.u, axis=1) @ np.linalg.norm(linearization.v, axis=1))
-    omega, value, turn = 0.0, secular(linearization, complex(abscissa)), 0.0
+    sizes = [np.linalg.norm(side, axis=1) for side in (linearization.u, linearization.v)]
+    last = float(np.linalg.norm(np.einsum("ki,kj->ij", *sizes) * ratios, 2))
+    omega, turn = 0.0, 0.0
+    value = one - transfer(linearization, complex(abscissa)) * ratios
     for _ in range(MOST_POINTS):
         if omega > last:
-            # the curve is symmetric, and closes along an arc on which h stays to the right of zero
-            return round((np.angle(value) - turn) / np.pi)
+            # the curve is symmetric, and closes along an arc on which 1 - H has its eigenvalues to the right of zero
+            return round((_turn(value) - turn) / np.pi)
         steepest_at = np.maximum(np.hypot(abscissa, omega), gaps)
-        steepest = bounds @ (steepest_at / ((steepest_at + abscissa) ** 2 + omega**2))
-        omega += SAFETY * abs(value) / steepest
-        new = secular(linearization, abscissa + 1j * omega)
-        turn += np.angle(new / value)
+        rates = steepest_at / ((steepest_at + abscissa) ** 2 + omega**2)
+        steepest = np.linalg.norm(np.einsum("k,kij->ij", rates, bounds))
+        omega += SAFETY * np.linalg.svd(value, compute_uv=False)[-1] / steepest
+        new = one - transfer(linearization, abscissa + 1j * omega) * ratios
+        turn += _turn(np.linalg.solve(value, new))
         value = new
-    raise ConvergenceError(f"stability: too close to a bifurcation: h = {abs(value):.1e} at omega = {omega:.3g}.")
+    nearest = abs(np.linalg.det(value))
+    raise ConvergenceError(f"stability: too close to a bifurcation: h = {nearest:.1e} at omega = {omega:.3g}.")
+
+
+def _turn(matrix: np.ndarray) -> float:
+    """The angle of the determinant of a matrix whose eigenvalues lie to the right of zero."""
+    return float(np.angle(np.linalg.eigvals(matrix)).sum())
+
+
+def _balanced(bounds: np.ndarray) -> np.ndarray:
+    _, (units, _) = scipy.linalg.matrix_balance(bounds, permute=False, separate=True)
+    return units
 
 
 def nearest_eigenvalues(linearization: Linearization, count: int, shift: float = 0.0) -> np.ndarray:
     """The `count` eigenvalues of S + v u^T nearest to `shift` >= 0, complex, by decreasing real part.
 
-    Arnoldi iteration on the shifted inverse: a banded Cholesky factor of shift - S and the Sherman-Morrison formula.
+    Arnoldi iteration on the shifted inverse: a banded Cholesky factor of shift - S and the Woodbury formula.
     """
     diagonal, off = linearization.diagonal.ravel(), _joined(linearization.off_diagonal)
-    u, v = linearization.u.ravel(), linearization.v.ravel()
+    u, v = _columns(linearization)
     factor = scipy.linalg.cholesky_banded(np.stack([shift - diagonal, np.append(-off, 0)]), lower=True)
 
     def solve(x):
         return -scipy.linalg.cho_solve_banded((factor, True), x, check_finite=False)
 
     inverse_v = solve(v)
-    feedback = 1 + u @ inverse_v
+    feedback, size = np.eye(u.shape[1]) + u.T @ inverse_v, u.shape[0]
 
     def inverse(x):
         y = solve(x.ravel())
-        return y - inverse_v * ((u @ y) / feedback)
+        return y - inverse_v @ np.linalg.solve(feedback, u.T @ y)
 
-    operator = scipy.sparse.linalg.LinearOperator((u.size, u.size), matvec=inverse, dtype=float)
-    count = min(count, u.size - 2)
-    start = np.random.default_rng(0).standard_normal(u.size)
+    operator = scipy.sparse.linalg.LinearOperator((size, size), matvec=inverse, dtype=float)
+    count = min(count, size - 2)
+    start = np.random.default_rng(0).standard_normal(size)
     inverses = scipy.sparse.linalg.eigs(
-        operator, count, v0=start, ncv=min(2 * count + 20, u.size), tol=1e-10, return_eigenvectors=False
+        operator, count, v0=start, ncv=min(2 * count + 20, size), tol=1e-10, return_eigenvectors=False
     )
     values = shift + 1 / inverses
     return values[np.lexsort((values.imag, -values.real))]
 
 
 def integrated_relaxation(linearization: Linearization) -> float:
-    """Integral over time of V - V*, relative to its initial value, after the law was tilted by c.
+    """Integral over time of V - V*, relative to its initial value, after the law was tilted by c = dV/dp.
 
     The tilt p (1 + epsilon c) is the smallest change of the law, in relative entropy, that changes V by a given amount.
-    At constant V, <c, (-A)^{-1} p c> = sum over intervals of (cumulative sum of p c)^2/w, since the chains are
-    reversible; the feedback by V divides it by 1 - F'. NaN where no change of the law moves V.
+    Under a constant force, <f, (-A)^{-1} p c> = sum over intervals of (cumulative sums of p f and p c)/w, since the
+    chains are reversible; for the functionals y the feedback (1 - H(0))^{-1} stretches it, and they move V in turn. NaN
+    where no change of the law moves V.
     """
-    tilted = linearization.masses * linearization.gradient
-    # whichever of the two sums, from the left or from the right, does not cancel
-    from_left, from_right = np.cumsum(tilted, axis=1)[:, :-1], -np.cumsum(tilted[:, ::-1], axis=1)[:, ::-1][:, 1:]
-    left = np.cumsum(linearization.masses, axis=1)[:, :-1] < 0.5
-    passed = np.where(left, from_left, from_right)
-    integral = linearization.weights @ np.sum(passed**2 / linearization.flux, axis=1)
-    initial = linearization.weights @ linearization.square
-    return float(integral / initial / (1 - linearization.response)) if initial > 0 else np.nan
+    given = linearization
+    passed = given.passed(np.concatenate([given.gradient[..., None], given.couplings], axis=2))
+    alone, *driven = np.einsum("k,kn,kni->i", given.weights, passed[..., 0] / given.flux, passed)
+    moved = np.einsum("k,kn,knj->j", given.weights, given.masses * given.gradient, given.tilt)
+    initial = given.weights @ given.square
+    feedback = np.linalg.solve(np.eye(moved.size) - given.response, np.array(driven))
+    return float((alone + moved @ feedback) / initial) if initial > 0 else np.nan

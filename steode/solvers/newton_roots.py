@@ -18,6 +18,21 @@ SETTLING = 30
 PROOF = f"found by Newton's method from {len(STARTS)} starts; it is not proved that there are no others"
 
 
+class ForceEquation(eqx.Module):
+    """c_h, c_* and c_2 of the problem's output."""
+
+    problem: Problem
+    tolerance = RESIDUAL
+
+    def force(self, x):
+        """What drives the weights at x: x itself."""
+        return x
+
+    def implied(self, x):
+        """The force that the stationary state under a force implies."""
+        return self_consistency.implied_force(self.problem, x)
+
+
 @eqx.filter_jit
 def implied_by(problem: Problem, force):
     """The force that the stationary state under a force implies."""
@@ -27,11 +42,6 @@ def implied_by(problem: Problem, force):
 @eqx.filter_jit
 def _slope(problem: Problem, force):
     return jax.jacfwd(lambda force: self_consistency.implied_force(problem, force))(force)
-
-
-def residual(problem: Problem, force: np.ndarray) -> float:
-    """Largest relative difference between a force and the one it implies."""
-    return float(np.max(np.abs(np.asarray(implied_by(problem, jnp.asarray(force))) - force) / np.abs(force)))
 
 
 def newton_roots(problem: Problem) -> list[np.ndarray]:

@@ -59,6 +59,13 @@ class RoundingMap(Map):
         low, high = self.levels[upper - 1], self.levels[upper]
         return w * (low + high) - low * high
 
+    def chances(self, w: Float[Array, "..."]) -> Float[Array, "... n"]:
+        """Probability that each level is drawn: hat functions of w that sum to 1."""
+        w = self(w)[..., None]
+        rises = jnp.clip((w - self.levels[:-1]) / jnp.diff(self.levels), 0.0, 1.0)
+        edge = jnp.ones((*rises.shape[:-1], 1))
+        return jnp.concatenate([edge, rises], axis=-1) - jnp.concatenate([rises, 0 * edge], axis=-1)
+
     def gaussian_mean(self, mean, variance):
         ends = jnp.stack([self.levels[0], self.levels[-1]])
         return self._interpolant(ends, self.levels[0], jnp.ones(1), mean, variance)

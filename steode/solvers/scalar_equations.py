@@ -20,11 +20,9 @@ import numpy as np
 import scipy.optimize
 from jaxtyping import Array, Float
 
-from steode.errors import UnsupportedError
 from steode.solvers import self_consistency, stationary
 from steode.solvers.entrywise import IdentityMap, StepMap
 from steode.solvers.equations import Problem
-from steode.solvers.fixed_point import LARGEST, SMALLEST
 from steode.solvers.random_maps import NoisyMap, RoundingMap
 from steode.solvers.root_search import RESOLUTION, isolate_roots
 
@@ -32,14 +30,19 @@ BLOCK = 8
 """Values of x at which an equation is evaluated in one call."""
 ZERO = 1e-13
 """Lower bounds of c_2 below this fraction of the labels' variance are zero."""
+LARGEST = 1e6
+"""Where the map is unbounded: largest V looked at, in units of the variance of the labels."""
+RESIDUAL = 1e-11
+"""Largest |F(x) - x| of a root, relative to x."""
 
 
 class StrengthEquation(eqx.Module):
-    """c_2 of a linear response; `problem` is the model's."""
+    """c_2 of a response c_h = 1, c_* = -1; `problem` is the model's."""
 
     problem: Problem
-    smallest: float = eqx.field(static=True, default=SMALLEST)
+    smallest: float = eqx.field(static=True, default=1e-9)
     """Roots below this fraction of the largest possible x count as x = 0, where that is a root."""
+    tolerance = RESIDUAL
 
     @property
     def name(self) -> str:
@@ -51,9 +54,15 @@ class StrengthEquation(eqx.Module):
         """True if F is affine: unquantized weights, or noise on them that keeps their mean."""
         return isinstance(self.problem.weight_map, IdentityMap | NoisyMap)
 
+    def force(self, x):
+        """What drives the weights at x, as the problem takes it."""
+        # unquantized weights updated by FOGZO have the mean slope 1
+        return x if self.problem.linear_response else jnp.stack([1.0 + 0 * x, -1.0 + 0 * x, x])
+
     def implied(self, x):
         """F(x)."""
-        return self_consistency.implied_force(self.problem, x)
+        found = self_consistency.state(self.problem, self.force(x))
+        return self.problem.strength_of_gap(found.gap, found.self_overlap)
 
     def bounds(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
         """Values below and above every root."""
@@ -83,36 +92,42 @@ class StrengthEquation(eqx.Module):
 
 
 class TemperatureEquation(eqx.Module):
-    """theta^2 with FOGZO; `problem` is that of the STE at the learning rate eta (1 + c/n)."""
+    """theta^2 with FOGZO; `problem` is the model's."""
 
     problem: Problem
     smallest: float = eqx.field(static=True, default=1e-12)
     name = "theta^2"
     is_affine = False
+    tolerance = RESIDUAL
 
     def averages(self, x) -> tuple:
-        """D and V at a squared temperature."""
-        problem = self.problem
-        moments = stationary.image_moments(problem, jnp.sqrt(x) * problem.batch / problem.eta)
+        """D and c_2 = (1 + c/n) V at a squared temperature."""
+        # at the response 1, -1 the temperature is eta c_2/B, and the law depends on it alone
+        strength = jnp.sqrt(x) * self.problem.batch / self.problem.eta
+        problem, _ = self.problem.under(jnp.stack([1.0 + 0 * x, -1.0 + 0 * x, strength]))
+        moments = stationary.image_moments(problem, strength)
         confined = jnp.where(stationary.is_confined(problem), moments.variance, 0.0)
-        spread = problem.teacher_weights @ moments.spread
-        return problem.teacher_weights @ confined, stationary.unreachable(problem) + problem.alpha_2 * spread
+        gap = self_consistency.unreachable_gap(problem) + problem.teacher_weights @ (problem.alpha_2 * moments.spread)
+        return problem.teacher_weights @ confined, problem.strength_of_gap(gap, 0.0)
+
+    def force(self, x):
+        """What drives the weights at x: p, -p and c_2."""
+        dithering, strength = self.averages(x)
+        slope = 2 * dithering / jnp.sqrt(x)
+        return jnp.stack([slope, -slope, strength])
 
     def implied(self, x):
         """F(theta^2)."""
-        dithering, variance = self.averages(x)
-        return 2 * self.problem.eta / self.problem.batch * dithering * variance
+        dithering, strength = self.averages(x)
+        return 2 * self.problem.eta / self.problem.batch * dithering * strength
 
     def bounds(self):
-        """Zero, and the value of F with all the dithering there can be. Raises `UnsupportedError` if unbounded."""
+        """Zero, and the value of F with all the dithering there can be."""
         problem = self.problem
         low, high = stationary.image_range(problem)
         inside = jnp.clip(stationary.targets(problem), low, high)
         widest = problem.teacher_weights @ ((inside - low) * (high - inside))
-        most = 2 * problem.eta / problem.batch * widest * stationary.bounds(problem)[1]
-        if not jnp.isfinite(most):
-            raise UnsupportedError("fixed points: FOGZO with a map of unbounded range; solve(model, t_end) instead.")
-        return jnp.zeros(()), most
+        return jnp.zeros(()), 2 * problem.eta / problem.batch * widest * self_consistency.strength_bounds(problem)[1]
 
     def knowledge(self) -> tuple[float | None, float]:
         """F is nondecreasing."""
@@ -120,6 +135,21 @@ class TemperatureEquation(eqx.Module):
 
 
 Equation = StrengthEquation | TemperatureEquation
+
+
+def scalar_equation(problem: Problem) -> Equation | None:
+    """The equation whose roots are the stationary states; None where c_h and c_* are unknown beside c_2."""
+    if problem.needs_slope:
+        return (StrengthEquation if isinstance(problem.weight_map, IdentityMap) else TemperatureEquation)(problem)
+    return StrengthEquation(problem) if problem.linear_response else None
+
+
+def search_interval(equation: Equation) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Positive, finite values below and above every root but x = 0, with room for rounding."""
+    lowest, highest = equation.bounds()
+    label = equation.problem.rho + equation.problem.sigma**2
+    high = jnp.where(jnp.isfinite(highest), highest * (1 + 1e-9), LARGEST * label)
+    return jnp.where(lowest <= ZERO * label, equation.smallest * high, lowest * (1 - 1e-12)), high
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,10 +194,7 @@ def find_roots(equation: Equation) -> Roots:
     if bounded and highest - lowest <= 1e-13 * highest:
         # no target has two levels around it to flip between: what remains is x without dithering
         return Roots([lowest] if lowest > 0 else [], True, "no weight can flip between levels: there is no other")
-    label = float(equation.problem.rho + equation.problem.sigma**2)
-    high = highest * (1 + 1e-9) if bounded else LARGEST * label
-    from_zero = lowest <= ZERO * label
-    low = equation.smallest * high if from_zero else lowest * (1 - 1e-12)
+    low, high = (float(end) for end in search_interval(equation))
     slope, floor = equation.knowledge()
     search = isolate_roots(lambda values: evaluate(equation, values), low, high, slope, floor)
     roots = [
@@ -175,7 +202,7 @@ def find_roots(equation: Equation) -> Roots:
         for bracket in search.brackets
     ]
     if search.complete:
-        span = [f"above {name} = {low:.3g}"] * from_zero + [f"up to {name} = {high:.3g}"] * (not bounded)
+        span = [f"above {name} = {low:.3g}"] * (low > lowest) + [f"up to {name} = {high:.3g}"] * (not bounded)
         why = "by a bound of its slope" if slope else "by its monotonicity"
         proof = (
             f"the equation has no other root {' and '.join(span)}".rstrip() + f", {why}: all other {name} are excluded"

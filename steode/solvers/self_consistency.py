@@ -49,16 +49,40 @@ def state(problem: Problem, force: Float[Array, "..."]) -> State:
     unreachable = unreachable_gap(problem)
     clipping = weights @ (alpha_2 * stationary.excess(problem) ** 2)
     bias = weights @ (alpha_2 * moments.offset**2)
-    dithering, extra = weights @ (alpha_2 * moments.variance), weights @ (alpha_2 * noise)
+    dithering = weights @ (alpha_2 * moments.variance)
+    extra = weights @ (alpha_2 * noise) if is_random(problem) else jnp.zeros(())
     m = weights @ (alpha_1 * problem.teacher * mean)
     q = weights @ (alpha_2 * (mean**2 + moments.variance + noise))
     return State(m, q, unreachable + bias + dithering + extra, unreachable, dithering, clipping, bias - clipping, extra)
+
+
+def error_terms(problem: Problem, found: State) -> dict[str, Float[Array, ""]]:
+    """The parts of the generalization error of an output that answers linearly; see `steode.fixed_point`.
+
+    Summed from them, a small error is not a difference of large overlaps.
+    """
+    noise = found.noise
+    if problem.output is not None and hasattr(problem.output, "gaussian_square"):
+        noise = noise + problem.output.gaussian_square(jnp.zeros(()), found.self_overlap) - found.self_overlap
+    parts = {
+        "input_term": found.unreachable,
+        "dithering_term": found.dithering,
+        "clipping_term": found.clipping,
+        "decay_term": found.pull,
+        "noise_term": noise,
+    }
+    return {name: part / 2 for name, part in parts.items()}
 
 
 def unreachable_gap(problem: Problem) -> Float[Array, ""]:
     """The part of G that no choice of the weights removes: E[w*^2 (lambda - alpha_1^2/alpha_2)]."""
     variance = jnp.asarray(1.0) if problem.eigenvalues is None else problem.eigenvalues
     return problem.teacher_weights @ (problem.teacher**2 * (variance - problem.alpha_1**2 / problem.alpha_2))
+
+
+def is_random(problem: Problem) -> bool:
+    """True if the map of the weights is drawn at random."""
+    return isinstance(problem.weight_map, NoisyMap | RoundingMap)
 
 
 def _noise(problem: Problem, strength, mean, moments) -> Float[Array, " K"]:

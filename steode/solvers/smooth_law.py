@@ -12,6 +12,7 @@ import scipy.interpolate
 from jaxtyping import Array, Float
 
 from steode.solvers.equations import Problem, rows
+from steode.solvers.random_maps import RoundingMap
 
 EDGES = np.concatenate([[0.0], np.geomspace(0.125, 40.0, 24)])
 """Ends of the panels in units of S; exp(-40) is what is left out."""
@@ -19,6 +20,8 @@ NODES, WEIGHTS = np.polynomial.legendre.leggauss(12)
 SCALES = 2.0 ** np.arange(-45, 46)
 """Candidates for S and for the distance of w_0 from zero."""
 BISECTIONS = 70
+POINTS = SCALES.size * NODES.size
+"""Values of the map in one look for S: the most that are held at once for each target."""
 
 
 def _antiderivative_rule() -> np.ndarray:
@@ -35,11 +38,33 @@ ANTIDERIVATIVE = _antiderivative_rule()
 
 def law(problem: Problem, variance, a: Float[Array, " K"]) -> tuple[Array, Array]:
     """Points w (K, N) and probabilities (K, N) of the stationary law for targets a, each with a stationary law."""
-    w0 = _minimum(problem, a)
-    sides = [_side(problem, variance, a, w0, sign) for sign in (-1.0, 1.0)]
-    points = jnp.concatenate([points for points, _ in sides], axis=1)
-    weights = jnp.concatenate([weights for _, weights in sides], axis=1)
+    points, weights = _both_sides(problem, variance, a, _minimum(problem, a))
     return points, weights / jnp.sum(weights, axis=1, keepdims=True)
+
+
+def density(problem: Problem, variance, a: Float[Array, " K"], w: Float[Array, " N"]) -> Float[Array, "K N"]:
+    """The stationary density at points w, for targets a."""
+    w0 = _minimum(problem, a)
+    low, high = jnp.minimum(w0[:, None], w[None, :]), jnp.maximum(w0[:, None], w[None, :])
+    # between the limits of stochastic rounding and beyond them the slope is linear
+    inner = [jnp.clip(end, low, high) for end in _corners(problem)]
+    cuts = jnp.stack([low, *inner, high], axis=-1)
+    halves = jnp.diff(cuts, axis=-1)[..., None] * (np.diff(EDGES) / EDGES[-1] / 2)
+    middles = cuts[..., :-1, None] + jnp.diff(cuts, axis=-1)[..., None] * ((EDGES[1:] + EDGES[:-1]) / EDGES[-1] / 2)
+    slopes = _slope(problem, variance, a[:, None, None, None, None], middles[..., None] + halves[..., None] * NODES)
+    rises = jnp.sum((slopes @ WEIGHTS) * halves, axis=(-1, -2)) * jnp.where(w[None, :] >= w0[:, None], 1.0, -1.0)
+    total = jnp.sum(_both_sides(problem, variance, a, w0)[1], axis=1, keepdims=True)
+    return jnp.exp(rises) / total
+
+
+def _corners(problem: Problem) -> list:
+    return list(problem.weight_map.limits) if isinstance(problem.weight_map, RoundingMap) else []
+
+
+def _both_sides(problem: Problem, variance, a, w0):
+    """Points, and weights relative to the density at w_0."""
+    sides = [_side(problem, variance, a, w0, sign) for sign in (-1.0, 1.0)]
+    return tuple(jnp.concatenate(parts, axis=1) for parts in zip(*sides, strict=True))
 
 
 def _slope(problem: Problem, variance, a, w):

@@ -1,12 +1,8 @@
-r"""The stationary law of a latent weight, and the fixed-point equation it closes.
+r"""The stationary law of a latent weight, given its teacher weight and what drives the weights.
 
 With theta = eta V/B and targets a = alpha_1 w*/alpha_2 the law given w* is exp(-2 U(w)/theta),
-U' = Q(w) - a + kappa w/alpha_2. Completing the square in V around the targets gives
-
-    V = rho (1 - alpha_1^2/alpha_2) + sigma^2 + alpha_2 E (Q - a)^2,
-
-where the last average is over this law: one equation for V. As a difference of order parameters a small V would drown
-in their rounding.
+U' = Q(w) - a + kappa w/alpha_2; in general theta = eta c_2/(B c_h) and a = -c_* alpha_1 w*/(c_h alpha_2). The equation
+it closes is in `steode.solvers.self_consistency`.
 """
 
 import equinox as eqx
@@ -86,10 +82,13 @@ def cell_probabilities(problem: Problem, variance: Float[Array, ""]) -> Float[Ar
     Targets outside the range, or on its last level, put all probability on that level: the weight escapes, or wanders
     beyond the last threshold without bound.
     """
-    probabilities = cells.cell_law(problem, variance, inner_targets(problem)).probabilities.T
-    levels = problem.weight_map.levels
+    return _saturated(problem, cells.cell_law(problem, variance, inner_targets(problem)).probabilities.T)
+
+
+def _saturated(problem: Problem, probabilities: Float[Array, "K n"]) -> Float[Array, "K n"]:
+    """These probabilities of the levels where a law exists, and all of it on the last level elsewhere."""
+    levels, a = problem.weight_map.levels, targets(problem)[:, None]
     index = jnp.arange(levels.size)[None, :]
-    a = targets(problem)[:, None]
     saturated = jnp.where(a >= levels[-1], index == levels.size - 1, index == 0) * 1.0
     return jnp.where(is_confined(problem)[:, None], probabilities, saturated)
 
@@ -126,52 +125,27 @@ def _affine_moments(problem: Problem, variance) -> ImageMoments:
     return ImageMoments(mean - targets(problem), spread_rate / (spread_rate - spread_next))
 
 
-def implied_variance(problem: Problem, variance: Float[Array, ""]) -> Float[Array, ""]:
-    """V computed from the stationary law at V; a fixed point gives itself back."""
-    spread = image_moments(problem, variance).spread
-    return unreachable(problem) + problem.alpha_2 * (problem.teacher_weights @ spread)
-
-
-def unreachable(problem: Problem) -> Float[Array, ""]:
-    """The part of V that no choice of the weights removes: rho (1 - alpha_1^2/alpha_2) + sigma^2."""
-    return problem.rho * (1 - problem.alpha_1**2 / problem.alpha_2) + problem.sigma**2
-
-
-def bounds(problem: Problem) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Values of V below and above every fixed point (infinite for an unbounded map).
-
-    Below: no dithering, every weight as near its target as the range allows. Above: the most dithering there can be,
-    two levels at the ends of the range around the target; with weight decay, the end farther from the target.
-    """
-    low, high = image_range(problem)
-    inside = jnp.clip(targets(problem), low, high)
-    lowest = unreachable(problem) + problem.alpha_2 * (problem.teacher_weights @ excess(problem) ** 2)
-    if problem.decay is None:
-        widest = problem.teacher_weights @ ((inside - low) * (high - inside))
-        return lowest, lowest + problem.alpha_2 * widest
-    a = targets(problem)
-    return lowest, unreachable(problem) + problem.alpha_2 * (
-        problem.teacher_weights @ jnp.maximum((a - low) ** 2, (a - high) ** 2)
-    )
-
-
-def error_terms(problem: Problem, variance: Float[Array, ""]) -> dict[str, Float[Array, ""]]:
-    """The generalization error at a fixed point and the four terms it is the sum of; see `steode.fixed_points`."""
-    moments = image_moments(problem, variance)
-    clipping = problem.alpha_2 * (problem.teacher_weights @ excess(problem) ** 2) / 2
-    bias = problem.alpha_2 * (problem.teacher_weights @ moments.offset**2) / 2
-    return {
-        "V": variance,
-        "eps_g": (variance - problem.sigma**2) / 2,
-        "input_term": problem.rho * (1 - problem.alpha_1**2 / problem.alpha_2) / 2,
-        "dithering_term": problem.alpha_2 * (problem.teacher_weights @ moments.variance) / 2,
-        "clipping_term": clipping,
-        "decay_term": jnp.zeros(()) if problem.decay is None else bias - clipping,
-    }
+def level_probabilities(problem: Problem, variance: Float[Array, ""]) -> Float[Array, "K n"]:
+    """Probability that a quantized weight is at each level given each teacher value, where the map has levels."""
+    if isinstance(problem.weight_map, StepMap):
+        return cell_probabilities(problem, variance)
+    points, weights = smooth_law.law(problem, variance, inner_targets(problem))
+    return _saturated(problem, jnp.sum(weights[:, :, None] * problem.weight_map.chances(points), axis=1))
 
 
 def density(problem: Problem, variance: Float[Array, ""], w: Float[Array, " N"]) -> Float[Array, "K N"]:
-    """Stationary density mu(w | w*) under a step function, for each teacher value; NaN where there is none."""
+    """Stationary density mu(w | w*) of the latent weight for each teacher value; NaN where there is none."""
+    confined = is_confined(problem)[:, None]
+    if isinstance(problem.weight_map, StepMap):
+        return jnp.where(confined, _cell_density(problem, variance, w), jnp.nan)
+    if isinstance(problem.weight_map, IdentityMap | NoisyMap):
+        moments = _affine_moments(problem, variance)
+        mean, spread = (targets(problem) + moments.offset)[:, None], moments.variance[:, None]
+        return jnp.exp(-((w[None, :] - mean) ** 2) / (2 * spread)) / jnp.sqrt(2 * jnp.pi * spread)
+    return jnp.where(confined, smooth_law.density(problem, variance, inner_targets(problem), w), jnp.nan)
+
+
+def _cell_density(problem: Problem, variance, w):
     thresholds = problem.weight_map.thresholds
     law = cells.cell_law(problem, variance, inner_targets(problem))
     cell = jnp.searchsorted(thresholds, w, side="right")
@@ -179,5 +153,6 @@ def density(problem: Problem, variance: Float[Array, ""], w: Float[Array, " N"])
     anchor = jnp.maximum(cell - 1, 0)
     logs = law.log_heights[anchor] + law.slopes[cell] * (w - thresholds[anchor])[:, None]
     if problem.decay is not None:
-        logs = logs - cells.curvature(problem, variance) * ((w**2 - thresholds[anchor] ** 2) / 2)[:, None]
-    return jnp.where(is_confined(problem)[:, None], jnp.exp(logs).T, jnp.nan)
+        curvature = cells.curvature(problem, variance)
+        logs = logs - curvature * ((w**2 - thresholds[anchor] ** 2) / 2)[:, None]
+    return jnp.exp(logs).T

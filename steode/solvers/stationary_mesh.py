@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 
 from steode.solvers.domain import thresholds_of
 from steode.solvers.equations import Problem
+from steode.solvers.stationary import targets as targets_of
 
 DROP = 60.0
 """Fall of the log-density from its maximum to the ends of a mesh."""
@@ -57,9 +58,14 @@ def _drift(problem: Problem, w: Float[Array, "K N"]) -> Float[Array, "K N"]:
     return problem.drift(problem.teacher[:, None], problem.weight_map(w), w)
 
 
+def _diffusion(problem: Problem, variance: float) -> np.ndarray:
+    """Variance rate of the weights of each row, shape (K,)."""
+    return np.broadcast_to(np.asarray(problem.diffusion(variance)), problem.teacher.shape)
+
+
 def _scale(problem: Problem) -> float:
     """A length of the order of the targets and thresholds."""
-    targets = np.asarray(problem.alpha_1 * problem.teacher / problem.alpha_2)
+    targets = np.asarray(targets_of(problem))
     return float(np.abs(np.concatenate([targets, thresholds_of(problem)])).max()) or 1.0
 
 
@@ -79,7 +85,7 @@ def ends(problem: Problem, variance: float) -> Ends:
     outer = np.where(np.abs(outer) > 1e-12 * size, outer, 0.0)
     confined = (outer[:, 0] > 0) & (outer[:, 1] < 0)
     constant = np.abs(outer - drift[:, [1, 2]]) <= 1e-6 * size
-    rates = np.where(constant, outer**2 / (2 * float(problem.diffusion(variance))), np.inf)
+    rates = np.where(constant, outer**2 / (2 * _diffusion(problem, variance)[:, None]), np.inf)
     escape = np.where(outer.sum(axis=1) > 0, rates[:, 1], rates[:, 0])
     return Ends(confined, -np.where(confined, rates.min(axis=1), escape))
 
@@ -89,7 +95,7 @@ def stationary_nodes(problem: Problem, variance: float, intervals: int) -> np.nd
 
     2 n = intervals, or more if some row has so many thresholds inside.
     """
-    thresholds, diffusivity = thresholds_of(problem), float(problem.diffusion(variance)) / 2
+    thresholds, diffusivity = thresholds_of(problem), _diffusion(problem, variance) / 2
     low, high, center = _extent(problem, thresholds, diffusivity)
     rows = range(problem.teacher.size)
     fences = [
@@ -100,7 +106,7 @@ def stationary_nodes(problem: Problem, variance: float, intervals: int) -> np.nd
     # each pass computes the wanted spacings on the nodes of the last one
     for _ in range(4):
         drift = np.asarray(_drift(problem, jnp.asarray((nodes[:, 1:] + nodes[:, :-1]) / 2)))
-        nodes = np.stack([_equidistribute(nodes[k], drift[k], diffusivity, fences[k], intervals) for k in rows])
+        nodes = np.stack([_equidistribute(nodes[k], drift[k], diffusivity[k], fences[k], intervals) for k in rows])
     return nodes
 
 
@@ -113,14 +119,14 @@ def _sample(low, high, center, thresholds) -> np.ndarray:
     return np.sort(np.clip(points, low[:, None], high[:, None]), axis=1)
 
 
-def _log_density(drift, diffusivity: float, points) -> np.ndarray:
+def _log_density(drift, diffusivity, points) -> np.ndarray:
     """Log of the stationary density at the points, from the drift between them; its maximum is 0."""
     rises = np.cumsum(drift * np.diff(points) / diffusivity, axis=-1)
     logs = np.concatenate([np.zeros((*rises.shape[:-1], 1)), rises], axis=-1)
     return logs - logs.max(axis=-1, keepdims=True)
 
 
-def _extent(problem: Problem, thresholds, diffusivity: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _extent(problem: Problem, thresholds, diffusivity) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Ends of the interval where the density is not negligible, and its mode; narrowed down from the whole axis."""
     center = np.zeros(problem.teacher.size)
     high = np.full(center.shape, FAR * _scale(problem))
@@ -128,7 +134,7 @@ def _extent(problem: Problem, thresholds, diffusivity: float) -> tuple[np.ndarra
     for _ in range(8):
         points = _sample(low, high, center, thresholds)
         drift = np.asarray(_drift(problem, jnp.asarray((points[:, 1:] + points[:, :-1]) / 2)))
-        logs = _log_density(drift, diffusivity, points)
+        logs = _log_density(drift, diffusivity[:, None], points)
         inside = logs > -DROP
         first, last = inside.argmax(axis=1), points.shape[1] - 1 - inside[:, ::-1].argmax(axis=1)
         low = points[index, np.maximum(first - 1, 0)]

@@ -2,37 +2,74 @@
 
 import dataclasses
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from steode.laws import Law
 from steode.solvers.equations import Problem
 from steode.solvers.fixed_point import kinks
 from steode.solvers.spectral_start import eigenvalue_rule
-from steode.solvers.teacher import MOST_ATOMS, make_teacher
+from steode.solvers.teacher import MOST_ATOMS, Teacher, make_teacher
 
 
-def with_rows(problem: Problem, law: Law, values: np.ndarray | None, nodes: int, odd: bool, part: float = 1) -> Problem:
-    """The problem with the rows of a teacher law at each eigenvalue, cut at the kinks that it has at its response.
+class TeacherRows(eqx.Module):
+    """A teacher law at each eigenvalue of the inputs, to be cut at the kinks of a problem.
+
+    Attributes
+    ----------
+    teacher : the law.
+    second_moment : E[w*^2] of the law itself.
+    eigenvalues, shares : values and their probabilities; None where all are 1.
+    mean_eigenvalue : of the spectrum itself.
+    """
+
+    teacher: Teacher
+    second_moment: Float[Array, ""]
+    eigenvalues: Float[Array, " E"] | None = None
+    shares: Float[Array, " E"] | None = None
+    mean_eigenvalue: Float[Array, ""] | float = 1.0
+
+    def place(self, problem: Problem, scale=1.0) -> Problem:
+        """The problem with the rows of the law, `scale` times its values, cut at the kinks at its own response."""
+        rho = jnp.asarray(scale**2 * self.second_moment * self.mean_eigenvalue)
+        if self.eigenvalues is None:
+            nodes, weights = self.teacher.rows(kinks(problem), scale)
+            return dataclasses.replace(problem, teacher=nodes, teacher_weights=weights, rho=rho)
+
+        def at(value):
+            return self.teacher.rows(kinks(dataclasses.replace(problem, eigenvalues=value)), scale)
+
+        nodes, weights = jax.vmap(at)(self.eigenvalues)
+        return dataclasses.replace(
+            problem,
+            teacher=nodes.ravel(),
+            teacher_weights=(self.shares[:, None] * weights).ravel(),
+            rho=rho,
+            eigenvalues=jnp.repeat(self.eigenvalues, nodes.shape[1]),
+        )
+
+
+def teacher_rows(
+    problem: Problem, law: Law, values: np.ndarray | None, nodes: int, odd: bool, part: float = 1
+) -> TeacherRows:
+    """A law at the eigenvalues of a spectrum.
 
     Parameters
     ----------
+    problem : gives the kinks around which large samples are condensed.
     values : eigenvalues (n,) of the input covariance; None where all are 1.
     nodes : Gauss points in each panel of a continuous law.
     odd : True if the map of the weights is odd, so that half of a symmetric law will do.
     part : fraction of the points of every rule that is not exact: laws, large samples, many eigenvalues.
     """
     count, atoms = int(part * nodes), int(part * MOST_ATOMS)
-    own, shares = (np.ones(1), np.ones(1)) if values is None else eigenvalue_rule(values, 2 * count)
-    rows = []
-    for value in own:
-        at = kinks(dataclasses.replace(problem, eigenvalues=None if values is None else jnp.asarray(value)))
-        rows.append(make_teacher(law, count, np.asarray(at), odd, atoms).rows(at, 1.0))
-    sizes = [points.size for points, _ in rows]
-    return dataclasses.replace(
-        problem,
-        teacher=jnp.concatenate([points for points, _ in rows]),
-        teacher_weights=jnp.concatenate([share * weights for (_, weights), share in zip(rows, shares, strict=True)]),
-        rho=jnp.asarray(law.second_moment * (1.0 if values is None else float(np.mean(values)))),
-        eigenvalues=None if values is None else jnp.asarray(np.repeat(own, sizes)),
-    )
+    if values is None:
+        teacher = make_teacher(law, count, np.asarray(kinks(problem)), odd, atoms)
+        return TeacherRows(teacher, jnp.asarray(law.second_moment))
+    own, shares = (jnp.asarray(part) for part in eigenvalue_rule(values, 2 * count))
+    at = jax.vmap(lambda value: kinks(dataclasses.replace(problem, eigenvalues=value)))(own)
+    teacher = make_teacher(law, count, np.unique(np.asarray(at)), odd, atoms)
+    return TeacherRows(teacher, jnp.asarray(law.second_moment), own, shares, float(np.mean(values)))

@@ -4,9 +4,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from steode.fixed_point_function import FixedPointFunction, check_stationary, fixed_point_function
-from steode.quantizers import Identity
-from steode.solve import check_basic
+from steode.fixed_point_function import (
+    FixedPointFunction,
+    check_scalar,
+    check_stationary,
+    fixed_point_function,
+    without_quantizers,
+)
 from steode.sweep.source import FLAG, Source, Values
 from steode.systems.linear.spec import LinearModel
 
@@ -18,7 +22,7 @@ CONTINUOUS = frozenset(
 
 def _prepare(model: LinearModel, settings: dict) -> Callable[[Values], Values]:
     function = fixed_point_function(model)
-    unquantized = fixed_point_function(model.replace(weight_quantizer=Identity(), input_quantizer=Identity()))
+    unquantized = fixed_point_function(without_quantizers(model))
 
     def evaluate(parameters: Values) -> Values:
         found, bare = (_known(each, parameters) for each in (function, unquantized))
@@ -36,8 +40,8 @@ def _known(function: FixedPointFunction, parameters: Values) -> Values:
 
 def check_swept(model: LinearModel) -> None:
     """Raise `UnsupportedError` where a fixed point is no function of the parameters that a sweep can follow."""
-    check_basic(model, "sweep of fixed points")
     check_stationary(model)
+    check_scalar(model, "sweep of fixed points")
 
 
 FIXED_POINT = Source(_prepare, lambda settings: CONTINUOUS, lambda model, settings: check_swept(model))

@@ -12,14 +12,13 @@ from steode import plot
 from steode.deployments import deployments
 from steode.elementwise import Elementwise
 from steode.errors import SpecificationError, UnsupportedError
-from steode.fixed_point import problem_at
 from steode.laws import Constant, Discrete, Empirical, Normal
 from steode.quantizers import Identity, Levels, Sign, SignedInteger, Uniform
 from steode.solvers import latent, stationary
 from steode.spectrum import Isotropic
 from steode.systems.linear.input_moments import coordinate_moments
 from steode.systems.linear.spec import ClippedSurrogate, LinearModel
-from tests.models import REFERENCE, STEP_QUANTIZERS
+from tests.models import REFERENCE, STEP_QUANTIZERS, problem_at
 
 pytestmark = pytest.mark.representative
 

@@ -23,10 +23,9 @@ from steode import (
     Uniform,
     fixed_points,
 )
-from steode.fixed_point import problem_at
-from steode.solvers import stationary
+from steode.solvers import self_consistency, stationary
 from steode.solvers.entrywise import StepMap
-from tests.models import STEP_QUANTIZERS
+from tests.models import STEP_QUANTIZERS, problem_at
 
 pytestmark = pytest.mark.representative
 
@@ -67,7 +66,7 @@ def probabilities(problem, variance) -> np.ndarray:
 
 @eqx.filter_jit
 def _curve(problem, variances):
-    return jax.lax.map(lambda variance: stationary.implied_variance(problem, variance), variances, batch_size=32)
+    return jax.lax.map(lambda variance: self_consistency.implied_force(problem, variance), variances, batch_size=32)
 
 
 def curve(problem, variances) -> np.ndarray:
@@ -231,7 +230,7 @@ def test_with_decay_the_slope_of_the_implied_variance_is_bounded():
         decreasing += np.any(np.diff(values) < -1e-9 * values[1:])
         with jax.enable_x64(True):
             a, alpha_2 = np.asarray(stationary.targets(problem)), float(problem.alpha_2)
-            unreachable = float(stationary.unreachable(problem))
+            unreachable = float(self_consistency.unreachable_gap(problem) + problem.sigma**2)
         distances = (a[:, None] - levels) ** 2
         bound = alpha_2 * (distances.max(axis=1) - distances.min(axis=1)).mean() / 2
         floor = unreachable + alpha_2 * distances.min(axis=1).mean()

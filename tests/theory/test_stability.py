@@ -20,7 +20,7 @@ from steode import (
     fixed_points,
 )
 from steode.problem import make_problem
-from steode.solvers import linearized, stationary, stationary_mesh
+from steode.solvers import linearized, self_consistency, stationary_mesh
 from steode.solvers.density import DensityOperator
 from steode.solvers.start import NominalStart
 from steode.stability import stability
@@ -49,7 +49,7 @@ def meshes_of(model, variance, intervals=512):
 
 @eqx.filter_jit
 def implied_variance(problem, variance):
-    return stationary.implied_variance(problem, variance)
+    return self_consistency.implied_force(problem, variance)
 
 
 @eqx.filter_jit
