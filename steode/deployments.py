@@ -8,12 +8,11 @@ import numpy as np
 from steode.deployed import Deployed, Row, image_of
 from steode.errors import UnsupportedError, check_positive
 from steode.fixed_point import FixedPoint, FixedPoints
-from steode.fixed_point_function import check_scalar
 from steode.fixed_points import fixed_points
-from steode.schedule import check_constant
 from steode.solve import check_model
 from steode.stability import stability
 from steode.stochastic import grid_of
+from steode.systems.linear.properties import require
 from steode.systems.linear.spec import LinearModel
 
 KINDS = {
@@ -136,15 +135,9 @@ def deployments(model: LinearModel) -> Deployments:
         As `fixed_points`.
     """
     check_model(model)
-    check_constant(model.learning_rate, "deployments")
+    require(model, "deployments")
     quantizer = model.weight_quantizer
     grid = grid_of(quantizer)
-    if grid is None:
-        raise UnsupportedError(
-            f"deployments: {quantizer} is no step function and draws no levels, so that there is no grid to round to; "
-            "fixed_points gives the error of the last iterate."
-        )
-    check_scalar(model, "deployments")
     found = fixed_points(model)
     point, note = _settled(found)
     levels, middles = grid.levels, (grid.levels[1:] + grid.levels[:-1]) / 2

@@ -11,11 +11,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from steode.derive import derive
-from steode.elementwise import Elementwise
-from steode.errors import SpecificationError, UnsupportedError, check_integer
+from steode.errors import SpecificationError, check_integer
 from steode.problem import NO_ROWS, make_problem, rows_of
 from steode.quantizers import Identity, StepFunction
-from steode.schedule import check_constant
 from steode.solve import check_model
 from steode.solvers import smooth_law
 from steode.solvers.entrywise import SmoothMap
@@ -27,9 +25,8 @@ from steode.solvers.stationary_rows import TeacherRows
 from steode.solvers.teacher import ContinuousTeacher
 from steode.stochastic import grid_of
 from steode.symbolic import symbols as sym
+from steode.systems.linear.properties import require
 from steode.systems.linear.spec import MAPS, LinearModel
-from steode.systems.linear.surrogates import ClippedSurrogate
-from steode.systems.linear.update_rules import FOGZO, SPSA
 
 BLOCK = 512
 """Parameter sets in one call of the compiled program."""
@@ -179,8 +176,7 @@ def fixed_point_function(model: LinearModel, *, teacher_nodes: int | None = None
     if teacher_nodes is None:
         teacher_nodes = 16 if levels <= 16 else 12 if levels <= 64 else 8
     check_integer("teacher_nodes", teacher_nodes, 2)
-    check_stationary(model)
-    check_scalar(model, "fixed_point_function")
+    require(model, "fixed_point_function")
     values = derive(model).parameters
     parameters = {name: values[symbol] for name, symbol in sym.PARAMETERS.items() if symbol in values}
     parameters |= {"batch_size": float(model.batch_size), "teacher_scale": 1.0}
@@ -195,42 +191,3 @@ def fixed_point_function(model: LinearModel, *, teacher_nodes: int | None = None
 def without_quantizers(model: LinearModel) -> LinearModel:
     """The model without maps of weights, inputs, output, labels and residual; that of the teacher's output stays."""
     return model.replace(**dict.fromkeys((name for name in MAPS if name != "teacher_activation"), Identity()))
-
-
-def check_scalar(model: LinearModel, what: str) -> None:
-    """Raise `UnsupportedError` where stationary states have more unknowns than c_2 or the temperature."""
-    output = derive(model).output
-    if not (output is None or output.is_linear or output.needs_slope):
-        names = [name for name in model.options if name not in ("spectrum", *MAPS[:2])]
-        raise UnsupportedError(
-            f"{what}: with {', '.join(names)} the residual does not answer linearly to the two pre-activations, so that "
-            "c_h and c_* are unknown beside c_2, and no root is singled out; see fixed_points."
-        )
-
-
-def check_stationary(model: LinearModel) -> None:
-    """Raise `UnsupportedError` where there is no stationary law known in closed form or by quadrature."""
-    check_constant(model.learning_rate, "fixed points")
-    if isinstance(model.surrogate, ClippedSurrogate):
-        raise UnsupportedError(
-            "fixed points: with the clipped surrogate frozen weights are atoms, and the state reached depends on the "
-            "initial law; solve(model, t_end) to a long time gives it."
-        )
-    if isinstance(model.update_rule, SPSA):
-        raise UnsupportedError("fixed points: not derived for SPSA; solve(model, t_end) to a long time instead.")
-    quantizer = model.weight_quantizer
-    if isinstance(model.update_rule, FOGZO) and not isinstance(quantizer, Identity):
-        if model.weight_decay:
-            raise UnsupportedError(
-                "fixed points: with weight decay the mean slope of FOGZO is not the dithering, and the equation is not "
-                "derived; solve(model, t_end) to a long time instead."
-            )
-        if isinstance(quantizer, Elementwise) and np.isinf(quantizer.limits).any():
-            raise UnsupportedError("fixed points: FOGZO with a map of unbounded range; solve(model, t_end) instead.")
-    if isinstance(quantizer, Elementwise) and not quantizer.is_nondecreasing:
-        raise UnsupportedError(
-            f"fixed points: {quantizer.expression} decreases somewhere, so that the stationary potential may have "
-            "several wells; solve(model, t_end) to a long time instead."
-        )
-    if isinstance(quantizer, Elementwise) and np.isnan(quantizer.limits).any():
-        raise UnsupportedError(f"fixed points: {quantizer.expression} has no limit at infinity.")

@@ -7,7 +7,7 @@ import numpy as np
 
 from steode.errors import ConvergenceError
 from steode.fixed_point import EXACT, REGULAR, FixedPoint, FixedPoints
-from steode.fixed_point_function import check_stationary, without_quantizers
+from steode.fixed_point_function import without_quantizers
 from steode.problem import stationary_problem
 from steode.solve import check_model
 from steode.solvers import newton_roots, scalar_equations, stationary
@@ -16,6 +16,7 @@ from steode.solvers.fixed_point import fixed_point_terms, terms_at
 from steode.solvers.newton_roots import ForceEquation
 from steode.solvers.recovery import Recovery, scalar_recovery, share_on_last_level, vector_recovery
 from steode.solvers.scalar_equations import Equation, Roots, scalar_equation
+from steode.systems.linear.properties import require
 from steode.systems.linear.spec import LinearModel
 from steode.systems.linear.update_rules import FOGZO
 
@@ -56,7 +57,7 @@ def fixed_points(model: LinearModel, *, throw: bool = True) -> FixedPoints:
         If a root does not satisfy the equation to 1e-11 and `throw` is true.
     """
     check_model(model)
-    check_stationary(model)
+    require(model, "fixed_points")
     with jax.enable_x64(True):
         found = _found(model)
     for point in found:

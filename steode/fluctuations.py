@@ -10,19 +10,20 @@ import numpy as np
 
 from steode import bridge
 from steode.derive import derive
-from steode.errors import ConvergenceError, SpecificationError, UnsupportedError, check_positive
+from steode.errors import ConvergenceError, SpecificationError, check_positive
 from steode.fluctuation import Fluctuations
 from steode.laws import Law
 from steode.laws.continuous import ContinuousLaw
 from steode.problem import make_problem
 from steode.quantizers import StepFunction
-from steode.solve import check_basic, check_model, checked_times
+from steode.solve import check_model, checked_times
 from steode.solvers.adaptive import MAX_STEPS
 from steode.solvers.functionals import SCALARS, start_noise
 from steode.solvers.functionals import columns as columns_of
 from steode.solvers.moment_noise import moment_noise
 from steode.solvers.noise_refinement import PARTS, solve_noise
 from steode.solvers.start import NominalStart
+from steode.systems.linear.properties import require
 from steode.systems.linear.spec import LinearModel
 
 METHODS = ("density", "moments")
@@ -71,7 +72,7 @@ def fluctuations(
         If the tolerance cannot be reached, or the limit cannot be integrated.
     """
     check_model(model)
-    check_basic(model, "fluctuations")
+    require(model, "fluctuations")
     t_end, tolerance = check_positive("t_end", t_end), check_positive("tolerance", tolerance)
     times = checked_times("times", np.linspace(0, t_end, 21) if times is None else times, t_end)
     names = _checked_names(observable, model)
@@ -80,8 +81,8 @@ def fluctuations(
         method = "moments" if closed and "level_fraction" not in names else "density"
     if method not in METHODS:
         raise SpecificationError("method", '"density", "moments" or None', method, "None chooses.")
-    if method == "moments" and not closed:
-        raise UnsupportedError("moments: no finite set of moments closes for this model; use method='density'.")
+    if method == "moments":
+        require(model, "fluctuations, moments")
     bridge.check_learning_rate(model.learning_rate, t_end)
     with jax.enable_x64(True):
         solve_with = _from_moments if method == "moments" else _from_density

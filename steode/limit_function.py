@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from steode import bridge
 from steode.derive import derive
-from steode.errors import SpecificationError, UnsupportedError, check_integer, check_positive
+from steode.errors import SpecificationError, check_integer, check_positive
 from steode.problem import make_problem, nominal_start
 from steode.schedule import Schedule
 from steode.solve import check_model, checked_times
@@ -23,8 +23,8 @@ from steode.solvers.fixed_point import kinks_by_eigenvalue
 from steode.solvers.mesh import Mesh, make_mesh
 from steode.solvers.start import Rows
 from steode.symbolic import symbols as sym
+from steode.systems.linear.properties import require
 from steode.systems.linear.spec import LinearModel
-from steode.systems.linear.update_rules import SPSA
 
 MOST_AT_THE_EDGE = 1e-6
 """Mass in the outermost control volumes beyond which the mesh, whose ends are fixed, is too short."""
@@ -121,13 +121,10 @@ def limit_function(
         As `steode.solve`.
     """
     check_model(model)
-    if isinstance(model.update_rule, SPSA):
-        raise UnsupportedError("limit_function: the diffusion of SPSA depends on the weight; solve by particles.")
     if method not in ("density", "gaussian"):
         remedy = "Use solve for the other methods."
         raise SpecificationError("method", '"density" or "gaussian"', method, remedy)
-    if method == "gaussian" and derive(model).gaussian_closure is None:
-        raise UnsupportedError("gaussian: the clipped surrogate has absorbing atoms; use method='density'.")
+    require(model, "limit_function, gaussian" if method == "gaussian" else "limit_function")
     check_positive("tolerance", tolerance)
     check_integer("intervals", intervals, 16)
     check_integer("teacher_values", teacher_values, 2)

@@ -10,13 +10,14 @@ import scipy.optimize
 
 from steode.derive import derive
 from steode.errors import ConvergenceError, SpecificationError, check_positive
-from steode.fixed_point_function import FixedPointFunction, check_scalar, fixed_point_function
+from steode.fixed_point_function import FixedPointFunction, fixed_point_function
 from steode.limit_function import limit_function
 from steode.rounding import rounding_range
 from steode.solve import check_model, solve
 from steode.solvers.fixed_point import fixed_point_terms
 from steode.solvers.scalar_equations import scalar_equation
 from steode.stochastic import grid_of, with_grid
+from steode.systems.linear.properties import require
 from steode.systems.linear.spec import LinearModel
 
 PARAMETERS = {"weight_range": ("weight_quantizer",), "input_range": ("input_quantizer",)}
@@ -100,9 +101,10 @@ def optimal_range(
     low, high = _checked_bounds(model, parameter, bounds)
     tolerance = check_positive("tolerance", tolerance)
     if at is None:
-        check_scalar(model, "optimal_range")
+        require(model, "optimal_range")
         best, eps_g, curvature = _asymptotic(fixed_point_function(model), parameter, low, high)
     else:
+        require(model, "optimal_range, at a time")
         best, eps_g, curvature = _at_time(model, parameter, check_positive("at", at), low, high, tolerance)
     interior = low * (1 + 1e-6) < best < high * (1 - 1e-6)
     source = "weight_range" if parameter == "both" else parameter

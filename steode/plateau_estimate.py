@@ -10,16 +10,14 @@ from steode import bridge
 from steode.derive import derive
 from steode.errors import UnsupportedError
 from steode.problem import make_problem, nominal_start
-from steode.quantizers import StepFunction
-from steode.schedule import check_constant
 from steode.solve import check_model
 from steode.solvers import stationary
 from steode.solvers.equations import Problem
 from steode.solvers.fixed_point import kinks_by_eigenvalue
 from steode.symbolic import symbols as sym
+from steode.systems.linear.properties import require
 from steode.systems.linear.spec import LinearModel
 from steode.systems.linear.surrogates import ClippedSurrogate
-from steode.systems.linear.update_rules import STE
 
 TEACHER_VALUES = 200
 SMALLEST = 1e-12
@@ -59,16 +57,7 @@ def plateau_estimate(model: LinearModel) -> PlateauEstimate:
         average, or no target pulls them out of their cell (with weight decay they may come to rest inside it).
     """
     check_model(model)
-    if not isinstance(model.update_rule, STE):
-        raise UnsupportedError(
-            "plateau_estimate: a zeroth-order update does not move a weight at a rate of its cell alone; "
-            "plateau(solve(model, t_end)) instead."
-        )
-    check_constant(model.learning_rate, "plateau_estimate")
-    if not isinstance(model.weight_quantizer, StepFunction):
-        raise UnsupportedError(
-            "plateau_estimate: weights must be quantized by a step function; other maps have no flat cells."
-        )
+    require(model, "plateau_estimate")
     with jax.enable_x64(True):
         start = nominal_start(model)
         edges = kinks_by_eigenvalue(make_problem(model, start.rows(np.zeros(0), 2)))

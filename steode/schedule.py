@@ -59,16 +59,6 @@ class Schedule:
         return f"function {getattr(self.expression, '__qualname__', type(self.expression).__qualname__)}"
 
 
-def check_constant(learning_rate: float | Schedule, verb: str) -> None:
-    """Raise `UnsupportedError` for a schedule: `verb` needs a learning rate that does not change."""
-    if isinstance(learning_rate, Schedule):
-        raise UnsupportedError(
-            f"{verb}: the learning rate is a schedule, {learning_rate}, so that the limit has no stationary state and "
-            "no single learning rate; give the model a number, model.replace(learning_rate=0.1), or follow the "
-            "schedule in time with solve(model, t_end)."
-        )
-
-
 def check_writable(specification: dict) -> None:
     """Raise `UnsupportedError` if a specification, as nested dictionaries, holds a function: no file can."""
     rate = specification.get("learning_rate")

@@ -13,7 +13,7 @@ from steode import bridge
 from steode._version import __version__
 from steode.configuration import to_dict
 from steode.derive import derive
-from steode.errors import ConvergenceError, SpecificationError, UnsupportedError, check_positive
+from steode.errors import ConvergenceError, SpecificationError, check_positive
 from steode.problem import drawn_start, make_problem, nominal_start, smoothed_descent
 from steode.quantizers import StepFunction
 from steode.schedule import Schedule
@@ -22,9 +22,9 @@ from steode.solvers.adaptive import MAX_STEPS, solve_density
 from steode.solvers.domain import learning_rates
 from steode.solvers.particles import evolve_particles
 from steode.solvers.start import Start
-from steode.symbolic.averages import is_affine
+from steode.systems.linear.properties import require
 from steode.systems.linear.spec import LinearModel
-from steode.systems.linear.update_rules import FOGZO, SPSA
+from steode.systems.linear.update_rules import SPSA
 from steode.trajectory import Density, Provenance, Trajectory, device_name
 
 METHODS = ("density", "gaussian", "moments", "particles")
@@ -95,12 +95,9 @@ def solve(
         raise SpecificationError(
             "density_times", "method 'density'", method, "Other methods do not compute the density."
         )
-    if start is not None and _moves_by_density(model):
-        raise UnsupportedError(
-            "start: FOGZO moves by the density at the thresholds, which drawn weights do not have; start from the laws."
-        )
-    if isinstance(model.update_rule, SPSA) and method != "particles":
-        raise UnsupportedError(f"{method}: the diffusion of SPSA depends on the weight; use method='particles'.")
+    require(model, f"solve, {method}")
+    if start is not None:
+        require(model, "solve, drawn start")
     bridge.check_learning_rate(model.learning_rate, t_end)
     with jax.enable_x64(True):
         initial = nominal_start(model) if start is None else drawn_start(model, *_checked_start(start))
@@ -124,10 +121,6 @@ def _solve_density(model, start: Start, times, density_times, tolerance):
 
 
 def _solve_gaussian(model, start: Start, times, density_times, tolerance):
-    if derive(model).gaussian_closure is None:
-        raise UnsupportedError(
-            "gaussian: the clipped surrogate has absorbing atoms, which no Gaussian has; use method='density'."
-        )
     rows = start.rows(np.zeros(0), 48)
     arguments = jnp.asarray(rows.mean), jnp.asarray(rows.variance), jnp.asarray(times), tolerance
     solution = _gaussian_closure(make_problem(model, rows), *arguments)
@@ -135,9 +128,6 @@ def _solve_gaussian(model, start: Start, times, density_times, tolerance):
 
 
 def _solve_moments(model, start: Start, times, density_times, tolerance):
-    if derive(model).exact_moments is None:
-        obstacle = "the clipped surrogate" if is_affine(model.weight_quantizer) else "a map of the weights"
-        raise UnsupportedError(f"moments: with {obstacle} no finite set of moments closes; use method='density'.")
     given = start.moments()
     arguments = (given.teacher_square, given.cross, given.square, given.mean, given.teacher_mean)
     problem = make_problem(model, start.rows(np.zeros(0), 48))
@@ -148,14 +138,7 @@ def _solve_moments(model, start: Start, times, density_times, tolerance):
     return _checked_ys(solution, "moments", model), {}, None
 
 
-def _moves_by_density(model: LinearModel) -> bool:
-    """True for FOGZO with thresholds, whose mean slope no finite set of weights has."""
-    return isinstance(model.update_rule, FOGZO) and isinstance(model.weight_quantizer, StepFunction)
-
-
 def _solve_particles(model, start: Start, times, density_times, tolerance):
-    if _moves_by_density(model):
-        raise UnsupportedError("particles: FOGZO needs the density at the thresholds; use method='density'.")
     problem = make_problem(model, start.rows(np.zeros(0), 2))
     # a small part of the relaxation time, and as many equal steps as end exactly on each reported time
     fastest = float(learning_rates(problem, float(times[-1])).max())
@@ -227,15 +210,6 @@ def check_model(model) -> None:
     """Raise `SpecificationError` unless `model` is a `LinearModel`."""
     if not isinstance(model, LinearModel):
         raise SpecificationError("model", "a LinearModel", model, "See steode.LinearModel.")
-
-
-def check_basic(model: LinearModel, what: str) -> None:
-    """Raise `UnsupportedError` for a model with options that `what` is not derived for."""
-    if not model.is_basic:
-        raise UnsupportedError(
-            f"{what}: not derived with {', '.join(model.options)}; derive, solve, simulate and compare take every "
-            "option."
-        )
 
 
 def checked_times(argument: str, times, t_end: float) -> np.ndarray:

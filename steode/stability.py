@@ -9,7 +9,6 @@ import numpy as np
 from steode.errors import ConvergenceError, SpecificationError, UnsupportedError
 from steode.fixed_point import FixedPoint
 from steode.problem import NO_ROWS, make_problem, nominal_start
-from steode.schedule import check_constant
 from steode.solvers import exact_spectra, linearized, stationary
 from steode.solvers.entrywise import IdentityMap, StepMap
 from steode.solvers.equations import Problem
@@ -20,6 +19,7 @@ from steode.solvers.random_maps import NoisyMap, RoundingMap
 from steode.solvers.scalar_equations import TemperatureEquation, scalar_equation
 from steode.solvers.start import kinks_at
 from steode.solvers.stationary_mesh import ends, stationary_nodes
+from steode.systems.linear.properties import require
 from steode.systems.linear.spec import LinearModel
 
 TEACHER_VALUES = 192
@@ -125,7 +125,7 @@ def stability(point: FixedPoint) -> Stability:
         remedy = "For example fixed_points(model)[0]."
         raise SpecificationError("point", "a FixedPoint", point, remedy)
     model = point.model
-    check_constant(model.learning_rate, "stability")
+    require(model, "stability")
     with jax.enable_x64(True):
         if point.V == 0:
             return _at_recovery(model, point)
@@ -298,7 +298,9 @@ def _at_recovery(model: LinearModel, point: FixedPoint) -> Stability:
             f"only; `gain` = {point.gain:.4g} says whether the point lasts."
         )
     if isinstance(weight_map, IdentityMap | NoisyMap):
-        return _without_mesh(exact_spectra.affine(problem, scalar_equation(problem).force(0.0)), model.learning_rate, [])
+        return _without_mesh(
+            exact_spectra.affine(problem, scalar_equation(problem).force(0.0)), model.learning_rate, []
+        )
     return _without_mesh(exact_spectra.smooth_recovery(problem, continuous), model.learning_rate, [])
 
 

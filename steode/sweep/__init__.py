@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from steode import store
 from steode.configuration import to_dict
-from steode.errors import UnsupportedError, WriteError, check_integer
+from steode.errors import WriteError, check_integer
 from steode.schedule import check_writable
 from steode.simulate.checkpoint import CheckpointWarning
 from steode.solve import check_model
@@ -21,7 +21,6 @@ from steode.sweep.request import read_request
 from steode.sweep.results import CONVERGED, PENDING, UNCONVERGED, Results
 from steode.sweep.source import FLAG
 from steode.systems.linear.spec import LinearModel
-from steode.systems.linear.update_rules import SPSA
 
 __all__ = ["sweep"]
 
@@ -100,8 +99,6 @@ def sweep(
     """
     check_model(model)
     check_writable(to_dict(model))
-    if isinstance(model.update_rule, SPSA):
-        raise UnsupportedError("sweep: SPSA is solved by particles only; call solve for every point.")
     grid = Grid(model, read_axes(model, axes))
     given = {"t_end": t_end, "times": times, "method": method, "tolerance": tolerance, "error": error}
     request = read_request(measure, given | {"plateau_tolerance": plateau_tolerance})

@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from steode.errors import ConvergenceError, UnsupportedError
+from steode.errors import ConvergenceError
 from steode.limit_function import limit_function
 from steode.plateau import plateau
 from steode.solve import solve
 from steode.sweep.source import FLAG, Source, Values, compiled
+from steode.systems.linear.properties import require
 from steode.systems.linear.spec import LinearModel
-from steode.systems.linear.surrogates import ClippedSurrogate
 from steode.trajectory import Provenance, Trajectory
 
 CONTINUOUS = frozenset({"learning_rate", "noise", "weight_range", "input_range", "weight_decay"})
@@ -79,8 +79,7 @@ def _first_time(times: np.ndarray, curve: np.ndarray, error: float) -> float:
 
 
 def _check(model: LinearModel, settings: dict) -> None:
-    if settings["method"] == "gaussian" and isinstance(model.surrogate, ClippedSurrogate):
-        raise UnsupportedError("gaussian: the clipped surrogate has absorbing atoms; use method='density'.")
+    require(model, "sweep of curves, gaussian" if settings["method"] == "gaussian" else "sweep of curves")
 
 
 CURVES = Source(_prepare, lambda settings: CONTINUOUS if settings["method"] == "gaussian" else frozenset(), _check)

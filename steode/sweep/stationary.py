@@ -6,12 +6,11 @@ import numpy as np
 
 from steode.fixed_point_function import (
     FixedPointFunction,
-    check_scalar,
-    check_stationary,
     fixed_point_function,
     without_quantizers,
 )
 from steode.sweep.source import FLAG, Source, Values
+from steode.systems.linear.properties import require
 from steode.systems.linear.spec import LinearModel
 
 CONTINUOUS = frozenset(
@@ -40,8 +39,7 @@ def _known(function: FixedPointFunction, parameters: Values) -> Values:
 
 def check_swept(model: LinearModel) -> None:
     """Raise `UnsupportedError` where a fixed point is no function of the parameters that a sweep can follow."""
-    check_stationary(model)
-    check_scalar(model, "sweep of fixed points")
+    require(model, "sweep of fixed points")
 
 
 FIXED_POINT = Source(_prepare, lambda settings: CONTINUOUS, lambda model, settings: check_swept(model))

@@ -47,7 +47,7 @@ def test_weights_that_freeze_before_the_threshold_have_no_estimate():
 def test_estimate_refuses_what_has_no_plateau():
     with pytest.raises(UnsupportedError, match="start on the threshold 0"):
         plateau_estimate(narrow_start(2.0).replace(weight_quantizer=Uniform(bits=2, range=2.0)))
-    with pytest.raises(UnsupportedError, match="quantized by a step function"):
+    with pytest.raises(UnsupportedError, match="needs weights quantized by a step function"):
         plateau_estimate(LinearModel(teacher=Constant(1.0)))
     with pytest.raises(UnsupportedError, match="do not leave their cell"):
         plateau_estimate(narrow_start(2.0, Constant(0.0)))
