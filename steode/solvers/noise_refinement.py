@@ -74,7 +74,7 @@ def solve_noise(
         fineness = resolution(problem, start.extent, float(times[-1]))
         mesh = make_mesh(thresholds_of(problem), bound, *ends, fineness, intervals)
         nodes = mesh.nodes(jnp.asarray(thresholds_of(problem)), problem.bound)
-        initial = rows.masses(nodes)
+        initial = rows.masses(nodes, problem.bound)
         dts, indices = time_steps(problem, nodes, initial, times, STEP_TOLERANCE / 8**level)
         if dts.size * rows.teacher.size * nodes.size * times.size > MOST_NUMBERS:
             raise ConvergenceError(

@@ -106,8 +106,8 @@ class _StackedRows(Rows):
     def fineness(self):
         return max(len(self._parts), *(part.fineness for part in self._parts))
 
-    def masses(self, nodes):
-        return jnp.concatenate([part.masses(nodes) for part in self._parts])
+    def masses(self, nodes, bound=None):
+        return jnp.concatenate([part.masses(nodes, bound) for part in self._parts])
 
 
 def _eigenvalue_rule(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

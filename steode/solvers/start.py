@@ -86,8 +86,11 @@ class Rows(abc.ABC):
         return self.teacher.size
 
     @abc.abstractmethod
-    def masses(self, nodes):
-        """Initial mass in the control volume of each node, shape (K, N); each row sums to 1."""
+    def masses(self, nodes, bound=None):
+        """Initial mass in the control volume of each node, shape (K, N); each row sums to 1.
+
+        Nodes at +-`bound` absorb; see `steode.solvers.initial`.
+        """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,8 +123,8 @@ class _NominalRows(Rows):
         self.mean = np.full(values.shape, start.init.mean)
         self.variance = np.full(values.shape, start.init.variance)
 
-    def masses(self, nodes):
-        row = node_masses(self._init, nodes)
+    def masses(self, nodes, bound=None):
+        row = node_masses(self._init, nodes, bound)
         return jnp.broadcast_to(row[None, :], (self.teacher.size, nodes.size))
 
 
@@ -177,7 +180,7 @@ class _DrawnRows(Rows):
         self.mean = np.bincount(self._row, self._share * self._initial)
         self.variance = np.bincount(self._row, self._share * (self._initial - self.mean[self._row]) ** 2)
 
-    def masses(self, nodes):
+    def masses(self, nodes, bound=None):
         nodes = np.asarray(nodes)
         right = np.clip(np.searchsorted(nodes, self._initial, side="right"), 1, nodes.size - 1)
         fraction = (self._initial - nodes[right - 1]) / (nodes[right] - nodes[right - 1])
