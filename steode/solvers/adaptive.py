@@ -87,13 +87,15 @@ def solve_density(
     """
     probe = make_problem(start.rows(np.zeros(0), 2))
     edges = kinks_by_eigenvalue(probe)
-    rows = start.rows(edges, 24 if probe.eigenvalues is None else 12)
+    count = 24 if probe.eigenvalues is None else 12
+    rows = start.rows(edges, count)
     intervals = (1024 if rows.teacher.size <= 4 else 512) // (1 if tolerance < 5e-4 else 2)
     ends, solutions, estimate = None, [], np.inf
     while True:
+        halvings = len(solutions)
+        rows = start.rows(edges, count << halvings)
         problem = make_problem(rows)
         ends = ends or reach(problem, start.extent, float(times[-1]))
-        halvings = len(solutions)
         mesh = _mesh(problem, start, ends, intervals, halvings, float(times[-1]))
         unknowns = rows.teacher.size * mesh.fraction.size
         if unknowns > MOST_UNKNOWNS:
@@ -106,7 +108,7 @@ def solve_density(
         if problem.bound is None and max(low_mass, high_mass) > EDGE_MASS:
             length = ends[1] - ends[0]
             ends = (ends[0] - length * (low_mass > EDGE_MASS) / 2, ends[1] + length * (high_mass > EDGE_MASS) / 2)
-            rows, solutions = start.rows(edges, 24 if probe.eigenvalues is None else 12), []
+            solutions = []
             continue
         solutions.append(fine)
         error = _error(solutions)
@@ -114,7 +116,6 @@ def solve_density(
             estimate = error["eps_g"].max() / max(fine.largest_eps_g, 1e-300)
             if estimate <= tolerance:
                 return dataclasses.replace(fine, error=error)
-        rows = start.rows(edges, 2 * rows.fineness)
 
 
 def _error(solutions: list[DensitySolution]) -> dict[str, np.ndarray] | None:

@@ -102,10 +102,6 @@ class _StackedRows(Rows):
         self.rho = rho
         self._parts = parts
 
-    @property
-    def fineness(self):
-        return max(len(self._parts), *(part.fineness for part in self._parts))
-
     def masses(self, nodes, bound=None):
         return jnp.concatenate([part.masses(nodes, bound) for part in self._parts])
 

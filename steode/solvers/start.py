@@ -80,11 +80,6 @@ class Rows(abc.ABC):
     variance: np.ndarray
     eigenvalues: np.ndarray | None = None
 
-    @property
-    def fineness(self) -> int:
-        """The `count` to double for a finer discretization."""
-        return self.teacher.size
-
     @abc.abstractmethod
     def masses(self, nodes, bound=None):
         """Initial mass in the control volume of each node, shape (K, N); each row sums to 1.
