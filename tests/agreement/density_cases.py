@@ -126,13 +126,13 @@ CASES = {
             noise=0.1,
         ),
         (0.5, 2.0, 10.0),
-        {},
+        {"eta": lambda tau: 0.6 / (1 + tau / 5)},
     ),
 }
-"""name -> model, times, and settings of the reference: ends of the domain, smallest element, time steps."""
+"""name -> model, times, and settings of the reference: ends of the domain, smallest element, time steps, learning rate."""
 
 
-def reference_case(model: LinearModel, ends=(-9.0, 9.0), smallest=1e-4) -> finite_elements.Case:
+def reference_case(model: LinearModel, ends=(-9.0, 9.0), smallest=1e-4, eta=None) -> finite_elements.Case:
     """The limit of a model of this table, written out from its definition."""
     eigenvalues = model.spectrum.values
     alphas = np.array([_input_moments(model.input_quantizer, value) for value in eigenvalues])
@@ -141,8 +141,6 @@ def reference_case(model: LinearModel, ends=(-9.0, 9.0), smallest=1e-4) -> finit
     levels, thresholds = grid.levels, grid.thresholds
     teacher, weights = _teacher_rule(model.teacher, levels, model.weight_decay)
     rows, count = teacher.size, eigenvalues.size
-    eta = model.learning_rate
-    schedule = isinstance(eta, Schedule)
     uniform = isinstance(model.init, UniformLaw)
     start = model.init.distribution
 
@@ -164,7 +162,7 @@ def reference_case(model: LinearModel, ends=(-9.0, 9.0), smallest=1e-4) -> finit
         alpha_1=np.repeat(alphas[:, 0], rows),
         alpha_2=np.repeat(alphas[:, 1], rows),
         rho=float(eigenvalues.mean()) * model.teacher.second_moment,
-        eta=(lambda tau: float(eta.formula.subs("tau", tau))) if schedule else (lambda tau: eta),
+        eta=eta or (lambda tau: model.learning_rate),
         sigma=model.noise,
         decay=model.weight_decay,
         batch=model.batch_size,
