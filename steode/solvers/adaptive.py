@@ -10,7 +10,6 @@ returned are the finest ones, not extrapolated.
 import dataclasses
 
 import diffrax
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,6 +20,7 @@ from steode.solvers.domain import breakpoints_of, reach, resolution
 from steode.solvers.equations import Problem
 from steode.solvers.fixed_point import kinks_by_eigenvalue
 from steode.solvers.mesh import Mesh, make_mesh
+from steode.solvers.programs import bounded_jit
 from steode.solvers.start import Rows, Start
 
 TIME_FRACTION = 0.02
@@ -59,14 +59,26 @@ class DensitySolution:
     peclet: float  # largest cell Peclet number at a threshold in the last state
 
 
-@eqx.filter_jit
-def _evolve(problem: Problem, nodes, masses, times, density_times, tolerance) -> tuple[diffrax.Solution, dict]:
+@bounded_jit
+def _place(mesh: Mesh, breakpoints, bound):
+    return mesh.nodes(breakpoints, bound)
+
+
+@bounded_jit
+def _evolve(problem: Problem, nodes, masses, times, density_times, tolerance) -> dict:
+    """Observables and densities at their times, whether the integration succeeded, its steps, and what tells errors."""
     operator = DensityOperator(problem, nodes)
     controller = adaptive_controller(tolerance, times)
     solution = evolve(operator, masses, times, density_times, controller, 1e-3 * times[-1], MAX_STEPS)
-    last = operator.at(times[-1])
-    peclet = last.layer_peclet(solution.ys[1][-1])
-    return solution, {"eps_g": operator.observables(masses)["eps_g"], "peclet": peclet}
+    observables, densities = solution.ys
+    return {
+        "observables": observables,
+        "densities": densities,
+        "succeeded": solution.result == diffrax.RESULTS.successful,
+        "steps": solution.stats["num_steps"],
+        "initial_eps_g": operator.observables(masses)["eps_g"],
+        "peclet": operator.at(times[-1]).layer_peclet(densities[-1]),
+    }
 
 
 def solve_density(
@@ -103,7 +115,9 @@ def solve_density(
                 f"density: estimated relative error {estimate:.1e} of eps_g at tolerance {tolerance:.1e}; the next mesh "
                 f"has {unknowns} unknowns. Ask for a larger tolerance, or use method='particles'."
             )
-        fine = _solve_once(problem, rows, mesh, times, density_times, TIME_FRACTION * tolerance * TIME_RATIO ** (1 - halvings))
+        fine = _solve_once(
+            problem, rows, mesh, times, density_times, TIME_FRACTION * tolerance * TIME_RATIO ** (1 - halvings)
+        )
         low_mass, high_mass = fine.masses[-1, :, :2].sum(-1).max(), fine.masses[-1, :, -2:].sum(-1).max()
         if problem.bound is None and max(low_mass, high_mass) > EDGE_MASS:
             length = ends[1] - ends[0]
@@ -143,18 +157,15 @@ def _mesh(problem: Problem, start: Start, ends, intervals: int, halvings: int, t
 
 
 def _solve_once(problem, rows, mesh: Mesh, times, density_times, tolerance) -> DensitySolution:
-    nodes = mesh.nodes(jnp.asarray(breakpoints_of(problem)), problem.bound)
+    nodes = _place(mesh, breakpoints_of(problem), problem.bound)
     masses = rows.masses(nodes, problem.bound)
-    solution, measured = _evolve(
-        problem, nodes, masses, jnp.asarray(times), jnp.asarray(density_times), tolerance
-    )
-    if solution.result != diffrax.RESULTS.successful:
-        raise ConvergenceError(f"density: the time integration failed before tau = {times[-1]:g} ({solution.result}).")
-    observables, densities = jax.device_get(solution.ys)
+    found = jax.device_get(_evolve(problem, nodes, masses, jnp.asarray(times), jnp.asarray(density_times), tolerance))
+    observables, steps = found["observables"], int(found["steps"])
+    if not found["succeeded"]:
+        reason = f"more than {MAX_STEPS} steps" if steps >= MAX_STEPS else "a step that cannot be made small enough"
+        raise ConvergenceError(f"density: the time integration failed before tau = {times[-1]:g}: {reason}.")
     widths = np.diff(np.asarray(nodes))
     volumes = (np.concatenate([[0], widths]) + np.concatenate([widths, [0]])) / 2
-    steps = int(solution.stats["num_steps"])
-    largest = max(float(measured["eps_g"]), float(observables["eps_g"].max()))
-    return DensitySolution(
-        observables, {}, densities, np.asarray(nodes), volumes, rows, steps, largest, float(measured["peclet"])
-    )
+    largest = max(float(found["initial_eps_g"]), float(observables["eps_g"].max()))
+    peclet, nodes = float(found["peclet"]), np.asarray(nodes)
+    return DensitySolution(observables, {}, found["densities"], nodes, volumes, rows, steps, largest, peclet)

@@ -12,6 +12,7 @@ import numpy as np
 from steode.solvers.entrywise import StepMap
 from steode.solvers.equations import Problem
 from steode.solvers.mesh import LAYER_FRACTION, Resolution
+from steode.solvers.programs import bounded_jit
 from steode.solvers.random_maps import RoundingMap
 
 TAIL = 1e-13
@@ -53,19 +54,23 @@ def breakpoints_of(problem: Problem) -> np.ndarray:
 
 def typical_variances(problem: Problem, extent: Extent) -> tuple[float, float]:
     """Rough smallest and largest V of a trajectory: the dithering floor, and a Gaussian start."""
-    teacher = np.asarray(problem.teacher)
-    start = np.full(teacher.shape, extent.mean), np.full(teacher.shape, max(extent.std, 1e-6) ** 2)
-    overlaps = problem.overlaps(problem.weight_map.gaussian_mean(*start), problem.weight_map.gaussian_square(*start))
-    largest = overlaps[2]
+    largest, strength = (float(value) for value in _gaussian_start(problem, extent.mean, max(extent.std, 1e-6) ** 2))
     alpha_1, alpha_2 = float(jnp.max(problem.alpha_1)), float(jnp.max(problem.alpha_2))
     floor = float(problem.rho) * max(0.0, 1 - alpha_1**2 / alpha_2) + float(problem.sigma) ** 2
     if isinstance(problem.weight_map, StepMap):
         floor += alpha_2 * float(np.mean(np.diff(problem.weight_map.levels)) ** 2) / 12
     if problem.equations.force is not None:
-        _, strength = problem.under(problem.gaussian_force(*start))
-        floor, largest = min(floor, float(strength)), strength
-    largest = max(float(largest), floor)
+        floor, largest = min(floor, strength), strength
+    largest = max(largest, floor)
     return max(floor, 1e-3 * largest), largest
+
+
+@bounded_jit
+def _gaussian_start(problem: Problem, mean, variance) -> tuple:
+    """V, and the strength of the force, if all weights are N(mean, variance)."""
+    start = jnp.full(problem.teacher.shape, mean), jnp.full(problem.teacher.shape, variance)
+    overlaps = problem.overlaps(problem.weight_map.gaussian_mean(*start), problem.weight_map.gaussian_square(*start))
+    return overlaps[2], problem.under(problem.gaussian_force(*start))[1]
 
 
 def _at_the_start(problem: Problem, extent: Extent) -> Problem:

@@ -78,8 +78,8 @@ def solve_noise(
         dts, indices = time_steps(problem, nodes, initial, times, STEP_TOLERANCE / 8**level)
         if dts.size * rows.teacher.size * nodes.size * times.size > MOST_NUMBERS:
             raise ConvergenceError(
-                f"fluctuations: estimated relative error {estimate:.1e} with {(nodes.size - 1) // 2} intervals and tolerance "
-                f"{tolerance:.1e}; ask for a larger tolerance or for fewer times."
+                f"fluctuations: estimated relative error {estimate:.1e} with {(nodes.size - 1) // 2} intervals and "
+                f"tolerance {tolerance:.1e}; ask for a larger tolerance or for fewer times."
             )
         fine = jax.device_get(linear_noise(problem, nodes, initial, dts, indices, names))
         if not all(np.all(np.isfinite(getattr(fine, part))) for part in PARTS):

@@ -11,9 +11,12 @@ from collections.abc import Callable
 import jax.numpy as jnp
 import numpy as np
 
-from steode.laws import Empirical, Law
+from steode.laws import ContinuousLaw, Empirical, Law
 from steode.solvers.domain import TAIL, Extent
 from steode.solvers.initial import node_masses
+from steode.solvers.programs import bounded_jit
+
+_masses_of_density = bounded_jit(node_masses)
 
 Kinks = np.ndarray | Callable[[float], np.ndarray]
 """Teacher values at which integrands have kinks, shape (n,), or a function of the eigenvalue that gives them."""
@@ -119,7 +122,11 @@ class _NominalRows(Rows):
         self.variance = np.full(values.shape, start.init.variance)
 
     def masses(self, nodes, bound=None):
-        row = node_masses(self._init, nodes, bound)
+        row = (
+            _masses_of_density(self._init, nodes, bound)
+            if isinstance(self._init, ContinuousLaw)
+            else (node_masses(self._init, nodes, bound))
+        )
         return jnp.broadcast_to(row[None, :], (self.teacher.size, nodes.size))
 
 

@@ -115,7 +115,7 @@ CASES = {
             noise=0.3,
         ),
         (1.0, 4.0, 8.0),
-        {"ends": (-60.0, 70.0), "smallest": 0.1},
+        {"ends": (-60.0, 70.0), "smallest": 0.3, "largest": 1.0, "steps": 60},
     ),
     "falling learning rate, uniform start": (
         LinearModel(
@@ -129,17 +129,21 @@ CASES = {
         {"eta": lambda tau: 0.6 / (1 + tau / 5)},
     ),
 }
-"""name -> model, times, and settings of the reference: ends of the domain, smallest element, time steps, learning rate."""
+"""name -> model, times, and settings of the reference: ends of the domain, smallest and largest element, time steps,
+learning rate.
+"""
 
 
-def reference_case(model: LinearModel, ends=(-9.0, 9.0), smallest=1e-4, eta=None) -> finite_elements.Case:
+def reference_case(model: LinearModel, ends=(-9.0, 9.0), smallest=1e-4, largest=0.25, eta=None) -> finite_elements.Case:
     """The limit of a model of this table, written out from its definition."""
     eigenvalues = model.spectrum.values
     alphas = np.array([_input_moments(model.input_quantizer, value) for value in eigenvalues])
     random = isinstance(model.weight_quantizer, StochasticRounding)
     grid = model.weight_quantizer.grid if random else model.weight_quantizer
     levels, thresholds = grid.levels, grid.thresholds
-    teacher, weights = _teacher_rule(model.teacher, levels, model.weight_decay)
+    # integrands of w* have kinks where the target is a level, or with random rounding the end of the range
+    kinks = np.linspace(levels[0], levels[-1], 4) if random else levels
+    teacher, weights = _teacher_rule(model.teacher, kinks, model.weight_decay)
     rows, count = teacher.size, eigenvalues.size
     uniform = isinstance(model.init, UniformLaw)
     start = model.init.distribution
@@ -168,6 +172,7 @@ def reference_case(model: LinearModel, ends=(-9.0, 9.0), smallest=1e-4, eta=None
         batch=model.batch_size,
         bound=model.surrogate.bound if isinstance(model.surrogate, ClippedSurrogate) else None,
         smallest=smallest,
+        largest=largest,
         uneven=np.array([model.init.low, model.init.high]) if uniform else np.zeros(0),
     )
 
@@ -181,13 +186,13 @@ def _input_moments(quantizer, variance):
     return correlation, cells @ quantizer.levels**2
 
 
-def _teacher_rule(law, levels, decay):
-    """The atoms, or Gauss points that crowd at the ends of the panels between levels."""
+def _teacher_rule(law, kinks, decay):
+    """The atoms, or Gauss points that crowd at the ends of the panels between the kinks."""
     if not isinstance(law, ContinuousLaw):
         return law.atoms
     assert decay == 0
     low, high = law.mean - 7 * np.sqrt(law.variance), law.mean + 7 * np.sqrt(law.variance)
-    inner = levels[(levels > low) & (levels < high)] if levels.size <= 16 else np.linspace(low, high, 12)[1:-1]
+    inner = kinks[(kinks > low) & (kinks < high)] if kinks.size <= 16 else np.linspace(low, high, 12)[1:-1]
     edges = np.concatenate([[low], inner, [high]])
     points, rule = np.polynomial.legendre.leggauss(10)
     points, rule = (points + 1) / 2, rule / 2

@@ -135,7 +135,9 @@ def _lagrange(nodes, points):
     inverse = np.linalg.inv(np.polynomial.legendre.legvander(2 * nodes - 1, nodes.size - 1))
     values = np.polynomial.legendre.legvander(2 * points - 1, nodes.size - 1) @ inverse
     degrees = np.eye(nodes.size)
-    slopes = np.stack([2 * np.polynomial.legendre.legval(2 * points - 1, np.polynomial.legendre.legder(d)) for d in degrees], 1)
+    slopes = np.stack(
+        [2 * np.polynomial.legendre.legval(2 * points - 1, np.polynomial.legendre.legder(d)) for d in degrees], 1
+    )
     return values, slopes @ inverse
 
 
