@@ -56,7 +56,7 @@ class DensitySolution:
     rows: Rows
     steps: int
     largest_eps_g: float  # over the initial state and all times
-    peclet: float  # largest cell Peclet number at a threshold in the last state
+    peclet: float  # largest cell Peclet number at a threshold
 
 
 @bounded_jit
@@ -112,8 +112,8 @@ def solve_density(
         unknowns = rows.teacher.size * mesh.fraction.size
         if unknowns > MOST_UNKNOWNS:
             raise ConvergenceError(
-                f"density: estimated relative error {estimate:.1e} of eps_g at tolerance {tolerance:.1e}; the next mesh "
-                f"has {unknowns} unknowns. Ask for a larger tolerance, or use method='particles'."
+                f"density: estimated relative error {estimate:.1e} of eps_g at tolerance {tolerance:.1e}; the next "
+                f"mesh has {unknowns} unknowns. Ask for a larger tolerance, or use method='particles'."
             )
         fine = _solve_once(
             problem, rows, mesh, times, density_times, TIME_FRACTION * tolerance * TIME_RATIO ** (1 - halvings)
@@ -167,5 +167,7 @@ def _solve_once(problem, rows, mesh: Mesh, times, density_times, tolerance) -> D
     widths = np.diff(np.asarray(nodes))
     volumes = (np.concatenate([[0], widths]) + np.concatenate([widths, [0]])) / 2
     largest = max(float(found["initial_eps_g"]), float(observables["eps_g"].max()))
-    peclet, nodes = float(found["peclet"]), np.asarray(nodes)
+    # of the last state, taken to the time when V was smallest
+    variance = np.maximum(observables["V"], 1e-300)
+    peclet, nodes = float(found["peclet"] * (variance[-1] / variance.min())), np.asarray(nodes)
     return DensitySolution(observables, {}, found["densities"], nodes, volumes, rows, steps, largest, peclet)

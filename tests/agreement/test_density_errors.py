@@ -24,12 +24,16 @@ PAGE = pathlib.Path(__file__).parents[2] / "docs" / "numerics.md"
 TOLERANCES = (1e-3, 1e-4, 1e-5)
 TOLERANCES_WITH_ROWS = (3e-3, 1e-3, 1e-4)
 """With a Gaussian teacher: every halving of the error costs eight times the work."""
+TOLERANCES_OF_RECOVERY = (1e-3, 3e-4, 1e-4)
+"""Where V vanishes the scheme is of first order."""
 FAR_BELOW = 0.01
 """Fraction of the tolerance below which true errors are not resolved by the estimate."""
 
 
 def tolerances(name: str) -> tuple[float, ...]:
     """Those asked of a case."""
+    if "recovery" in name:
+        return TOLERANCES_OF_RECOVERY
     return TOLERANCES_WITH_ROWS if "teacher" in name else TOLERANCES
 
 

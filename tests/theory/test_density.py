@@ -107,7 +107,7 @@ def test_second_order_in_space_at_an_absorbing_bound():
     model = REFERENCE.replace(surrogate=ClippedSurrogate(1.7), learning_rate=0.5)
     values = []
     with jax.enable_x64(True):
-        for halvings in range(4):
+        for halvings in range(3):
             operator, masses = _discretized(model, 64, halvings)
             values.append(float(operator.residual_variance(_steps(operator, masses, 0.1, 20)[0])))
     assert np.all(np.abs(_orders(values) - 2) < 0.2)
@@ -121,7 +121,7 @@ def test_local_error_estimate_is_the_local_error():
         for dt in (0.2, 0.1):
             end, estimate = _steps(operator, smooth, dt, 1)
             true = jnp.sum(jnp.abs(end - _steps(operator, smooth, dt / 50, 50)[0]))
-            assert 0.5 < float(jnp.sum(estimate) / true) < 2
+            assert abs(float(jnp.sum(estimate) / true) - 1) < 0.1
 
 
 def _discretized(model, intervals, halvings=0):
