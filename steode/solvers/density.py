@@ -28,6 +28,7 @@ from jaxtyping import Array, Float
 
 from steode.solvers.entrywise import StepMap, interval_images, interval_squares
 from steode.solvers.equations import Problem, rows
+from steode.solvers.exponential_fit import fitted_rates
 from steode.solvers.initial import inside
 
 Masses = Float[Array, "K N"]
@@ -118,10 +119,7 @@ class DensityOperator(eqx.Module):
         # at V = 0 the scheme becomes the upwind scheme; the tiny constant only avoids dividing 0 by 0 there
         diffusivity = rows(problem.diffusion(strength) / 2 + 1e-300, 2)
         peclet = speed * widths / diffusivity
-        # B(-x) = B(x) + x; taken from positive arguments, neither value is a difference
-        size = jnp.abs(peclet)
-        small = _bernoulli(size)
-        right, left = jnp.where(peclet > 0, small + size, small), jnp.where(peclet > 0, small, small + size)
+        right, left = fitted_rates(peclet)
         scale, per_mass = diffusivity / widths, (self.mobile / self.volumes)[None, :]
         return scale * right * per_mass[:, :-1], scale * left * per_mass[:, 1:]
 
@@ -215,14 +213,6 @@ def _left(interval_values):
 
 def _right(interval_values):
     return jnp.concatenate([interval_values, jnp.zeros(1)])
-
-
-def _bernoulli(x):
-    """x/(e^x - 1), smooth through 0 and safe to differentiate."""
-    small = jnp.abs(x) < 1e-3
-    safe = jnp.where(small, 1.0, x)
-    series = 1 - x / 2 + x**2 / 12 - x**4 / 720
-    return jnp.where(small, jnp.where(small, series, 0.0), safe / jnp.expm1(safe))
 
 
 def divergence(flux: Float[Array, "K N-1"]) -> Masses:

@@ -23,6 +23,7 @@ from steode import (
 from steode.problem import make_problem
 from steode.solvers.density import DensityOperator, evolve, positive_part
 from steode.solvers.domain import reach, resolution, thresholds_of
+from steode.solvers.exponential_fit import fitted_rates
 from steode.solvers.mesh import Resolution, make_mesh
 from steode.solvers.start import NominalStart
 from tests.models import REFERENCE, REFERENCE_EPS_G, REFERENCE_TIMES
@@ -153,6 +154,18 @@ def test_halving_a_mesh_halves_it_between_any_two_of_many_thresholds():
     assert np.array_equal(np.bincount(coarse.segment)[:-1] * 2, np.bincount(fine.segment)[:-1])
     # the many least segments inside do not thin out the two outside
     assert np.all(np.bincount(coarse.segment)[[0, -1]] > 20)
+
+
+@pytest.mark.parametrize("x", [0.0, 1e-5, -1e-5, 0.3, -0.3, 40.0, -40.0])
+def test_fitted_rates_and_their_slopes(x):
+    """B(-x) - B(x) = x and B(-x)/B(x) = e^x, with the slopes of both at 0 too."""
+    with jax.enable_x64(True):
+        rates, slopes = jax.jvp(fitted_rates, (jnp.asarray(x),), (jnp.asarray(1.0),))
+    along, against, *slopes = (float(value) for value in (*rates, *slopes))
+    assert abs(along - against - x) < 1e-14 * max(1, abs(x))
+    assert abs(np.log(along / against) - x) < 1e-12
+    assert abs(slopes[0] - slopes[1] - 1) < 1e-12
+    assert abs(slopes[0] / along - slopes[1] / against - 1) < 1e-7
 
 
 def test_positive_part_keeps_the_total_of_every_row():
