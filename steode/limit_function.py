@@ -84,7 +84,9 @@ class LimitFunction:
         nodes = self.mesh.nodes(problem.weight_map.breaks, problem.bound)
         controller = adaptive_controller(TIME_FRACTION * self.tolerance, times)
         operator = DensityOperator(problem, nodes)
-        return evolve(operator, self.rows.masses(nodes), times, times[-1:], controller, 1e-3 * times[-1], MAX_STEPS)
+        return evolve(
+            operator, self.rows.masses(nodes, problem.bound), times, times[-1:], controller, 1e-3 * times[-1], MAX_STEPS
+        )
 
 
 def limit_function(

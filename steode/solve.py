@@ -57,8 +57,7 @@ def solve(
         "particles": Euler-Maruyama with 8 populations of 20,000 particles, an independent check; its `error`
         is the standard error over populations and leaves out the bias of the time step.
     tolerance : wanted error of eps_g relative to its largest value on [0, t_end] (density), or of the integrator
-        (gaussian, moments). For particles it does not apply. The density's estimate is too small where V vanishes, as
-        in exact recovery: see docs/numerics.md.
+        (gaussian, moments). For particles it does not apply.
     density_times : times at which to keep mu(w | w*) in `.density` (density only).
     start : drawn (teacher, initial weights), each of shape (d,): start from their empirical joint law instead of the
         model's laws. None starts from the laws.

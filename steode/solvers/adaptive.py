@@ -1,27 +1,39 @@
-"""The density equation to a tolerance: meshes are doubled, and domains grown, until the result says it is good.
+"""The density equation to a tolerance: meshes are halved, and domains grown, until the result says it is good.
 
-Two meshes with spacings h and h/2 (and K and 2K teacher values) give the error of the finer one as a third of their
-difference, since the scheme is of second order; the observables returned are the finer ones, not extrapolated.
+Every halving of the mesh comes with twice the teacher values and time steps about half as long, so that the differences
+between successive solutions hold every part of the error. The scheme is of second order where the layers at the
+thresholds are resolved, and a third of the last difference is the error of the finest solution. Where V becomes so
+small that they are not, the scheme turns into first-order upwind: then three solutions tell the order. The observables
+returned are the finest ones, not extrapolated.
 """
 
 import dataclasses
 
 import diffrax
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from steode.errors import ConvergenceError
 from steode.solvers.density import DensityOperator, adaptive_controller, evolve
-from steode.solvers.domain import reach, resolution, thresholds_of
+from steode.solvers.domain import breakpoints_of, reach, resolution
 from steode.solvers.equations import Problem
 from steode.solvers.fixed_point import kinks_by_eigenvalue
-from steode.solvers.mesh import make_mesh
+from steode.solvers.mesh import Mesh, make_mesh
+from steode.solvers.programs import bounded_jit
 from steode.solvers.start import Rows, Start
 
 TIME_FRACTION = 0.02
-"""Tolerance of one time step as a fraction of the requested tolerance."""
+"""Tolerance of one time step on the second mesh as a fraction of the requested tolerance."""
+
+TIME_RATIO = 8
+"""Ratio of this tolerance between two meshes: local errors are of third order, so that time steps are halved."""
+
+RESOLVED = 2.0
+"""Cell Peclet number |f| h/D at the thresholds up to which the scheme is taken to be of second order."""
+
+LEAST_RATIO = 1.5
+"""Ratio of successive differences, 4 at second and 2 at first order, below which no order is believed."""
 
 EDGE_MASS = 1e-9
 """Largest probability allowed in the outermost control volumes."""
@@ -44,14 +56,29 @@ class DensitySolution:
     rows: Rows
     steps: int
     largest_eps_g: float  # over the initial state and all times
+    peclet: float  # largest cell Peclet number at a threshold
 
 
-@eqx.filter_jit
-def _evolve(problem: Problem, nodes, masses, times, density_times, tolerance) -> tuple[diffrax.Solution, jax.Array]:
+@bounded_jit
+def _place(mesh: Mesh, breakpoints, bound):
+    return mesh.nodes(breakpoints, bound)
+
+
+@bounded_jit
+def _evolve(problem: Problem, nodes, masses, times, density_times, tolerance) -> dict:
+    """Observables and densities at their times, whether the integration succeeded, its steps, and what tells errors."""
     operator = DensityOperator(problem, nodes)
     controller = adaptive_controller(tolerance, times)
     solution = evolve(operator, masses, times, density_times, controller, 1e-3 * times[-1], MAX_STEPS)
-    return solution, operator.observables(masses)["eps_g"]
+    observables, densities = solution.ys
+    return {
+        "observables": observables,
+        "densities": densities,
+        "succeeded": solution.result == diffrax.RESULTS.successful,
+        "steps": solution.stats["num_steps"],
+        "initial_eps_g": operator.observables(masses)["eps_g"],
+        "peclet": operator.at(times[-1]).layer_peclet(densities[-1]),
+    }
 
 
 def solve_density(
@@ -72,47 +99,75 @@ def solve_density(
     """
     probe = make_problem(start.rows(np.zeros(0), 2))
     edges = kinks_by_eigenvalue(probe)
-    rows = start.rows(edges, 24 if probe.eigenvalues is None else 12)
+    count = 24 if probe.eigenvalues is None else 12
+    rows = start.rows(edges, count)
     intervals = (1024 if rows.teacher.size <= 4 else 512) // (1 if tolerance < 5e-4 else 2)
-    ends, coarse, estimate = None, None, np.inf
+    ends, solutions, estimate = None, [], np.inf
     while True:
+        halvings = len(solutions)
+        rows = start.rows(edges, count << halvings)
         problem = make_problem(rows)
         ends = ends or reach(problem, start.extent, float(times[-1]))
-        fine = _solve_once(problem, rows, start, ends, intervals, times, density_times, tolerance)
+        mesh = _mesh(problem, start, ends, intervals, halvings, float(times[-1]))
+        unknowns = rows.teacher.size * mesh.fraction.size
+        if unknowns > MOST_UNKNOWNS:
+            raise ConvergenceError(
+                f"density: estimated relative error {estimate:.1e} of eps_g at tolerance {tolerance:.1e}; the next "
+                f"mesh has {unknowns} unknowns. Ask for a larger tolerance, or use method='particles'."
+            )
+        fine = _solve_once(
+            problem, rows, mesh, times, density_times, TIME_FRACTION * tolerance * TIME_RATIO ** (1 - halvings)
+        )
         low_mass, high_mass = fine.masses[-1, :, :2].sum(-1).max(), fine.masses[-1, :, -2:].sum(-1).max()
         if problem.bound is None and max(low_mass, high_mass) > EDGE_MASS:
             length = ends[1] - ends[0]
             ends = (ends[0] - length * (low_mass > EDGE_MASS) / 2, ends[1] + length * (high_mass > EDGE_MASS) / 2)
-            coarse = None
+            solutions = []
             continue
-        if coarse is not None:
-            error = {name: np.abs(value - coarse.observables[name]) / 3 for name, value in fine.observables.items()}
+        solutions.append(fine)
+        error = _error(solutions)
+        if error is not None:
             estimate = error["eps_g"].max() / max(fine.largest_eps_g, 1e-300)
             if estimate <= tolerance:
                 return dataclasses.replace(fine, error=error)
-        coarse, intervals = fine, 2 * intervals
-        rows = start.rows(edges, 2 * rows.fineness)
-        if intervals * rows.teacher.size > MOST_UNKNOWNS:
-            raise ConvergenceError(
-                f"density: estimated relative error {estimate:.1e} of eps_g with {intervals // 2} intervals and "
-                f"tolerance {tolerance:.1e}; ask for a larger tolerance, or use method='particles'."
-            )
 
 
-def _solve_once(problem, rows, start, ends, intervals, times, density_times, tolerance) -> DensitySolution:
+def _error(solutions: list[DensitySolution]) -> dict[str, np.ndarray] | None:
+    """Estimated errors of the last of successive solutions; None where there are too few to tell."""
+    fine = solutions[-1]
+    if len(solutions) < 2 or (len(solutions) < 3 and fine.peclet > RESOLVED):
+        return None
+    values = [solution.observables for solution in solutions[-3:]]
+    error = {name: np.abs(value - values[-2][name]) for name, value in fine.observables.items()}
+    if fine.peclet <= RESOLVED:
+        return {name: value / 3 for name, value in error.items()}
+    before = {name: np.abs(value - values[-3][name]) for name, value in values[-2].items()}
+    return {name: value / (_ratio(before[name], value) - 1) for name, value in error.items()}
+
+
+def _ratio(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """By which the difference fell, at every time for itself, between no order at all and second order."""
+    return np.clip(before / np.maximum(after, 1e-300), LEAST_RATIO, 4.0)
+
+
+def _mesh(problem: Problem, start: Start, ends, intervals: int, halvings: int, t_end: float) -> Mesh:
     bound = None if problem.bound is None else float(problem.bound)
-    fineness = resolution(problem, start.extent, float(times[-1]))
-    mesh = make_mesh(thresholds_of(problem), bound, *ends, fineness, intervals)
-    nodes = mesh.nodes(jnp.asarray(thresholds_of(problem)), problem.bound)
-    masses = rows.masses(nodes)
-    solution, first = _evolve(
-        problem, nodes, masses, jnp.asarray(times), jnp.asarray(density_times), TIME_FRACTION * tolerance
-    )
-    if solution.result != diffrax.RESULTS.successful:
-        raise ConvergenceError(f"density: the time integration failed before tau = {times[-1]:g} ({solution.result}).")
-    observables, densities = jax.device_get(solution.ys)
+    fineness = resolution(problem, start.extent, t_end)
+    return make_mesh(breakpoints_of(problem), bound, *ends, fineness, intervals, halvings)
+
+
+def _solve_once(problem, rows, mesh: Mesh, times, density_times, tolerance) -> DensitySolution:
+    nodes = _place(mesh, breakpoints_of(problem), problem.bound)
+    masses = rows.masses(nodes, problem.bound)
+    found = jax.device_get(_evolve(problem, nodes, masses, jnp.asarray(times), jnp.asarray(density_times), tolerance))
+    observables, steps = found["observables"], int(found["steps"])
+    if not found["succeeded"]:
+        reason = f"more than {MAX_STEPS} steps" if steps >= MAX_STEPS else "a step that cannot be made small enough"
+        raise ConvergenceError(f"density: the time integration failed before tau = {times[-1]:g}: {reason}.")
     widths = np.diff(np.asarray(nodes))
     volumes = (np.concatenate([[0], widths]) + np.concatenate([widths, [0]])) / 2
-    steps = int(solution.stats["num_steps"])
-    largest = max(float(first), float(observables["eps_g"].max()))
-    return DensitySolution(observables, {}, densities, np.asarray(nodes), volumes, rows, steps, largest)
+    largest = max(float(found["initial_eps_g"]), float(observables["eps_g"].max()))
+    # of the last state, taken to the time when V was smallest
+    variance = np.maximum(observables["V"], 1e-300)
+    peclet, nodes = float(found["peclet"] * (variance[-1] / variance.min())), np.asarray(nodes)
+    return DensitySolution(observables, {}, found["densities"], nodes, volumes, rows, steps, largest, peclet)

@@ -28,6 +28,8 @@ from jaxtyping import Array, Float
 
 from steode.solvers.entrywise import StepMap, interval_images, interval_squares
 from steode.solvers.equations import Problem, rows
+from steode.solvers.exponential_fit import fitted_rates
+from steode.solvers.initial import inside
 
 Masses = Float[Array, "K N"]
 
@@ -35,6 +37,9 @@ GAMMA = 2 - np.sqrt(2.0)
 ERROR_CONSTANT = (-3 * GAMMA**2 + 4 * GAMMA - 2) / (12 * (2 - GAMMA))
 STAGE_ITERATIONS = 2
 """Iterations for V in an implicit stage, from an extrapolated guess: the error left is of fourth order in the step."""
+
+NO_MASS = 1e-6
+"""Mass in a control volume below which the resolution there does not matter."""
 
 
 class DensityOperator(eqx.Module):
@@ -49,6 +54,7 @@ class DensityOperator(eqx.Module):
     image: Float[Array, " N-1"]  # Q between nodes
     speed: Float[Array, "K N-1"]  # drift between nodes
     mobile: Float[Array, " N"]  # surrogate derivative at the nodes
+    at_bound: Float[Array, " N"]  # 1 at the two nodes that absorb, 0 elsewhere
     node_image: Float[Array, " N"]  # Q and Q^2 averaged over each control volume
     node_square: Float[Array, " N"]
 
@@ -59,9 +65,11 @@ class DensityOperator(eqx.Module):
         self.volumes = (_left(widths) + _right(widths)) / 2
         self.image = image
         self.speed = self._speed(problem)
-        self.mobile = (
-            jnp.ones(nodes.shape) if problem.bound is None else (jnp.abs(nodes) < _inside(problem.bound)) * 1.0
-        )
+        self.mobile, self.at_bound = jnp.ones(nodes.shape), jnp.zeros(nodes.shape)
+        if problem.bound is not None:
+            self.mobile = (jnp.abs(nodes) < inside(problem.bound)) * 1.0
+            # frozen nodes beyond the bound, a threshold perhaps, hold what started around them
+            self.at_bound = (1 - self.mobile) * (inside(jnp.abs(nodes)) < problem.bound)
         self.node_image = self._node_average(image, widths)
         self.node_square = self._node_average(interval_squares(problem.weight_map, nodes), widths)
 
@@ -83,7 +91,7 @@ class DensityOperator(eqx.Module):
             return average
         # weights frozen at the bound have just crossed it, so they take the value outside
         outside = jnp.where(self.nodes > 0, _right(values), _left(values))
-        return jnp.where(self.mobile == 0, outside, average)
+        return jnp.where(self.at_bound == 1, outside, average)
 
     def overlaps(self, masses: Masses) -> tuple:
         """m, q and V of a state."""
@@ -111,9 +119,21 @@ class DensityOperator(eqx.Module):
         # at V = 0 the scheme becomes the upwind scheme; the tiny constant only avoids dividing 0 by 0 there
         diffusivity = rows(problem.diffusion(strength) / 2 + 1e-300, 2)
         peclet = speed * widths / diffusivity
-        right, left = _bernoulli(-peclet), _bernoulli(peclet)
+        right, left = fitted_rates(peclet)
         scale, per_mass = diffusivity / widths, (self.mobile / self.volumes)[None, :]
         return scale * right * per_mass[:, :-1], scale * left * per_mass[:, 1:]
+
+    def layer_peclet(self, masses: Masses) -> Float[Array, ""]:
+        """Largest |f| h/D where there is mass and Q changes from one interval to the next, as at a threshold.
+
+        Far beyond 1, the layers there are not resolved.
+        """
+        problem, strength = self.problem.under(self.force(masses))
+        diffusivity = rows(problem.diffusion(strength) / 2 + 1e-300, 2)
+        peclet = jnp.abs(self._speed(problem)) * jnp.diff(self.nodes)[None, :] / diffusivity
+        changes = (jnp.concatenate([jnp.zeros(1), jnp.diff(self.image), jnp.zeros(1)]) != 0) * self.mobile
+        matters = (changes * jnp.max(masses, axis=0)) > NO_MASS
+        return jnp.max(jnp.where((matters[1:] | matters[:-1])[None, :], peclet, 0.0))
 
     def apply(self, rates, masses: Masses) -> Masses:
         """Time derivative of the masses."""
@@ -173,10 +193,10 @@ class DensityOperator(eqx.Module):
         middles = (self.nodes[1:] + self.nodes[:-1]) / 2
         cell = jnp.searchsorted(self.problem.weight_map.thresholds, middles, side="right")
         widths = jnp.diff(self.nodes)
-        # a control volume cut by a threshold belongs to both cells in proportion; a frozen one to the outer cell
+        # a control volume cut by a threshold belongs to both cells in proportion; that at the bound to the outer cell
         share = jnp.stack([_left(widths), _right(widths)]) / (2 * self.volumes)[None, :]
         outer = jnp.stack([self.nodes <= 0, self.nodes > 0]) * 1.0
-        share = jnp.where(self.mobile[None, :] == 0, outer, share) * marginal[None, :]
+        share = jnp.where(self.at_bound[None, :] == 1, outer, share) * marginal[None, :]
         levels = self.problem.weight_map.levels.size
         return jnp.zeros(levels).at[cell].add(share[0, 1:]).at[cell].add(share[1, :-1])
 
@@ -187,25 +207,12 @@ def _usable(guess, fallback):
     return jnp.where(strength > 0, guess, fallback)
 
 
-def _inside(bound):
-    # a node on a threshold that equals the bound to rounding is at the bound
-    return bound * (1 - 1e-9)
-
-
 def _left(interval_values):
     return jnp.concatenate([jnp.zeros(1), interval_values])
 
 
 def _right(interval_values):
     return jnp.concatenate([interval_values, jnp.zeros(1)])
-
-
-def _bernoulli(x):
-    """x/(e^x - 1), smooth through 0 and safe to differentiate."""
-    small = jnp.abs(x) < 1e-3
-    safe = jnp.where(small, 1.0, x)
-    series = 1 - x / 2 + x**2 / 12 - x**4 / 720
-    return jnp.where(small, jnp.where(small, series, 0.0), safe / jnp.expm1(safe))
 
 
 def divergence(flux: Float[Array, "K N-1"]) -> Masses:

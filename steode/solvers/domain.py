@@ -12,6 +12,8 @@ import numpy as np
 from steode.solvers.entrywise import StepMap
 from steode.solvers.equations import Problem
 from steode.solvers.mesh import LAYER_FRACTION, Resolution
+from steode.solvers.programs import bounded_jit
+from steode.solvers.random_maps import RoundingMap
 
 TAIL = 1e-13
 """Probability of the initial law left outside the domain on each side."""
@@ -43,21 +45,32 @@ def thresholds_of(problem: Problem) -> np.ndarray:
     return np.zeros(0)
 
 
+def breakpoints_of(problem: Problem) -> np.ndarray:
+    """Where the weight map is not smooth, each a node of the mesh: thresholds, or the levels of stochastic rounding."""
+    if isinstance(problem.weight_map, RoundingMap):
+        return np.asarray(problem.weight_map.levels)
+    return thresholds_of(problem)
+
+
 def typical_variances(problem: Problem, extent: Extent) -> tuple[float, float]:
     """Rough smallest and largest V of a trajectory: the dithering floor, and a Gaussian start."""
-    teacher = np.asarray(problem.teacher)
-    start = np.full(teacher.shape, extent.mean), np.full(teacher.shape, max(extent.std, 1e-6) ** 2)
-    overlaps = problem.overlaps(problem.weight_map.gaussian_mean(*start), problem.weight_map.gaussian_square(*start))
-    largest = overlaps[2]
+    largest, strength = (float(value) for value in _gaussian_start(problem, extent.mean, max(extent.std, 1e-6) ** 2))
     alpha_1, alpha_2 = float(jnp.max(problem.alpha_1)), float(jnp.max(problem.alpha_2))
     floor = float(problem.rho) * max(0.0, 1 - alpha_1**2 / alpha_2) + float(problem.sigma) ** 2
     if isinstance(problem.weight_map, StepMap):
         floor += alpha_2 * float(np.mean(np.diff(problem.weight_map.levels)) ** 2) / 12
     if problem.equations.force is not None:
-        _, strength = problem.under(problem.gaussian_force(*start))
-        floor, largest = min(floor, float(strength)), strength
-    largest = max(float(largest), floor)
+        floor, largest = min(floor, strength), strength
+    largest = max(largest, floor)
     return max(floor, 1e-3 * largest), largest
+
+
+@bounded_jit
+def _gaussian_start(problem: Problem, mean, variance) -> tuple:
+    """V, and the strength of the force, if all weights are N(mean, variance)."""
+    start = jnp.full(problem.teacher.shape, mean), jnp.full(problem.teacher.shape, variance)
+    overlaps = problem.overlaps(problem.weight_map.gaussian_mean(*start), problem.weight_map.gaussian_square(*start))
+    return overlaps[2], problem.under(problem.gaussian_force(*start))[1]
 
 
 def _at_the_start(problem: Problem, extent: Extent) -> Problem:
@@ -112,13 +125,26 @@ def resolution(problem: Problem, extent: Extent, t_end: float = 0.0) -> Resoluti
     Layers follow a learning rate that changes within a time of order one: its smallest value up to `t_end` counts.
     """
     smallest, _ = typical_variances(problem, extent)
-    thresholds = thresholds_of(problem)
-    span = float(np.ptp(thresholds)) if thresholds.size > 1 else max(1.0, extent.high - extent.low) / 3
+    points = breakpoints_of(problem)
+    span = float(np.ptp(points)) if points.size > 1 else max(1.0, extent.high - extent.low) / 3
     largest = 0.1 * span
     if extent.std > 0:
         largest = min(largest, 0.25 * extent.std)
-    if not thresholds.size:
-        return Resolution(np.zeros(0), largest)
+    slowest = float(learning_rates(problem, t_end).min())
+    at_bound = np.inf
+    if problem.bound is not None:
+        at_bound = min(LAYER_FRACTION * _layer_at_the_bound(problem, slowest, smallest), largest)
+    if not isinstance(problem.weight_map, StepMap):
+        return Resolution(np.full(points.size, largest), largest, at_bound)
     jumps = np.diff(np.asarray(problem.weight_map.levels))
-    layers = float(learning_rates(problem, t_end).min()) * smallest / (2 * jumps)
-    return Resolution(np.minimum(LAYER_FRACTION * layers, largest), largest)
+    layers = slowest * smallest / (2 * jumps)
+    return Resolution(np.minimum(LAYER_FRACTION * layers, largest), largest, at_bound)
+
+
+def _layer_at_the_bound(problem: Problem, rate: float, variance: float) -> float:
+    """Least width D/|f| of the layer that a drift f towards an absorbing bound forms there."""
+    problem = dataclasses.replace(problem, eta=jnp.asarray(rate))
+    inside = jnp.array([-1.0, 1.0]) * problem.bound * (1 - 1e-6)
+    drift = problem.drift(problem.teacher[:, None], problem.weight_map(inside)[None, :], inside[None, :])
+    diffusivity = np.min(np.asarray(problem.diffusion(variance))) / 2
+    return diffusivity / max(float(jnp.max(jnp.abs(drift))), 1e-300)

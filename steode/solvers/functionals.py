@@ -48,8 +48,8 @@ def functionals(operator: DensityOperator, masses: Float[Array, "K N"], names: t
     problem, nodes = operator.problem, operator.nodes
     widths, middles = jnp.diff(nodes), (nodes[1:] + nodes[:-1]) / 2
     shares = jnp.stack([jnp.append(0.0, widths), jnp.append(widths, 0.0)]) / (2 * operator.volumes)[None, :]
-    # frozen weights have just crossed the bound: they are on the side away from 0
-    frozen, outside = operator.mobile == 0, nodes > 0
+    # weights frozen at the bound have just crossed it: they are on the side away from 0
+    frozen, outside = operator.at_bound == 1, nodes > 0
     between = [jnp.append(middles[:1], middles), jnp.append(middles, middles[-1:])]
     sides = jnp.stack([jnp.where(frozen, jnp.where(outside, between[1], between[0]), side) for side in between])
     m, q, _ = operator.overlaps(masses)

@@ -12,46 +12,63 @@ from steode.errors import SpecificationError
 
 
 @functools.singledispatch
-def node_masses(law: laws.Law, nodes: Float[Array, " N"]) -> Float[Array, " N"]:
+def node_masses(law: laws.Law, nodes: Float[Array, " N"], bound=None) -> Float[Array, " N"]:
     """Masses that sum to 1, shape (N,). Laws with a density give it by their distribution function at the faces between
-
     nodes; atoms are split between the two neighboring nodes so that mass and mean are kept.
+
+    Nodes at +-`bound` absorb. Weights that start inside it are not absorbed yet: those nearest to the bound belong to
+    the node before it.
     """
     raise SpecificationError("init", "a law with a known distribution function", law, "Use one of steode's laws.")
 
 
 @node_masses.register
-def _(law: laws.Normal, nodes):
-    return _from_tails(nodes, jax.scipy.stats.norm.cdf, law.mean, law.std)
+def _(law: laws.Normal, nodes, bound=None):
+    return _from_tails(_faces(nodes, bound), jax.scipy.stats.norm.cdf, law.mean, law.std)
 
 
 @node_masses.register
-def _(law: laws.Laplace, nodes):
-    return _from_tails(nodes, jax.scipy.stats.laplace.cdf, law.mean, law.scale)
+def _(law: laws.Laplace, nodes, bound=None):
+    return _from_tails(_faces(nodes, bound), jax.scipy.stats.laplace.cdf, law.mean, law.scale)
 
 
 @node_masses.register
-def _(law: laws.UniformLaw, nodes):
+def _(law: laws.UniformLaw, nodes, bound=None):
     center, half = (law.low + law.high) / 2, (law.high - law.low) / 2
-    return _from_tails(nodes, lambda u: jnp.clip((u + 1) / 2, 0, 1), center, half)
+    return _from_tails(_faces(nodes, bound), lambda u: jnp.clip((u + 1) / 2, 0, 1), center, half)
 
 
 @node_masses.register(laws.Constant)
 @node_masses.register(laws.TwoPoint)
 @node_masses.register(laws.Discrete)
-def _(law, nodes):
+def _(law, nodes, bound=None):
     values, weights = law.atoms
     return split_atoms(values, weights, nodes)
 
 
 @node_masses.register
-def _(law: laws.Empirical, nodes):
+def _(law: laws.Empirical, nodes, bound=None):
     return split_atoms(law.values, np.full(law.values.size, 1 / law.values.size), nodes)
 
 
-def _from_tails(nodes, cdf, center, scale):
+def _faces(nodes, bound):
+    """Middles between neighboring nodes; next to an absorbing node, inside, the face is at the bound itself."""
+    faces = (nodes[1:] + nodes[:-1]) / 2
+    if bound is None:
+        return faces
+    last, first = (nodes[1:] >= inside(bound)) & (nodes[:-1] < inside(bound)), nodes[:-1] <= -inside(bound)
+    first &= nodes[1:] > -inside(bound)
+    return jnp.where(last, nodes[1:], jnp.where(first, nodes[:-1], faces))
+
+
+def inside(bound):
+    """A node beyond this is at the bound: thresholds that equal it may do so to rounding."""
+    return bound * (1 - 1e-9)
+
+
+def _from_tails(faces, cdf, center, scale):
     """Masses between faces of a law symmetric about its center, each side from its own tail for relative accuracy."""
-    faces = ((nodes[1:] + nodes[:-1]) / 2 - center) / scale
+    faces = (faces - center) / scale
     one = jnp.ones(1)
     below = jnp.concatenate([0 * one, cdf(faces), one])
     above = jnp.concatenate([one, cdf(-faces), 0 * one])

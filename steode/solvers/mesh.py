@@ -24,8 +24,8 @@ POSITIONS = 2000
 VERY_THIN = 0.01
 """Spacing, as a fraction of such a step, below which a layer gets steps of its own; small learning rates need it."""
 
-LEAST_INTERVALS = 2
-"""Fewest intervals between two breakpoints."""
+LEAST_INTERVALS = 1
+"""Fewest intervals between two breakpoints: on a grid of many levels its cells are themselves a fine mesh."""
 
 
 class Mesh(eqx.Module):
@@ -54,18 +54,27 @@ class Mesh(eqx.Module):
 
 @dataclasses.dataclass(frozen=True)
 class Resolution:
-    """How fine a mesh must be where: spacing at each threshold, and the largest spacing anywhere."""
+    """How fine a mesh must be where: spacing at each threshold and at the bound, and the largest spacing anywhere."""
 
     at_threshold: np.ndarray  # (n,), one for each threshold
     largest: float  # between thresholds; beyond the last one spacing keeps growing
+    at_bound: float = np.inf  # inside the bound, where mass is absorbed
 
 
 def make_mesh(
-    thresholds: np.ndarray, bound: float | None, low: float, high: float, resolution: Resolution, intervals: int
+    thresholds: np.ndarray,
+    bound: float | None,
+    low: float,
+    high: float,
+    resolution: Resolution,
+    intervals: int,
+    halvings: int = 0,
 ) -> Mesh:
-    """A mesh of exactly `intervals` intervals (or as many as the breakpoints need, if that is more).
+    """A mesh of about `intervals` intervals, more where breakpoints need them, with every one of them cut in two
+    `halvings` times.
 
-    Doubling `intervals` halves every spacing, to rounding, which is what error estimates by two meshes rely on.
+    Each halving doubles the number of intervals between any two breakpoints, however many there are, which is what
+    error estimates by two meshes rely on.
     """
     bounds = np.array([] if bound is None else [-bound, bound])
     points = np.concatenate([[low, high], thresholds, bounds])
@@ -75,8 +84,8 @@ def make_mesh(
     _, first = np.unique(points[inside], return_index=True)
     order = inside[first]
     breakpoints = points[order]
-    fine, counts = _refined_segments(breakpoints, thresholds, resolution)
-    shares = _integer_shares(counts, intervals)
+    fine, counts = _refined_segments(breakpoints, thresholds, bound, resolution)
+    shares = _integer_shares(counts, intervals) << halvings
     segments, fractions = [], []
     for index, (share, (position, coordinate)) in enumerate(zip(shares, fine, strict=True)):
         uniform = np.arange(share) / share
@@ -96,7 +105,7 @@ def _close(values: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.isclose(values[:, None], others[None, :], rtol=1e-9, atol=0).any(axis=1)
 
 
-def _refined_segments(breakpoints, thresholds, resolution):
+def _refined_segments(breakpoints, thresholds, bound, resolution):
     """For each segment, positions in [0, 1] with the mesh coordinate there, and the number of intervals wanted."""
     fine, counts = [], []
     for left, right in zip(breakpoints[:-1], breakpoints[1:], strict=True):
@@ -108,6 +117,8 @@ def _refined_segments(breakpoints, thresholds, resolution):
         for index in _nearest_thresholds(thresholds, left, right):
             graded = resolution.at_threshold[index] + GROWTH * np.abs(middle - thresholds[index])
             spacing = np.minimum(spacing, graded)
+        if bound is not None and -bound <= left and right <= bound:
+            spacing = np.minimum(spacing, resolution.at_bound + GROWTH * (bound - np.abs(middle)))
         # equal steps have exactly this width
         equal = position.size == POSITIONS + 1
         widths = (right - left) / POSITIONS if equal else (right - left) * np.diff(position)
@@ -135,17 +146,13 @@ def _nearest_thresholds(thresholds, left, right) -> np.ndarray:
 
 
 def _integer_shares(counts: np.ndarray, intervals: int) -> np.ndarray:
-    """Whole numbers proportional to `counts`, at least LEAST_INTERVALS each, summing to `intervals` where possible."""
+    """Whole numbers proportional to `counts`, at least LEAST_INTERVALS each; their sum is at least `intervals`.
+
+    Where many segments need the least share, the others keep theirs: they are not thinned to make up for it.
+    """
     raw = np.maximum(counts / counts.sum() * intervals, LEAST_INTERVALS)
     shares = np.floor(raw).astype(int)
     missing = intervals - shares.sum()
     if missing > 0:
         shares[np.argsort(shares - raw)[:missing]] += 1
-    elif missing < 0:
-        # the least shares overdrew the total: take it back from the largest
-        for _ in range(-missing):
-            largest = np.argmax(shares)
-            if shares[largest] <= LEAST_INTERVALS:
-                break
-            shares[largest] -= 1
     return shares

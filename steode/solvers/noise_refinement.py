@@ -15,7 +15,7 @@ import numpy as np
 from steode.errors import ConvergenceError
 from steode.solvers.adaptive import EDGE_MASS, MAX_STEPS
 from steode.solvers.density import DensityOperator, PositiveTRBDF2, adaptive_controller
-from steode.solvers.domain import reach, resolution, thresholds_of
+from steode.solvers.domain import breakpoints_of, reach, resolution
 from steode.solvers.equations import Problem
 from steode.solvers.fixed_point import kinks
 from steode.solvers.functionals import columns
@@ -72,14 +72,14 @@ def solve_noise(
         ends = ends or reach(problem, start.extent, float(times[-1]))
         bound = None if problem.bound is None else float(problem.bound)
         fineness = resolution(problem, start.extent, float(times[-1]))
-        mesh = make_mesh(thresholds_of(problem), bound, *ends, fineness, intervals)
-        nodes = mesh.nodes(jnp.asarray(thresholds_of(problem)), problem.bound)
-        initial = rows.masses(nodes)
+        mesh = make_mesh(breakpoints_of(problem), bound, *ends, fineness, intervals, level)
+        nodes = mesh.nodes(jnp.asarray(breakpoints_of(problem)), problem.bound)
+        initial = rows.masses(nodes, problem.bound)
         dts, indices = time_steps(problem, nodes, initial, times, STEP_TOLERANCE / 8**level)
         if dts.size * rows.teacher.size * nodes.size * times.size > MOST_NUMBERS:
             raise ConvergenceError(
-                f"fluctuations: estimated relative error {estimate:.1e} with {intervals // 2} intervals and tolerance "
-                f"{tolerance:.1e}; ask for a larger tolerance or for fewer times."
+                f"fluctuations: estimated relative error {estimate:.1e} with {(nodes.size - 1) // 2} intervals and "
+                f"tolerance {tolerance:.1e}; ask for a larger tolerance or for fewer times."
             )
         fine = jax.device_get(linear_noise(problem, nodes, initial, dts, indices, names))
         if not all(np.all(np.isfinite(getattr(fine, part))) for part in PARTS):
@@ -98,8 +98,8 @@ def solve_noise(
                 for column in columns(names, problem).values()
             )
             if estimate <= tolerance:
-                return NoiseSolution(fine, error, intervals)
-        coarse, intervals, count, level = fine, 2 * intervals, 2 * count, level + 1
+                return NoiseSolution(fine, error, nodes.size - 1)
+        coarse, count, level = fine, 2 * count, level + 1
         rows = start.rows(edges, count)
 
 

@@ -102,12 +102,8 @@ class _StackedRows(Rows):
         self.rho = rho
         self._parts = parts
 
-    @property
-    def fineness(self):
-        return max(len(self._parts), *(part.fineness for part in self._parts))
-
-    def masses(self, nodes):
-        return jnp.concatenate([part.masses(nodes) for part in self._parts])
+    def masses(self, nodes, bound=None):
+        return jnp.concatenate([part.masses(nodes, bound) for part in self._parts])
 
 
 def eigenvalue_rule(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -11,9 +11,12 @@ from collections.abc import Callable
 import jax.numpy as jnp
 import numpy as np
 
-from steode.laws import Empirical, Law
+from steode.laws import ContinuousLaw, Empirical, Law
 from steode.solvers.domain import TAIL, Extent
 from steode.solvers.initial import node_masses
+from steode.solvers.programs import bounded_jit
+
+_masses_of_density = bounded_jit(node_masses)
 
 Kinks = np.ndarray | Callable[[float], np.ndarray]
 """Teacher values at which integrands have kinks, shape (n,), or a function of the eigenvalue that gives them."""
@@ -80,14 +83,12 @@ class Rows(abc.ABC):
     variance: np.ndarray
     eigenvalues: np.ndarray | None = None
 
-    @property
-    def fineness(self) -> int:
-        """The `count` to double for a finer discretization."""
-        return self.teacher.size
-
     @abc.abstractmethod
-    def masses(self, nodes):
-        """Initial mass in the control volume of each node, shape (K, N); each row sums to 1."""
+    def masses(self, nodes, bound=None):
+        """Initial mass in the control volume of each node, shape (K, N); each row sums to 1.
+
+        Nodes at +-`bound` absorb; see `steode.solvers.initial`.
+        """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,8 +121,12 @@ class _NominalRows(Rows):
         self.mean = np.full(values.shape, start.init.mean)
         self.variance = np.full(values.shape, start.init.variance)
 
-    def masses(self, nodes):
-        row = node_masses(self._init, nodes)
+    def masses(self, nodes, bound=None):
+        row = (
+            _masses_of_density(self._init, nodes, bound)
+            if isinstance(self._init, ContinuousLaw)
+            else (node_masses(self._init, nodes, bound))
+        )
         return jnp.broadcast_to(row[None, :], (self.teacher.size, nodes.size))
 
 
@@ -177,7 +182,7 @@ class _DrawnRows(Rows):
         self.mean = np.bincount(self._row, self._share * self._initial)
         self.variance = np.bincount(self._row, self._share * (self._initial - self.mean[self._row]) ** 2)
 
-    def masses(self, nodes):
+    def masses(self, nodes, bound=None):
         nodes = np.asarray(nodes)
         right = np.clip(np.searchsorted(nodes, self._initial, side="right"), 1, nodes.size - 1)
         fraction = (self._initial - nodes[right - 1]) / (nodes[right] - nodes[right - 1])

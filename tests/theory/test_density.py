@@ -15,6 +15,7 @@ from steode import (
     ConvergenceError,
     LinearModel,
     SpecificationError,
+    Uniform,
     UnsupportedError,
     fixed_points,
     solve,
@@ -22,7 +23,8 @@ from steode import (
 from steode.problem import make_problem
 from steode.solvers.density import DensityOperator, evolve, positive_part
 from steode.solvers.domain import reach, resolution, thresholds_of
-from steode.solvers.mesh import make_mesh
+from steode.solvers.exponential_fit import fitted_rates
+from steode.solvers.mesh import Resolution, make_mesh
 from steode.solvers.start import NominalStart
 from tests.models import REFERENCE, REFERENCE_EPS_G, REFERENCE_TIMES
 
@@ -99,6 +101,71 @@ def test_second_order_in_time():
         steps = [0.1, 0.05, 0.025, 0.0125]
         values = [_run(REFERENCE, 5.0, 500, diffrax.ConstantStepSize(), step) for step in steps]
     assert np.all(np.abs(_orders(values) - 2) < 0.15)
+
+
+def test_second_order_in_space_at_an_absorbing_bound():
+    """Weights that start next to the bound inside it are not frozen at once, which would be of first order."""
+    model = REFERENCE.replace(surrogate=ClippedSurrogate(1.7), learning_rate=0.5)
+    values = []
+    with jax.enable_x64(True):
+        for halvings in range(3):
+            operator, masses = _discretized(model, 64, halvings)
+            values.append(float(operator.residual_variance(_steps(operator, masses, 0.1, 20)[0])))
+    assert np.all(np.abs(_orders(values) - 2) < 0.2)
+
+
+def test_local_error_estimate_is_the_local_error():
+    """The estimate that controls the steps, against the same time in many small steps."""
+    with jax.enable_x64(True):
+        operator, masses = _discretized(REFERENCE, 200)
+        smooth, _ = _steps(operator, masses, 0.02, 100)
+        for dt in (0.2, 0.1):
+            end, estimate = _steps(operator, smooth, dt, 1)
+            true = jnp.sum(jnp.abs(end - _steps(operator, smooth, dt / 50, 50)[0]))
+            assert abs(float(jnp.sum(estimate) / true) - 1) < 0.1
+
+
+def _discretized(model, intervals, halvings=0):
+    """The operator on a mesh, and the initial masses."""
+    start = NominalStart(model.teacher, model.init)
+    rows = start.rows(np.zeros(0), 2)
+    problem = make_problem(model, rows)
+    bound = None if problem.bound is None else float(problem.bound)
+    layers = resolution(problem, start.extent)
+    mesh = make_mesh(thresholds_of(problem), bound, *reach(problem, start.extent, 5.0), layers, intervals, halvings)
+    nodes = mesh.nodes(jnp.asarray(thresholds_of(problem)), problem.bound)
+    return DensityOperator(problem, nodes), rows.masses(nodes, problem.bound)
+
+
+def _steps(operator, masses, dt, count):
+    """Masses after `count` equal steps, and the error estimate of the last."""
+    return _compiled_steps(operator, masses, jnp.asarray(dt), jnp.asarray(count))
+
+
+@eqx.filter_jit
+def _compiled_steps(operator, masses, dt, count):
+    return jax.lax.fori_loop(0, count, lambda _, state: operator.step(state[0], dt), (masses, jnp.zeros(masses.shape)))
+
+
+def test_halving_a_mesh_halves_it_between_any_two_of_many_thresholds():
+    quantizer = Uniform(10, 4.0)
+    layers = Resolution(np.full(quantizer.thresholds.size, 0.1), 0.1)
+    coarse, fine = (make_mesh(quantizer.thresholds, None, -9.0, 9.0, layers, 512, halvings) for halvings in (0, 1))
+    assert np.array_equal(np.bincount(coarse.segment)[:-1] * 2, np.bincount(fine.segment)[:-1])
+    # the many least segments inside do not thin out the two outside
+    assert np.all(np.bincount(coarse.segment)[[0, -1]] > 20)
+
+
+@pytest.mark.parametrize("x", [0.0, 1e-5, -1e-5, 0.3, -0.3, 40.0, -40.0])
+def test_fitted_rates_and_their_slopes(x):
+    """B(-x) - B(x) = x and B(-x)/B(x) = e^x, with the slopes of both at 0 too."""
+    with jax.enable_x64(True):
+        rates, slopes = jax.jvp(fitted_rates, (jnp.asarray(x),), (jnp.asarray(1.0),))
+    along, against, *slopes = (float(value) for value in (*rates, *slopes))
+    assert abs(along - against - x) < 1e-14 * max(1, abs(x))
+    assert abs(np.log(along / against) - x) < 1e-12
+    assert abs(slopes[0] - slopes[1] - 1) < 1e-12
+    assert abs(slopes[0] / along - slopes[1] / against - 1) < 1e-7
 
 
 def test_positive_part_keeps_the_total_of_every_row():

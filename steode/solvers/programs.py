@@ -1,0 +1,35 @@
+"""A bounded number of compiled programs: those of models that are no longer asked for are released."""
+
+import collections
+import functools
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+
+MOST_PROGRAMS = 8
+"""Programs kept of one function: an adaptive solve of a model needs two to four, of some 50 MB each."""
+
+
+def bounded_jit(function: Callable) -> Callable:
+    """`function` compiled for every structure and shape of its arguments, with the last MOST_PROGRAMS programs kept.
+
+    Arrays among the arguments are traced and everything else is part of the structure, as in `equinox.filter_jit`,
+    whose programs live as long as the process. The function must return arrays.
+    """
+    programs: collections.OrderedDict = collections.OrderedDict()
+
+    @functools.wraps(function)
+    def call(*arguments):
+        traced, fixed = eqx.partition(arguments, eqx.is_array_like)
+        leaves, structure = jax.tree.flatten(fixed)
+        arrays, places = jax.tree.flatten(traced)
+        key = (tuple(leaves), structure, places, tuple((jax.numpy.shape(x), jax.dtypes.result_type(x)) for x in arrays))
+        if key not in programs:
+            programs[key] = jax.jit(lambda traced: function(*eqx.combine(traced, fixed)))
+        programs.move_to_end(key)
+        while len(programs) > MOST_PROGRAMS:
+            programs.popitem(last=False)[1].clear_cache()
+        return programs[key](traced)
+
+    return call
