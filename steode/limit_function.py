@@ -18,7 +18,7 @@ from steode.solve import check_model, checked_times
 from steode.solvers import moments
 from steode.solvers.adaptive import MAX_STEPS, TIME_FRACTION
 from steode.solvers.density import DensityOperator, adaptive_controller, evolve
-from steode.solvers.domain import reach, resolution, thresholds_of
+from steode.solvers.domain import breakpoints_of, reach, resolution
 from steode.solvers.fixed_point import kinks_by_eigenvalue
 from steode.solvers.mesh import Mesh, make_mesh
 from steode.solvers.start import Rows
@@ -144,7 +144,7 @@ def limit_function(
             margin = (high - low) / 4
             ends = (low - margin, high + margin)
             fineness = resolution(problem, start.extent, float(times[-1]))
-            mesh = make_mesh(thresholds_of(problem), bound, *ends, fineness, intervals)
+            mesh = make_mesh(breakpoints_of(problem), bound, *ends, fineness, intervals)
     values = derive(model).parameters
     parameters = {name: values[symbol] for name, symbol in sym.PARAMETERS.items() if symbol in values}
     if isinstance(model.learning_rate, Schedule):

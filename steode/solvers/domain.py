@@ -13,7 +13,6 @@ from steode.solvers.entrywise import StepMap
 from steode.solvers.equations import Problem
 from steode.solvers.mesh import LAYER_FRACTION, Resolution
 from steode.solvers.programs import bounded_jit
-from steode.solvers.random_maps import RoundingMap
 
 TAIL = 1e-13
 """Probability of the initial law left outside the domain on each side."""
@@ -47,9 +46,7 @@ def thresholds_of(problem: Problem) -> np.ndarray:
 
 def breakpoints_of(problem: Problem) -> np.ndarray:
     """Where the weight map is not smooth, each a node of the mesh: thresholds, or the levels of stochastic rounding."""
-    if isinstance(problem.weight_map, RoundingMap):
-        return np.asarray(problem.weight_map.levels)
-    return thresholds_of(problem)
+    return np.asarray(problem.weight_map.breaks)
 
 
 def typical_variances(problem: Problem, extent: Extent) -> tuple[float, float]:

@@ -52,7 +52,7 @@ def test_the_traced_closure_is_the_one_of_solve(name):
     assert traced(limit_function(model, [1.0, 5.0], method="gaussian")) == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("name", ["spectrum", "activation", "FOGZO"])
+@pytest.mark.parametrize("name", ["spectrum", "stochastic rounding", "activation", "FOGZO"])
 def test_the_traced_density_is_the_one_of_solve(name):
     model = REFERENCE.replace(**OPTIONS[name])
     exact = solve(model, 5.0, times=[1.0, 5.0], method="density")
@@ -89,7 +89,7 @@ def test_plateau_of_a_spectrum_and_of_an_output():
 
 
 def test_what_zeroth_order_updates_lack_is_named():
-    with pytest.raises(UnsupportedError, match="limit_function, gaussian: needs a diffusion .*SPSA"):
+    with pytest.raises(UnsupportedError, match=r"limit_function, gaussian: needs a diffusion .*SPSA"):
         limit_function(REFERENCE.replace(update_rule=SPSA(ratio=0.1, eps=0.3)), [1.0], method="gaussian")
     with pytest.raises(UnsupportedError, match="plateau_estimate: needs the rate of a weight in its cell"):
         plateau_estimate(CELLS.replace(update_rule=FOGZO(c=2.0, eps=0.3)))
