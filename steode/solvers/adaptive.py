@@ -29,8 +29,10 @@ TIME_FRACTION = 0.02
 TIME_RATIO = 8
 """Ratio of this tolerance between two meshes: local errors are of third order, so that time steps are halved."""
 
-RESOLVED = 2.0
-"""Cell Peclet number |f| h/D at the thresholds up to which the scheme is taken to be of second order."""
+RESOLVED, FALLING = 2.0, 0.6
+"""Cell Peclet number |f| h/D at the thresholds, and its ratio between two meshes, up to which the scheme is taken to be
+of second order. Where V is nothing but numerical diffusion, it is proportional to h, and |f| h/D stays where it is.
+"""
 
 LEAST_RATIO = 1.5
 """Ratio of successive differences, 4 at second and 2 at first order, below which no order is believed."""
@@ -134,12 +136,15 @@ def solve_density(
 
 def _error(solutions: list[DensitySolution]) -> dict[str, np.ndarray] | None:
     """Estimated errors of the last of successive solutions; None where there are too few to tell."""
-    fine = solutions[-1]
-    if len(solutions) < 2 or (len(solutions) < 3 and fine.peclet > RESOLVED):
+    if len(solutions) < 2:
+        return None
+    coarse, fine = solutions[-2:]
+    resolved = fine.peclet <= min(RESOLVED, FALLING * coarse.peclet)
+    if len(solutions) < 3 and not resolved:
         return None
     values = [solution.observables for solution in solutions[-3:]]
     error = {name: np.abs(value - values[-2][name]) for name, value in fine.observables.items()}
-    if fine.peclet <= RESOLVED:
+    if resolved:
         return {name: value / 3 for name, value in error.items()}
     before = {name: np.abs(value - values[-3][name]) for name, value in values[-2].items()}
     return {name: value / (_ratio(before[name], value) - 1) for name, value in error.items()}

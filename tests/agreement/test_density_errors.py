@@ -6,11 +6,12 @@ twenty times the true error, unless that is below a hundredth of the tolerance.
 
 The table of docs/numerics.md, from this folder's density_errors.json, is measured by
 
-    python -m tests.agreement.test_density_errors
+    python -m tests.agreement.test_density_errors [MODEL ...]
 """
 
 import json
 import pathlib
+import sys
 
 import numpy as np
 import pytest
@@ -92,14 +93,16 @@ def _line(row) -> str:
     return f"| {row['model']} | {numbers} |"
 
 
-def main() -> None:
-    """Measure every case and write the file and, to the screen, the table."""
-    rows = []
+def main(names: list[str]) -> None:
+    """Measure the named models, all if none is named, and write the file and, to the screen, the table."""
+    known = json.loads(MEASURED.read_text()) if MEASURED.exists() else []
+    rows = {(row["model"], row["tolerance"]): row for row in known}
     for name, tolerance in ALL:
-        rows.append({"model": name, "tolerance": tolerance} | measure(name, tolerance))
-        MEASURED.write_text(json.dumps(rows, indent=1) + "\n")
-        print(_line(rows[-1]), f"{rows[-1]['uncertain']:.1e} {rows[-1]['excess']:.1e}", flush=True)
+        if not names or name in names:
+            rows[name, tolerance] = {"model": name, "tolerance": tolerance} | measure(name, tolerance)
+            print(_line(rows[name, tolerance]), flush=True)
+            MEASURED.write_text(json.dumps([rows[key] for key in ALL if key in rows], indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

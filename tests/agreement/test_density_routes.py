@@ -82,7 +82,7 @@ def test_exact_recovery_is_reached_in_finite_time_below_the_threshold():
     # numerical diffusion is of first order where V vanishes, and the estimate says how much is left
     recovered = solve(model, 60, times=[0.0, 30.0, 60.0], tolerance=1e-3)
     assert recovered["eps_g"][-1] < 1e-3 * recovered["eps_g"].max()
-    assert recovered["eps_g"][-1] < 2 * recovered.error["eps_g"][-1]
+    assert recovered["eps_g"][-1] <= 2 * recovered.error["eps_g"][-1]
     above = solve(model.replace(learning_rate=1.2), 60, times=[30.0, 60.0])["eps_g"][-1]
     assert abs(above - 0.08336) < 2e-4
 
