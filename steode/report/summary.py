@@ -84,7 +84,11 @@ def _case(result: StudyResult, case: CaseResult) -> dict:
     points = None
     if case.fixed_points is not None:
         points = [
-            {field.name: getattr(point, field.name) for field in dataclasses.fields(point) if field.name not in NO_NUMBERS}
+            {
+                field.name: getattr(point, field.name)
+                for field in dataclasses.fields(point)
+                if field.name not in NO_NUMBERS
+            }
             for point in case.fixed_points
         ]
     return {

@@ -8,7 +8,6 @@ Newton's method refines it. Derivatives follow from the implicit function theore
 import dataclasses
 from collections.abc import Callable
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np

@@ -37,7 +37,9 @@ def mean_weight(problem: Problem, variance: Float[Array, ""]) -> Float[Array, " 
     if problem.decay is not None:
         return -problem.alpha_2 * stationary.image_moments(problem, variance).offset / problem.decay
     confined, a = stationary.is_confined(problem), stationary.targets(problem)
-    mean = _by_cells(problem, variance) if isinstance(problem.weight_map, StepMap) else _by_quadrature(problem, variance)
+    mean = (
+        _by_cells(problem, variance) if isinstance(problem.weight_map, StepMap) else _by_quadrature(problem, variance)
+    )
     return jnp.where(confined, mean, jnp.where(a >= problem.weight_map.levels[-1], jnp.inf, -jnp.inf))
 
 
