@@ -89,8 +89,9 @@ def stability(point: FixedPoint) -> Stability:
     Fokker-Planck operator at V* for each teacher value and eigenvalue, c = alpha_2 (Q - a)^2 up to a constant, mu the
     stationary law and b = -A dmu/dV. For other responses a few functionals couple (c_2 in place of V; m and q; with
     FOGZO c_2 and the mean slope), and h is a small determinant; see `steode.solvers.linearized`. Eigenvalues solve
-    h(lambda) = 1 - <c, (lambda - A)^{-1} b> = 0; h(0) = 1 - F'(V*), F the implied variance. On a mesh that resolves the law, unstable ones are counted by the winding of h along the imaginary axis,
-    and the leading ones computed by Arnoldi iteration.
+    h(lambda) = 1 - <c, (lambda - A)^{-1} b> = 0; h(0) = 1 - F'(V*), F the implied variance. On a mesh that resolves the
+    law, unstable ones are counted by the winding of h along the imaginary axis, and the leading ones computed by
+    Arnoldi iteration.
 
     The settling time needs no eigenvalues. Tilting the law to mu (1 + epsilon c) is the change of least relative
     entropy that changes V by a given amount; from there

@@ -23,6 +23,7 @@ import scipy.linalg
 import scipy.sparse.linalg
 
 from steode.errors import ConvergenceError
+from steode.solvers.couplings import chains, couplings_of
 from steode.solvers.equations import Problem
 
 SAFETY = 0.9
@@ -81,7 +82,7 @@ class Linearization:
         return -np.array([scipy.linalg.eigvalsh_tridiagonal(*row, "i", (last, last))[0] for row in rows])
 
     def passed(self, gradients: np.ndarray) -> np.ndarray:
-        """Mass that a tilt of the law by these functions, centered in every row, shape (K, N, n), moves: (K, N-1, n)."""
+        """Mass that a tilt of the law by functions centered in every row, shape (K, N, n), moves: (K, N-1, n)."""
         tilted = self.masses[..., None] * gradients
         # whichever of the two sums, from the left or from the right, does not cancel
         from_left = np.cumsum(tilted, axis=1)[:, :-1]
