@@ -203,8 +203,8 @@ def check_scalar(model: LinearModel, what: str) -> None:
     if not (output is None or output.is_linear or output.needs_slope):
         names = [name for name in model.options if name not in ("spectrum", *MAPS[:2])]
         raise UnsupportedError(
-            f"{what}: with {', '.join(names)} the residual does not answer linearly to the two pre-activations, so that "
-            "c_h and c_* are unknown beside c_2, and no root is singled out; see fixed_points."
+            f"{what}: with {', '.join(names)} the residual does not answer linearly to the two pre-activations: c_h "
+            "and c_* are unknown beside c_2, and no root is singled out; see fixed_points."
         )
 
 
