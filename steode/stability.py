@@ -8,23 +8,17 @@ import numpy as np
 
 from steode.errors import ConvergenceError, SpecificationError, UnsupportedError
 from steode.fixed_point import FixedPoint
-from steode.problem import NO_ROWS, make_problem, nominal_start
 from steode.solvers import exact_spectra, linearized, stationary
 from steode.solvers.entrywise import IdentityMap, StepMap
-from steode.solvers.equations import Problem
-from steode.solvers.fixed_point import kinks_by_eigenvalue
 from steode.solvers.late_decay import late_decay
 from steode.solvers.linearized import Linearization
 from steode.solvers.random_maps import NoisyMap, RoundingMap
 from steode.solvers.scalar_equations import TemperatureEquation, scalar_equation
-from steode.solvers.start import kinks_at
-from steode.solvers.stationary_mesh import ends, stationary_nodes
+from steode.solvers.stationary_mesh import ends
+from steode.stationary_rows import linearized_rows, mesh_of
 from steode.systems.linear.properties import require
 from steode.systems.linear.spec import LinearModel
 
-TEACHER_VALUES = 192
-UNKNOWNS = 100_000
-"""Teacher values times nodes of the finer mesh, which has between 512 and 4096 intervals a row."""
 MOST_SETTLING_ERROR = 0.05
 REPORTED = 6
 ISOLATED = 1e-3
@@ -94,9 +88,10 @@ def stability(point: FixedPoint) -> Stability:
     V alone couples the weights, so that perturbations nu of their law obey nu' = A nu + b <c, nu>, with A the
     Fokker-Planck operator at V* for each teacher value and eigenvalue, c = alpha_2 (Q - a)^2 up to a constant, mu the
     stationary law and b = -A dmu/dV. For other responses a few functionals couple (c_2 in place of V; m and q; with
-    FOGZO c_2 and the mean slope), and h is a small determinant; see `steode.solvers.linearized`. Eigenvalues solve h(lambda) = 1 - <c, (lambda - A)^{-1} b> = 0; h(0) = 1 - F'(V*), F the implied
-    variance. On a mesh that resolves the law, unstable ones are counted by the winding of h along the imaginary axis,
-    and the leading ones computed by Arnoldi iteration.
+    FOGZO c_2 and the mean slope), and h is a small determinant; see `steode.solvers.linearized`. Eigenvalues solve
+    h(lambda) = 1 - <c, (lambda - A)^{-1} b> = 0; h(0) = 1 - F'(V*), F the implied variance. On a mesh that resolves the
+    law, unstable ones are counted by the winding of h along the imaginary axis, and the leading ones computed by
+    Arnoldi iteration.
 
     The settling time needs no eigenvalues. Tilting the law to mu (1 + epsilon c) is the change of least relative
     entropy that changes V by a given amount; from there
@@ -134,50 +129,8 @@ def stability(point: FixedPoint) -> Stability:
         return _regular(model, point.force)
 
 
-def _rows(model: LinearModel, force=None, fraction: float = 1.0) -> tuple[Problem, bool]:
-    """The equations with a fraction of the teacher values, and whether those stand for a continuous law.
-
-    For a continuous law, the ends of its support and the kinks inside are added with probability zero, at every
-    eigenvalue: the edge of the continuous spectrum is found there.
-    """
-    bare = make_problem(model, NO_ROWS)
-    if force is not None:
-        bare, _ = bare.under(jnp.asarray(force))
-    start, values = nominal_start(model), np.unique(model.spectrum.values)
-    bare = bare if model.spectrum.is_isotropic else dataclasses.replace(bare, eigenvalues=jnp.ones(()))
-    points, count = kinks_by_eigenvalue(bare), int(fraction * TEACHER_VALUES)
-    if values.size > 1:
-        # as many rows as without a spectrum: few eigenvalues or few teacher values are taken as they are
-        atoms = model.teacher.quadrature(kinks_at(points, values[0]), count)[0].size
-        few = min(values.size, atoms)
-        count = count if values.size * atoms <= count else count // few if few**2 <= count else int(count**0.5)
-    rows = start.rows(points, count)
-    problem = make_problem(model, rows)
-    if start.rows(points, 2 * count).teacher.size == rows.teacher.size:
-        return problem, False
-    low, high = model.teacher.support(1e-13)
-    own = [None] if problem.eigenvalues is None else np.unique(np.append(rows.eigenvalues, values[[0, -1]]))
-    extra, at = [], []
-    for value in own:
-        inner = kinks_at(points, 1.0 if value is None else value)
-        extra.append(np.concatenate([[low, high], inner[(inner > low) & (inner < high)]]))
-        at.append(np.full(extra[-1].size, value))
-    extra = np.concatenate(extra)
-    eigenvalues = None if problem.eigenvalues is None else np.append(rows.eigenvalues, np.concatenate(at))
-    return _with_rows(problem, np.append(rows.teacher, extra), np.append(rows.weights, 0 * extra), eigenvalues), True
-
-
-def _with_rows(problem: Problem, values, weights, eigenvalues) -> Problem:
-    return dataclasses.replace(
-        problem,
-        teacher=jnp.asarray(values),
-        teacher_weights=jnp.asarray(weights),
-        eigenvalues=None if eigenvalues is None else jnp.asarray(eigenvalues),
-    )
-
-
 def _regular(model: LinearModel, force) -> Stability:
-    problem, continuous = _rows(model, force)
+    problem, continuous = linearized_rows(model, force)
     held, strength = problem.under(jnp.asarray(force))
     at_ends, weights, notes = ends(held, float(strength)), np.asarray(problem.teacher_weights), []
     edge, free = float(at_ends.edge.max()) + 0.0, float(weights @ ~at_ends.confined)
@@ -193,7 +146,7 @@ def _regular(model: LinearModel, force) -> Stability:
         return Stability(none, np.zeros(0), *numbers, "; ".join(notes))
     # continuous laws: one number of rows, so that one program serves every learning rate and range
     rows = weights.size if continuous else 0
-    padded, nodes = _mesh(problem, at_ends.confined, force, rows)
+    padded, nodes = mesh_of(problem, at_ends.confined, force, rows)
     coarse, fine = (linearized.linearize(padded, force, nodes[:, ::step]) for step in (2, 1))
     if continuous:
         edge = max(edge, -float(fine.gaps.min()))
@@ -205,9 +158,9 @@ def _regular(model: LinearModel, force) -> Stability:
         settling = linearized.integrated_relaxation(fine)
         settling_error = abs(linearized.integrated_relaxation(coarse) / settling - 1) / 3
         if continuous:
-            fewer, _ = _rows(model, force, fraction=0.5)
+            fewer, _ = linearized_rows(model, force, fraction=0.5)
             confined = ends(fewer.under(jnp.asarray(force))[0], float(strength)).confined
-            padded, nodes = _mesh(fewer, confined, force, rows)
+            padded, nodes = mesh_of(fewer, confined, force, rows)
             half = linearized.linearize(padded, force, nodes[:, ::2])
             settling_error += abs(linearized.integrated_relaxation(half) / settling - 1)
         if np.any((weights > 0) & (at_ends.edge == 0)):
@@ -235,18 +188,6 @@ def _regular(model: LinearModel, force) -> Stability:
 
 def _inverse(rate: float) -> float:
     return 1 / rate if rate > 0 else np.inf
-
-
-def _mesh(problem: Problem, confined: np.ndarray, force, rows: int) -> tuple[Problem, np.ndarray]:
-    """The rows that have a stationary law, repeated with weight zero up to the number asked for, and their nodes."""
-    kept = np.flatnonzero(confined)
-    index = np.concatenate([kept, np.full(max(rows - kept.size, 0), kept[0])])
-    weights = np.asarray(problem.teacher_weights)[index] * (np.arange(index.size) < kept.size)
-    eigenvalues = None if problem.eigenvalues is None else np.asarray(problem.eigenvalues)[index]
-    padded = _with_rows(problem, np.asarray(problem.teacher)[index], weights, eigenvalues)
-    intervals = int(np.clip(UNKNOWNS // index.size, 512, 4096))
-    held, strength = padded.under(jnp.asarray(force))
-    return padded, stationary_nodes(held, float(strength), intervals)
 
 
 def _isolated(coarse: Linearization, fine: Linearization, edge: float, unstable: int, continuous: bool):
@@ -291,7 +232,7 @@ def _at_recovery(model: LinearModel, point: FixedPoint) -> Stability:
         spectrum = exact_spectra.Spectrum(np.zeros(0, complex), -np.inf, point.gain, np.nan)
         notes.append(f"V = 0 is multiplied by {point.gain:.4g} for every relaxation of the weights")
         return _without_mesh(spectrum, model.learning_rate, notes)
-    problem, continuous = _rows(model)
+    problem, continuous = linearized_rows(model)
     if scalar_equation(problem) is None or isinstance(scalar_equation(problem), TemperatureEquation):
         raise UnsupportedError(
             "stability: at V = 0 under a smooth map of the weights it is derived for a response c_h = 1, c_* = -1 "

@@ -88,9 +88,9 @@ def affine(problem: Problem, force: Float[Array, "..."]) -> Spectrum:
 def smooth_recovery(problem: Problem, continuous: bool) -> Spectrum:
     """V = 0 under a smooth increasing map and a linear response.
 
-    Weights fluctuate around w_k, Q(w_k) = a_k, with variances s_k. With g_k = -(slope of the drift), the means relax at rate g_k, and s_k' = -2 g_k s_k + (diffusion at V = 1) V,
-    V = sum_k alpha_2 pi_k Q'(w_k)^2 s_k: a rank-one coupling. Rows with Q'(w_k) = 0 take no part in V. For a continuous
-    teacher law the g_k are a band.
+    Weights fluctuate around w_k, Q(w_k) = a_k, with variances s_k. With g_k = -(slope of the drift), the means relax at
+    rate g_k, and s_k' = -2 g_k s_k + (diffusion at V = 1) V, V = sum_k alpha_2 pi_k Q'(w_k)^2 s_k: a rank-one coupling.
+    Rows with Q'(w_k) = 0 take no part in V. For a continuous teacher law the g_k are a band.
     """
 
     def drift(w):

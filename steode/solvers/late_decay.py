@@ -2,8 +2,9 @@ r"""How V falls back after the law of the weights was tilted: a small model of t
 
 With J = S + v u^T of `steode.solvers.linearized`, the deviation of V is y^T exp(J tau) x after the start x, y = u where
 V alone couples the weights. On the space spanned by (s - S)^{-1} u, and the same of v, y and x, s over shifts of all
-sizes, the symmetric S is a small matrix that gives the same Laplace transform at every shift, to second order (rational Krylov projection). The
-essential spectrum, whose edge may be the slowest rate of all, carries what it carries in V and no more.
+sizes, the symmetric S is a small matrix that gives the same Laplace transform at every shift, to second order (rational
+Krylov projection). The essential spectrum, whose edge may be the slowest rate of all, carries what it carries in V and
+no more.
 """
 
 import dataclasses

@@ -17,16 +17,13 @@ for a single one, so zero is an eigenvalue if and only if that has the eigenvalu
 
 import dataclasses
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
 import scipy.sparse.linalg
 
 from steode.errors import ConvergenceError
-from steode.solvers.density import DensityOperator
-from steode.solvers.entrywise import interval_images, interval_squares
+from steode.solvers.couplings import chains, couplings_of
 from steode.solvers.equations import Problem
 
 SAFETY = 0.9
@@ -85,41 +82,13 @@ class Linearization:
         return -np.array([scipy.linalg.eigvalsh_tridiagonal(*row, "i", (last, last))[0] for row in rows])
 
     def passed(self, gradients: np.ndarray) -> np.ndarray:
-        """Mass that a tilt of the law by these functions, centered in every row, shape (K, N, n), moves: (K, N-1, n)."""
+        """Mass that a tilt of the law by functions centered in every row, shape (K, N, n), moves: (K, N-1, n)."""
         tilted = self.masses[..., None] * gradients
         # whichever of the two sums, from the left or from the right, does not cancel
         from_left = np.cumsum(tilted, axis=1)[:, :-1]
         from_right = -np.cumsum(tilted[:, ::-1], axis=1)[:, ::-1][:, 1:]
         left = np.cumsum(self.masses, axis=1)[:, :-1] < 0.5
         return np.where(left[..., None], from_left, from_right)
-
-
-@eqx.filter_jit
-def _chains(problem: Problem, force, nodes):
-    """Of every row on its own nodes: rates and their derivatives by the force; m, q and mean slope by mass.
-
-    Then m and q by mass between the nodes.
-    """
-
-    def chain(teacher, eigenvalue, row_nodes):
-        own = None if eigenvalue is None else eigenvalue[None]
-        alone = dataclasses.replace(problem, teacher=teacher[None], teacher_weights=jnp.ones(1), eigenvalues=own)
-        operator = DensityOperator(alone, row_nodes)
-        rates, slopes = operator.rates(force), jax.jacfwd(operator.rates)(force)
-        slopes = [jnp.reshape(slope, (row_nodes.size - 1, force.size)) for slope in slopes]
-
-        def functionals(masses):
-            m, q, _ = operator.overlaps(masses)
-            return jnp.stack([m, q, operator.mean_slope(masses)] if problem.needs_slope else [m, q])
-
-        gradients = jax.jacrev(functionals)(jnp.zeros((1, row_nodes.size)))[:, 0]
-        images = [interval(alone.weight_map, row_nodes) for interval in (interval_images, interval_squares)]
-        between = jax.vmap(lambda mean, square: jnp.stack(alone.overlaps(mean[None], square[None])[:2]))(*images)
-        return rates[0][0], rates[1][0], *slopes, gradients.T, between
-
-    return jax.vmap(chain, in_axes=(0, None if problem.eigenvalues is None else 0, 0))(
-        problem.teacher, problem.eigenvalues, nodes
-    )
 
 
 def linearize(problem: Problem, force, nodes: np.ndarray) -> Linearization:
@@ -129,7 +98,7 @@ def linearize(problem: Problem, force, nodes: np.ndarray) -> Linearization:
     `steode.solvers.stationary_mesh` for nodes that resolve them.
     """
     force = jnp.asarray(force, float)
-    arrays = _chains(problem, force, jnp.asarray(nodes))
+    arrays = chains(problem, force, jnp.asarray(nodes))
     right, left, right_slopes, left_slopes, functionals, between = (np.asarray(array) for array in arrays)
     weights = np.asarray(problem.teacher_weights)
     zero = np.zeros((weights.size, 1))
@@ -137,7 +106,7 @@ def linearize(problem: Problem, force, nodes: np.ndarray) -> Linearization:
     masses = np.exp(logs - logs.max(axis=1, keepdims=True))
     masses /= masses.sum(axis=1, keepdims=True)
     means = np.einsum("k,kn,kni->i", weights, masses, functionals)
-    by_functional, force_by, of_loss = _couplings(problem, means)
+    by_functional, force_by, of_loss = couplings_of(problem, means)
 
     slope = (right_slopes / right[..., None] - left_slopes / left[..., None]) @ force_by
     tilt = np.concatenate([np.zeros((weights.size, 1, slope.shape[2])), np.cumsum(slope, axis=1)], axis=1)
@@ -162,23 +131,6 @@ def linearize(problem: Problem, force, nodes: np.ndarray) -> Linearization:
         tilt=centered(tilt),
         weights=weights,
     )
-
-
-def _couplings(problem: Problem, functionals: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Derivatives of the coupling y by m, q (and the mean slope), of the force by y, and of V by m and q."""
-
-    def force(values):
-        return jnp.atleast_1d(problem.force(*values))
-
-    at = jnp.asarray(functionals)
-    by = np.asarray(jax.jacfwd(force)(at))
-    of_loss = np.asarray(jax.jacfwd(lambda values: problem.loss(values[0], values[1]))(at[:2]))
-    if problem.linear_response:
-        return by, np.ones((1, 1)), of_loss
-    if problem.needs_slope:
-        # y = (c_2, p), and the force is p, -p and c_2
-        return np.stack([by[2], [0.0, 0.0, 1.0]]), np.array([[0.0, 1.0], [0.0, -1.0], [1.0, 0.0]]), of_loss
-    return np.eye(2), by, of_loss
 
 
 def _variance_between(masses, nodes, values) -> np.ndarray:

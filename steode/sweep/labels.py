@@ -32,6 +32,7 @@ VARIABLES = {
     "dithering_term": ("part of the error from weights flipping between levels", "", "1"),
     "clipping_term": ("part of the error from targets beyond the range", "", "1"),
     "decay_term": ("part of the error from weight decay", "", "1"),
+    "noise_term": ("part of the error from stochastic maps of weights and output", "", "1"),
     "deviation": ("error minus that of the unquantized model", "", "1"),
     "plateau_length": ("plateau length", r"\tau", "tau"),
     "time_to_error": ("time to reach the error", r"\tau", "tau"),

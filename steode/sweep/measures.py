@@ -27,7 +27,7 @@ class Measure:
     required: tuple[str, ...] = ()
 
 
-TERMS = ("input_term", "dithering_term", "clipping_term", "decay_term")
+TERMS = ("input_term", "dithering_term", "clipping_term", "decay_term", "noise_term")
 OF_CURVES = ("t_end", "times", "method", "tolerance")
 
 

@@ -22,7 +22,6 @@ from steode import (
     derive,
     fixed_points,
     solve,
-    stability,
     sweep,
 )
 from steode.problem import make_problem, nominal_start
@@ -144,7 +143,6 @@ def test_the_closure_has_the_rates_of_its_own_law_at_the_start():
         (lambda: solve(MODEL, 1.0, method="particles"), "density at the thresholds"),
         (lambda: solve(MODEL, 1.0, start=(np.ones(4), np.linspace(-1, 1, 4))), "density at the thresholds"),
         (lambda: fixed_points(MODEL.replace(weight_decay=0.1)), "weight decay"),
-        (lambda: stability(fixed_points(MODEL)[0]), "update_rule"),
         (lambda: sweep(MODEL, {"noise": [0.1, 0.2]}, "plateau", t_end=1.0), "update_rule"),
         (lambda: sweep(MODEL.replace(update_rule=SPSA(ratio=1.0, eps=0.3)), {"noise": [0.1]}, "plateau"), "SPSA"),
     ],

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from steode import LinearModel, Uniform, UniformLaw, fixed_points, solve
+from steode import Discrete, Elementwise, LinearModel, Uniform, UniformLaw, fixed_points, solve
 from steode.solvers import linearized, stationary_mesh
 from steode.solvers.density import DensityOperator
 from steode.solvers.late_decay import late_decay
+from steode.spectrum import Eigenvalues
 from steode.stability import stability
 from tests.models import REFERENCE
 from tests.theory.test_stability import problem_of, variance_on_mesh
@@ -81,3 +82,27 @@ def test_continuous_law_inside_the_range_relaxes_at_the_rate_of_its_slowest_targ
         problem = dataclasses.replace(problem_of(model), teacher=values, teacher_weights=jnp.ones(29) / 29)
         state = linearized.linearize(problem, variance, stationary_mesh.stationary_nodes(problem, variance, 512))
     assert abs(result.relaxation_time * state.gaps.min() - 1) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("options", "observable", "spectrum"),
+    [
+        ({"spectrum": Eigenvalues((0.5, 2.0))}, "m", [-0.3243, -0.3760]),
+        ({"activation": Elementwise("tanh(x)"), "teacher_activation": Elementwise("tanh(x)")}, "V", [-0.1736]),
+    ],
+    ids=["spectrum", "activation"],
+)
+def test_with_options_solutions_decay_at_the_leading_eigenvalue(options, observable, spectrum):
+    """Differences in time remove the limit, and a second eigenvalue the second mode."""
+    model = LinearModel(
+        teacher=Discrete((-1.1, 0.7)), weight_quantizer=Uniform(2, 2.0), input_quantizer=Uniform(3, 2.0),
+        learning_rate=0.8, noise=0.3, **options,
+    )  # fmt: skip
+    found = stability(fixed_points(model)[0]).eigenvalues.real
+    assert found[: len(spectrum)] == pytest.approx(spectrum, abs=1e-3)
+    step = 1 / abs(found[0])
+    differences = np.diff(solve(model, 8 * step, times=step * np.arange(5, 9), tolerance=1e-5)[observable])
+    if len(spectrum) > 1:
+        differences = differences[1:] - np.exp(found[1] * step) * differences[:-1]
+    measured = np.log(differences[-1] / differences[-2]) / step
+    assert abs(measured / found[0] - 1) < 0.02
