@@ -12,6 +12,7 @@ from steode import FOGZO, SPSA, ClippedSurrogate, Trajectory, compare, derive, f
 from steode.quantizers import StepFunction
 from steode.schedule import Schedule
 from tests.fuzz.report import LARGEST_Z, Report, score
+from tests.fuzz.scan import scan_problems
 from tests.fuzz.specifications import Specification
 
 TOLERANCE = 1e-3
@@ -22,9 +23,8 @@ SPSA_DIM = 120
 GRID = 40
 """Times are multiples of 1/GRID, so that they are whole steps at every dimension."""
 MASS = 1e-10
-MORE_FIXED_POINT_CHECKS = []
-"""Further checks of fixed points, called with (model, found) and giving problems as texts: a place for a scan that is
-written independently of the search."""
+FIXED_POINT_CHECKS = (scan_problems,)
+"""Further checks of fixed points, called with (model, found), which return problems as texts."""
 
 
 def check_linear(report: Report, specification: Specification, model) -> None:
@@ -127,7 +127,7 @@ def _check_fixed_points(report: Report, model, found) -> None:
             shares = point.level_probabilities(float(model.teacher.mean))
             good = np.all(shares >= 0) and abs(shares.sum() - 1) < MASS
             report.expect(good, f"fixed points: probabilities of levels {shares}")
-    for extra in MORE_FIXED_POINT_CHECKS:
+    for extra in FIXED_POINT_CHECKS:
         for problem in extra(model, found):
             report.expect(False, f"fixed points: {problem}")
 
