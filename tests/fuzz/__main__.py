@@ -17,6 +17,9 @@ from tests.fuzz.report import STATUSES, Report
 from tests.fuzz.specifications import SYSTEMS, specification
 from tests.fuzz.workers import Task, run_tasks, specification_report
 
+WHOLE = ("wrong", "gave up")
+"""Those of which the file holds everything; of the others it holds a line."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run what the command line asks for; 1 if anything is wrong."""
@@ -26,18 +29,21 @@ def main(arguments: list[str] | None = None) -> int:
     every = range(options.seed, options.seed + options.count)
     tasks = [Task(seed, options.system, _is_solved(seed - options.seed, options)) for seed in every]
     begin = time.monotonic()
+    path = pathlib.Path(options.findings)
     reports: list[Report] = []
-    for report in run_tasks(tasks, options.workers, options.seconds, begin + 60 * options.minutes):
-        reports.append(report)
-        _progress(reports, len(tasks), time.monotonic() - begin)
+    try:
+        for report in run_tasks(tasks, options.workers, options.seconds, begin + 60 * options.minutes):
+            reports.append(report)
+            if report.status in WHOLE:
+                _write(path, reports)
+            _progress(reports, len(tasks), time.monotonic() - begin)
+    except KeyboardInterrupt:
+        print("\ninterrupted: what is done is reported", file=sys.stderr)
     print(file=sys.stderr)
     reports.sort(key=lambda report: report.seed)
-    path = pathlib.Path(options.findings)
-    found = [_finding(report) for report in reports if report.status in ("wrong", "gave up")]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(found, indent=1, default=repr), encoding="utf-8")
+    _write(path, reports)
     print(summary(reports, len(tasks), time.monotonic() - begin))
-    print(f"findings and those that gave up: {path}")
+    print(f"findings, those that gave up, and one line of every other: {options.findings}")
     return int(any(report.status == "wrong" for report in reports))
 
 
@@ -76,8 +82,19 @@ def _progress(reports: list[Report], total: int, seconds: float) -> None:
     print(f"\r{len(reports)} of {total}, {seconds / 60:.1f} min: {shown}   ", end="", file=sys.stderr, flush=True)
 
 
-def _finding(report: Report) -> dict:
-    return report.as_dict() | {"table": specification(report.seed, report.system).table}
+def _write(path: pathlib.Path, reports: list[Report]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    found = [
+        report.as_dict() | {"table": specification(report.seed, report.system).table}
+        for report in reports
+        if report.status in WHOLE
+    ]
+    others = [
+        [report.seed, report.system, report.status, report.reason, report.z, sum(report.seconds.values())]
+        for report in reports
+        if report.status not in WHOLE
+    ]
+    path.write_text(json.dumps({"findings": found, "others": others}, indent=1, default=repr), encoding="utf-8")
 
 
 def summary(reports: list[Report], total: int, seconds: float) -> str:

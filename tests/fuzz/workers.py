@@ -29,7 +29,21 @@ class Task:
     solve: bool
 
 
-def run_tasks(tasks: Iterable[Task], workers: int, seconds: float, deadline: float) -> Iterator[Report]:
+def specification_report(task: Task) -> Report:
+    """The report of one task, in this process."""
+    # imported here, so that the process that hands out tasks compiles nothing
+    from tests.fuzz.check import check
+
+    return check(specification(task.seed, task.system), solve=task.solve)
+
+
+def run_tasks(
+    tasks: Iterable[Task],
+    workers: int,
+    seconds: float,
+    deadline: float,
+    work: Callable[[Task], Report] = specification_report,
+) -> Iterator[Report]:
     """Reports of the tasks, in the order in which they are done; tasks of one group go to one worker, one by one.
 
     `seconds` is the limit of one task; no task is begun after `deadline`, of `time.monotonic`.
@@ -38,7 +52,7 @@ def run_tasks(tasks: Iterable[Task], workers: int, seconds: float, deadline: flo
     for task in tasks:
         groups.setdefault(task.seed // GROUP, []).append(task)
     waiting = list(groups.values())[::-1]
-    crew = [_Worker() for _ in range(workers)]
+    crew = [_Worker(work) for _ in range(workers)]
     try:
         while True:
             for worker in crew:
@@ -62,7 +76,8 @@ def run_tasks(tasks: Iterable[Task], workers: int, seconds: float, deadline: flo
 class _Worker:
     """A process of its own that is given one task at a time, and a new one where it was lost."""
 
-    def __init__(self):
+    def __init__(self, work: Callable[[Task], Report]):
+        self.work = work
         self.queue: list[Task] = []
         self.task: Task | None = None
         self.process = None
@@ -75,7 +90,7 @@ class _Worker:
         if self.process is None:
             context = multiprocessing.get_context("spawn")
             self.connection, theirs = context.Pipe()
-            self.process = context.Process(target=_serve, args=(theirs, specification_report), daemon=True)
+            self.process = context.Process(target=_serve, args=(theirs, self.work), daemon=True)
             self.process.start()
             theirs.close()
             self.connection.recv()  # ready: importing counts against no task
@@ -112,14 +127,6 @@ class _Worker:
             self.process.kill()
             self.process.join()
             self.process = None
-
-
-def specification_report(task: Task) -> Report:
-    """The report of one task, in this process."""
-    # imported here, so that the process that hands out tasks compiles nothing
-    from tests.fuzz.check import check
-
-    return check(specification(task.seed, task.system), solve=task.solve)
 
 
 def _serve(connection, work: Callable[[Task], Report]) -> None:
