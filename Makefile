@@ -5,7 +5,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help run test test-agreement test-representative bench notebooks docs test-docs lint clean
+.PHONY: help run test test-agreement test-representative fuzz bench notebooks docs test-docs lint clean
 
 # the environment is .venv alone, whatever the calling shell has set up
 unexport PYTHONPATH
@@ -48,6 +48,9 @@ test-agreement: $(TEST_READY) ## the slow set: the limit against simulations ove
 
 test-representative: $(TEST_READY) ## the part of the slow set that every change must pass, under ten minutes
 	$(VENV_PYTHON) -m pytest -n $(WORKERS) tests/agreement -m representative $(ARGS)
+
+fuzz: $(TEST_READY) ## 1200 random specifications of every system, 400 of them solved and simulated, under an hour (ARGS="--minutes 10")
+	$(VENV_PYTHON) -m tests.fuzz --workers $(WORKERS) $(ARGS)
 
 bench: $(TEST_READY) ## speed beside plain references; results in benchmarks/results and in the docs' tables
 	$(VENV_PYTHON) benchmarks/simulation.py --write

@@ -85,19 +85,21 @@ def _refused_by_the_reader_too(report: Report, specification: Specification) -> 
     report.expect(False, f"reading: accepts what the constructor refuses ({report.reason})")
 
 
-def _entries(table) -> list:
+def _entries(table, name: str = "type") -> list:
     """Numbers and names of types in nested tables, without those of long lists."""
     if isinstance(table, dict):
         # a direction is shown as the unit vector it is scaled to
-        return [entry for name, value in table.items() if name != "filter_teacher" for entry in _entries(value)]
+        inside = ((key, value) for key, value in table.items() if key != "filter_teacher")
+        return [entry for key, value in inside for entry in _entries(value, key)]
     if isinstance(table, list):
         return [entry for value in table for entry in _entries(value)] if len(table) <= SHOWN else []
-    return [table]
+    # other names may be left out where they are the usual ones
+    return [table] if name == "type" or not isinstance(table, str) else []
 
 
 def _shown(entry, text: str) -> bool:
     if isinstance(entry, bool | str):
-        return not isinstance(entry, str) or not entry.isidentifier() or entry in text
+        return isinstance(entry, bool) or entry in text
     number = float(entry)
     forms = (repr(number), repr(entry), np.format_float_positional(number, precision=8, trim="-"))
     return any(form in text for form in forms) or number in (0.0, 1.0) or math.isnan(number)
