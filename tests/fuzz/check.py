@@ -93,8 +93,8 @@ def _entries(table, name: str = "type") -> list:
         return [entry for key, value in inside for entry in _entries(value, key)]
     if isinstance(table, list):
         return [entry for value in table for entry in _entries(value)] if len(table) <= SHOWN else []
-    # other names may be left out where they are the usual ones
-    return [table] if name == "type" or not isinstance(table, str) else []
+    # what is not given, and names that may be the usual ones, need not be shown
+    return [table] if name == "type" or not isinstance(table, str | None) else []
 
 
 def _shown(entry, text: str) -> bool:

@@ -9,7 +9,7 @@ ROLES = ("data", "label", "parameter", "activation", "gradient")
 SLOPES = ("identity", "relu", "clipped relu", "1/(1 + x**2)", "exp(-x**2)", "Heaviside(x)*exp(-x)", "Max(0, 1 - x**2)",
           "Heaviside(x - 1)")  # fmt: skip
 """Derivatives mu' of the binarized ReLU."""
-NO_SLOPES = ("sech(x)", "x", "rellu", "1/x", "sqrt(x)", "y")
+NO_SLOPES = ("x", "rellu", "1/x", "sqrt(x)", "y")
 """Derivatives that are negative, misspelled, not finite or not known."""
 MULTI_SLOPES = ("identity", "relu", "clipped relu", "exponential tail", "logarithmic tail", "1/(1 + x**2)",
                 "Heaviside(x)/(1 + x**2)", "Heaviside(x)*exp(-x)", "Max(0, 1 - x**2)")  # fmt: skip
