@@ -110,7 +110,9 @@ def reach(problem: Problem, extent: Extent, t_end: float) -> tuple[float, float]
         beyond_edge = np.full(targets.shape, side * (edge + 1.0))
         outward = side * np.asarray(problem.drift(targets, problem.weight_map(beyond_edge), beyond_edge))
         pull = side * np.asarray(strongest.drift(targets, problem.weight_map(beyond_edge), beyond_edge))
-        tails = TAIL_LENGTHS * np.asarray(strongest.diffusion(largest)) / np.maximum(-2 * pull, 1e-300)
+        # no stationary tail where nothing pulls back
+        diffusion = np.broadcast_to(np.asarray(strongest.diffusion(largest)), pull.shape)
+        tails = np.divide(TAIL_LENGTHS * diffusion, -2 * pull, out=np.full(pull.shape, np.inf), where=pull < 0)
         beyond = np.max(np.where(outward >= 0, outward * t_end + spread, np.minimum(spread, tails)))
         ends.append(side * (edge + float(beyond) + 0.05 * max(extent.high - extent.low, 1e-3)))
     return ends[0], ends[1]

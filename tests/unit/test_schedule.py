@@ -217,7 +217,7 @@ def test_what_needs_a_constant_rate_refuses_a_schedule(verb):
 
 def test_a_fixed_point_does_not_outlive_its_constant_rate():
     point = fixed_points(PLAIN.replace(learning_rate=0.5))[0]
-    with pytest.raises(UnsupportedError, match="stability: .*the learning rate is a schedule"):
+    with pytest.raises(UnsupportedError, match=r"stability: .*the learning rate is a schedule"):
         stability(dataclasses.replace(point, model=PLAIN))
 
 

@@ -1,0 +1,169 @@
+"""What must hold of a linear model's limit, of its fixed points and of its runs.
+
+Runs of finite dimension d have a systematic gap to the limit, of order 1/d, and of order d^-1/2 with the clipped
+surrogate and with FOGZO on quantized weights. Where the runs of the smaller dimension deviate by more than `LARGEST_Z`
+standard errors, those of four times that dimension are made, and both are extrapolated to infinite d in that power:
+only what is left beyond `LARGEST_Z` of the extrapolation's own standard errors is a wrong limit.
+"""
+
+import numpy as np
+
+from steode import FOGZO, SPSA, ClippedSurrogate, Trajectory, compare, derive, fixed_points, simulate, solve
+from steode.quantizers import StepFunction
+from steode.schedule import Schedule
+from tests.fuzz.report import LARGEST_Z, Report, score
+from tests.fuzz.scan import scan_problems
+from tests.fuzz.specifications import Specification
+
+TOLERANCE = 1e-3
+DIM, RATIO, SEEDS = 240, 4, 16
+"""Smaller dimension, a multiple of 1 to 6 eigenvalues; the larger over it; runs of each."""
+SPSA_DIM = 120
+"""Smaller dimension with SPSA, whose steps cost the square of it."""
+GRID = 40
+"""Times are multiples of 1/GRID, so that they are whole steps at every dimension."""
+MASS = 1e-10
+FIXED_POINT_CHECKS = (scan_problems,)
+"""Further checks of fixed points, called with (model, found), which return problems as texts."""
+
+
+def check_linear(report: Report, specification: Specification, model) -> None:
+    """Solve, find the fixed points, simulate and compare; problems are recorded in `report`."""
+    times = _times(specification, model)
+    end = float(times[-1])
+    report.notes["t_end"] = end
+    closed = isinstance(model.update_rule, SPSA) or derive(model).exact_moments is not None
+    options = {"times": times, "tolerance": TOLERANCE} | ({} if closed else {"density_times": times[1::2]})
+    limit = report.attempt("solve", solve, model, end, **options)
+    if limit is not None:
+        _check_limit(report, model, limit)
+    if limit is not None and limit.provenance.method == "density":
+        _check_density(report, limit)
+    elif limit is not None and limit.provenance.method == "moments":
+        options = {"times": times[-1:], "density_times": times[-1:], "tolerance": TOLERANCE}
+        density = report.attempt("density", solve, model, end, **options)
+        if density is not None:
+            _check_density(report, density, limit)
+    found = _fixed_points(report, model)
+    if found is not None:
+        _check_fixed_points(report, model, found)
+    runs = _runs(report, specification, model, times, 1)
+    if limit is not None and runs is not None:
+        _compare(report, specification, model, limit, runs)
+
+
+def _times(specification: Specification, model) -> np.ndarray:
+    """0 and three times up to a few relaxation times, in whole steps of every dimension."""
+    generator = specification.generator
+    rate = 0.3 if isinstance(model.learning_rate, Schedule) else model.learning_rate
+    longest = 3.0 if isinstance(model.update_rule, SPSA) else 12.0
+    end = float(np.clip(generator.uniform(0.3, 3.0) / rate, 0.5, longest))
+    return np.unique(np.maximum(np.round(np.array([0, 0.15, 0.4, 1.0]) * end * GRID), [0, 1, 2, 3])) / GRID
+
+
+def _check_limit(report: Report, model, limit: Trajectory) -> None:
+    for name, values in (*limit.observables.items(), *((f"error of {name}", e) for name, e in limit.error.items())):
+        report.expect(np.all(np.isfinite(values)), f"limit: {name} is not finite: {values}")
+    eps_g, size = limit["eps_g"], np.abs(limit["eps_g"]).max()
+    report.expect(np.all(eps_g >= -1e-12 * size), f"limit: negative eps_g {eps_g}")
+    if model.has_linear_output and model.is_basic:
+        gap = np.abs(limit["V"] - 2 * eps_g - model.noise**2)
+        report.expect(np.all(gap <= 1e-9 * limit["V"].max()), f"limit: V is not 2 eps_g + sigma^2, by {gap}")
+    if "level_fraction" in limit.observables:
+        fractions = limit["level_fraction"]
+        report.expect(np.all(fractions >= 0), f"limit: a negative fraction of weights at a level {fractions.min()}")
+        total = np.abs(fractions.sum(axis=-1) - 1).max()
+        report.expect(total < MASS, f"limit: fractions at levels sum to 1 + {total:.1e}")
+
+
+def _check_density(report: Report, limit: Trajectory, moments: Trajectory | None = None) -> None:
+    """Masses are a probability law; where the moments are known exactly, they are those of the density."""
+    masses, weights = limit.density.masses, limit.density.weights
+    report.expect(np.all(np.isfinite(masses)) and masses.min() >= 0, f"density: smallest mass {masses.min():.3g}")
+    lost = max(np.abs(masses.sum(axis=-1) - 1).max(), abs(weights.sum() - 1))
+    report.expect(lost < MASS, f"density: mass 1 + {lost:.1e}")
+    largest = max(limit["eps_g"].max(), 0 if moments is None else moments["eps_g"].max())
+    estimated = limit.error["eps_g"].max()
+    report.expect(estimated <= 1.001 * TOLERANCE * max(largest, 1e-300), f"density: estimated error {estimated:.2e}")
+    if moments is not None:
+        gap = abs(limit["eps_g"][-1] - moments["eps_g"][-1]) / largest
+        report.expect(gap < 3 * TOLERANCE, f"density: eps_g off the exact moments by {gap:.1e} of its largest value")
+
+
+def _fixed_points(report: Report, model):
+    """What `fixed_points` finds; its refusals, of schedules for example, leave the status as it was."""
+    status, reason = report.status, report.reason
+    found = report.attempt("fixed points", fixed_points, model)
+    if found is None and report.status == "refused":
+        report.status = status
+    if report.status != "gave up":
+        report.reason = reason
+    return found
+
+
+def _check_fixed_points(report: Report, model, found) -> None:
+    report.notes["fixed points"] = len(found)
+    repr(found)
+    unquantized = found.unquantized_eps_g
+    report.expect(np.isnan(unquantized) or unquantized >= 0, f"fixed points: unquantized eps_g = {unquantized}")
+    last = -np.inf
+    for point in found:
+        values = np.array([point.V, point.eps_g, point.residual, point.quadrature_error, point.escaping])
+        report.expect(np.all(np.isfinite(values)), f"fixed points: not finite: {point!r:.400}")
+        terms = [getattr(point, f"{name}_term") for name in ("input", "dithering", "clipping", "decay", "noise")]
+        report.expect(point.converged, f"fixed points: V = {point.V} has not converged")
+        report.expect(point.eps_g >= -1e-12 * point.V, f"fixed points: eps_g = {point.eps_g}")
+        report.expect(last <= point.V, f"fixed points: V = {point.V} after {last}")
+        report.expect(-1e-9 <= point.escaping <= 1 + 1e-9, f"fixed points: {point.escaping} of the weights escape")
+        last = point.V
+        if not np.isnan(terms).any():
+            gap = abs(sum(terms) - point.eps_g)
+            report.expect(gap <= 1e-9 * max(point.V, 1e-300), f"fixed points: {terms} do not sum to {point.eps_g}")
+            report.expect(min(terms) >= -1e-9 * point.V, f"fixed points: a negative term among {terms}")
+        if model.is_basic and point.V > 0:
+            gap = abs(point.V - 2 * point.eps_g - model.noise**2)
+            report.expect(gap <= 1e-9 * point.V, f"fixed points: V = {point.V} is not 2 eps_g + sigma^2, by {gap:.1e}")
+        if model.is_basic and point.V > 0 and isinstance(model.weight_quantizer, StepFunction):
+            shares = point.level_probabilities(float(model.teacher.mean))
+            good = np.all(shares >= 0) and abs(shares.sum() - 1) < MASS
+            report.expect(good, f"fixed points: probabilities of levels {shares}")
+    for extra in FIXED_POINT_CHECKS:
+        for problem in extra(model, found):
+            report.expect(False, f"fixed points: {problem}")
+
+
+def _runs(report: Report, specification: Specification, model, times, ratio: int):
+    dim = ratio * (SPSA_DIM if isinstance(model.update_rule, SPSA) else DIM)
+    key = specification.seed + 1_000_000 * (ratio > 1)
+    options = {"seeds": SEEDS, "key": key, "times": times, "progress": False}
+    return report.attempt("simulate", simulate, model, dim, float(times[-1]), **options)
+
+
+def _compare(report: Report, specification: Specification, model, limit, runs) -> None:
+    for name, values in runs.observables.items():
+        report.expect(np.all(np.isfinite(values)), f"runs: {name} is not finite")
+    first = report.attempt("compare", compare, limit, runs)
+    if first is None:
+        return
+    report.z = float(np.abs(first.z).max())
+    if report.z < LARGEST_Z:
+        return
+    ratio = 2 if isinstance(model.update_rule, SPSA) else RATIO
+    larger = _runs(report, specification, model, limit.times, ratio)
+    second = None if larger is None else report.attempt("compare", compare, limit, larger)
+    if second is None:
+        return
+    rate = ratio ** _power(model)
+    gap = (rate * second.gap - first.gap) / (rate - 1)
+    error = np.hypot(rate * second.standard_error, first.standard_error) / (rate - 1)
+    z = score(gap, error, SEEDS - 1, numerical=first.numerical_error, resolution=first.resolution)
+    report.notes["extrapolated"] = report.z
+    report.z = float(np.abs(z).max())
+    text = "\n".join(repr(part) for part in (first, second))
+    report.expect(report.z < LARGEST_Z, f"runs: |z| = {report.z:.1f} extrapolated to infinite d\n{text}")
+
+
+def _power(model) -> float:
+    """The power of 1/d in which runs approach the limit."""
+    flips = isinstance(model.update_rule, FOGZO) and isinstance(model.weight_quantizer, StepFunction)
+    return 0.5 if flips or isinstance(model.surrogate, ClippedSurrogate) else 1.0
