@@ -8,6 +8,7 @@ import functools
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from scipy.special import logsumexp
 
@@ -221,7 +222,7 @@ def _(model: spec.CooccurrenceModel, times, clock, rtol):
     parts["slope"] = compile_expression(functions["slope"], (co.y, co.F))
     sizes = (co.d, co.m, co.m_1, co.root, co.a)
     compiled = _all(flow.reduction.rates, (*sizes, co.c, co.H, *co.REDUCED))
-    fixed = (model.vocabulary, model.width, model.neurons, model.width**0.5, start["a"][:, None])
+    fixed = (model.vocabulary, model.width, model.neurons, model.width**0.5, jnp.asarray(start["a"][:, None]))
     field = integration.sentence_field(
         data["words"], data["labels"], model.vocabulary, parts, lambda *given: compiled(*fixed, *given)
     )
