@@ -47,8 +47,8 @@ def integrate_with_jumps(field: Callable, start, times: np.ndarray, tolerance: f
     """The same for a field that jumps across surfaces, on which states may come to rest (sliding).
 
     Step-size control stalls on such a surface; Heun's steps of one size chatter around it within that size. There are
-    as many between two times, and their number is doubled until `shown(state)` changes by less than `tolerance` at all times, in units of its largest value. Raises
-    `ConvergenceError` if LONGEST steps do not do.
+    as many between two times, and their number is doubled until `shown(state)` changes by less than `tolerance` at all
+    times, in units of its largest value. Raises `ConvergenceError` if LONGEST steps do not do.
     """
 
     @functools.partial(jax.jit, static_argnums=0)
@@ -74,7 +74,9 @@ def integrate_with_jumps(field: Callable, start, times: np.ndarray, tolerance: f
         if before is not None and np.max(np.abs(now - before)) <= tolerance * np.max(np.abs(now)):
             return jax.tree.map(np.asarray, found)
         steps, before = 2 * steps, now
-    raise ConvergenceError(f"The flow to time {times[-1]:g} still changes by more than {tolerance:g} at {steps} steps an interval.")
+    raise ConvergenceError(
+        f"The flow to time {times[-1]:g} still changes by more than {tolerance:g} at {steps} steps an interval."
+    )
 
 
 def potential_field(inputs: Float[Array, "N d"], coefficient: Callable, force: Callable) -> Callable:

@@ -119,9 +119,11 @@ def gradient(model, data: dict) -> Callable:
 
 
 def descend_states(model, step: float, steps: int, every: int):
-    """Parameters, predictions and losses after 0, every, 2 every, ... steps of full-batch gradient descent; a leading axis on each leaf.
+    """Parameters, predictions and losses after 0, every, 2 every, ... steps of full-batch gradient descent.
 
-    Raises `ConvergenceError` where they stop being finite.
+    Each leaf has a leading axis of records.
+
+    Raises `ConvergenceError` where parameters stop being finite.
     """
     data = {name: jnp.asarray(value) for name, value in model.data().items()}
     start = jax.tree.map(jnp.asarray, parameters_of(model))
@@ -142,7 +144,9 @@ def descend_states(model, step: float, steps: int, every: int):
     finite = [np.isfinite(leaf).reshape(len(leaf), -1).all(axis=1) for leaf in jax.tree.leaves(found)]
     wrong = np.flatnonzero(~np.all(finite, axis=0))
     if wrong.size:
-        raise ConvergenceError(f"Gradient descent diverged before step {int(wrong[0]) * every}; lower the step {step:g}.")
+        raise ConvergenceError(
+            f"Gradient descent diverged before step {int(wrong[0]) * every}; lower the step {step:g}."
+        )
     predicted = jax.lax.map(lambda one: outputs(model, one, data), found)
     loss = jax.lax.map(lambda one: losses(model, one, data), predicted)
     return jax.tree.map(np.asarray, (found, predicted, loss))

@@ -18,7 +18,6 @@ from steode.systems.gradient_flows import integration, simulation, spec
 from steode.systems.gradient_flows.derivations import completion, cooccurrence, potentials, univariate
 from steode.systems.gradient_flows.derive import MODELS, derive
 
-
 JUMPS = 1e-5
 """Smallest relative tolerance of predictions where the flow's field jumps."""
 
@@ -52,7 +51,7 @@ class Path:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Order:
-    """Descent beside the flow at one time: `distances` of predictions for `steps`, and the slope of their logarithms."""
+    """Descent beside the flow at one time: `distances` of predictions for `steps`, and the slope of their logs."""
 
     steps: np.ndarray
     distances: np.ndarray
@@ -152,7 +151,9 @@ def coefficients(path: Path) -> np.ndarray:
 
 def _check_model(model) -> None:
     if not isinstance(model, MODELS):
-        raise SpecificationError("model", "a specification of steode.gradient_flows", model, "For example DiagonalModel().")
+        raise SpecificationError(
+            "model", "a specification of steode.gradient_flows", model, "For example DiagonalModel()."
+        )
 
 
 @functools.singledispatch
@@ -183,7 +184,9 @@ def _(model: spec.DiagonalModel, times, clock, rtol):
 @_flow.register
 def _(model: spec.SparseModel, times, clock, rtol):
     data, functions = model.data(), derive(model).functions
-    h = _at(functions["coefficient"], {potentials.alpha: model.scale, potentials.strength: model.strength}, potentials.q)
+    h = _at(
+        functions["coefficient"], {potentials.alpha: model.scale, potentials.strength: model.strength}, potentials.q
+    )
     force = compile_expression(functions["force"], (potentials.f, potentials.y, potentials.n))
     targets, samples = data["targets"], float(model.samples)
     field = integration.potential_field(data["inputs"], h, lambda f: force(f, targets, samples))

@@ -209,7 +209,9 @@ class UnivariateModel(_Model):
         if len(self.x) != len(self.y) or len(self.x) < 2 or np.any(np.diff(self.x) <= 0):
             raise SpecificationError("x", "at least two increasing numbers, as many as y", self.x, "Sort the samples.")
         if max(map(abs, self.x)) >= self.reach:
-            raise SpecificationError("reach", f"more than {max(map(abs, self.x))}", self.reach, "Knots surround samples.")
+            raise SpecificationError(
+                "reach", f"more than {max(map(abs, self.x))}", self.reach, "Knots surround samples."
+            )
 
     def data(self) -> dict[str, np.ndarray]:
         """x and y, (N,)."""
@@ -256,7 +258,9 @@ class CompletionModel(_Model):
         size, pairs = len(self.target), self.observed
         inside = isinstance(pairs, list | tuple) and pairs and all(np.shape(pair) == (2,) for pair in pairs)
         if not inside or any(not 0 <= check_integer("observed", i, 0) < size for pair in pairs for i in pair):
-            raise SpecificationError("observed", f"pairs of indices below {size}", pairs, "For example [[0, 0], [1, 1]].")
+            raise SpecificationError(
+                "observed", f"pairs of indices below {size}", pairs, "For example [[0, 0], [1, 1]]."
+            )
         object.__setattr__(self, "observed", tuple((int(i), int(j)) for i, j in pairs))
         if not isinstance(self.diagonal, bool):
             raise SpecificationError("diagonal", "true or false", self.diagonal, "Give a boolean.")

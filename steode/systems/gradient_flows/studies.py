@@ -126,7 +126,9 @@ def _(model: spec.DiagonalModel, settings):
         digits = np.array(settings.accuracies) / np.log(10)
         for norm, end in ends.items():
             curves[norm][f"scale {scale:g}"] = digits, np.linalg.norm(directions - end, axis=1)
-            numbers[f"scale {scale:g}: distance from the l{norm} direction"] = curves[norm][f"scale {scale:g}"][1].tolist()
+            numbers[f"scale {scale:g}: distance from the l{norm} direction"] = curves[norm][f"scale {scale:g}"][
+                1
+            ].tolist()
         if model.depth == 2:
             # the minimizer is asked for where the margin is positive
             gaps = [
@@ -183,7 +185,9 @@ def _(model: spec.UnivariateModel, settings):
             f"{name}: loss": float(path.loss[-1] / one.width),
             f"{name}: share of knots at samples": float(np.mean(near[inside])),
             f"{name}: places that hold 95% of the bending": _places(at[inside], bend[inside]),
-            f"{name}: distance from the natural cubic spline": float(np.abs(value - functions["natural cubic spline"][1]).max()),
+            f"{name}: distance from the natural cubic spline": float(
+                np.abs(value - functions["natural cubic spline"][1]).max()
+            ),
             f"{name}: distance from the kernel's interpolant": float(
                 np.abs(value - references.kernel_interpolant(one, points)).max()
             ),
@@ -209,9 +213,13 @@ def _(model: spec.CompletionModel, settings):
             found.append((references.effective_rank(path.predicted[-1]), sigma[-1] / sigma[0]))
         rank, ratio = np.array(found).T
         ranks[name], ratios[name] = (settings.scales, rank), (settings.scales, ratio)
-        numbers |= {f"{name}: effective rank": rank.tolist(), f"{name}: smallest over largest singular value": ratio.tolist()}
-    panels = Panel("scale of the start", "effective rank", ranks, "x", True), Panel(
-        "scale of the start", "$\\sigma_d/\\sigma_1$", ratios, "xy", True
+        numbers |= {
+            f"{name}: effective rank": rank.tolist(),
+            f"{name}: smallest over largest singular value": ratio.tolist(),
+        }
+    panels = (
+        Panel("scale of the start", "effective rank", ranks, "x", True),
+        Panel("scale of the start", "$\\sigma_d/\\sigma_1$", ratios, "xy", True),
     )
     return Findings(numbers, panels)
 

@@ -1,4 +1,4 @@
-"""Linear predictors whose coefficients are functions of potentials: diagonal networks, and the combined parametrization.
+"""Linear predictors whose coefficients are functions of potentials: diagonal networks, the combined parametrization.
 
 f(x) = x.beta, and each coefficient is h(parameters of its own coordinate). With q = sum_n x_n nu_n and
 d nu_n/dt = -dloss/df_n the parameters are explicit functions of q, so that N potentials are the whole flow.
@@ -33,9 +33,7 @@ def derive_diagonal(depth: int) -> GradientFlow:
         kept, at = u * w, {u: alpha * sympy.exp(2 * q), w: alpha * sympy.exp(-2 * q)}
     else:
         kept, power = u ** (2 - D) + w ** (2 - D), D * (D - 2)
-        at = {
-            one: (alpha ** (2 - D) - sign * power * q) ** (1 / (2 - D)) for one, sign in ((u, 1), (w, -1))
-        }
+        at = {one: (alpha ** (2 - D) - sign * power * q) ** (1 / (2 - D)) for one, sign in ((u, 1), (w, -1))}
     flow = flow.keep("the two signs", kept, "u and w see the same force with opposite signs.")
     return _with_potentials(flow, at, u**D - w**D)
 
@@ -66,7 +64,7 @@ def derive_sparse(linear: int) -> GradientFlow:
     return flow.explain(
         "what it minimizes",
         lines,
-        "At zero loss beta minimizes a sum of Phi(beta_i), Phi' = h^{-1}, among interpolators: Phi = beta^2/2 while the "
+        "At zero loss beta minimizes a sum of Phi(beta_i), Phi' = h^{-1}, among interpolators: beta^2/2 while the "
         "exponentials are small, and then its slope is nearly constant, that of an l1 norm (second line).",
         price=price,
         curvature_at_zero=1 / h_slope.subs(q, 0),
