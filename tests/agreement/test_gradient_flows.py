@@ -14,7 +14,7 @@ ORDERS = {
     "diagonal": (flows.DiagonalModel(), 1.0),
     "cubic diagonal": (flows.DiagonalModel(depth=3, scale=0.5), 1.0),
     "sparse": (flows.SparseModel(samples=5, dim=12, scale=0.3, strength=1.0), 1.0),
-    "kernel": (flows.UnivariateModel(width=40, outer=0.5), 0.5),
+    "kernel": (flows.UnivariateModel(width=40, outer=0.5, reach=2.0), 0.5),
     "completion": (flows.CompletionModel(scale=0.5), 1.0),
     "four factors": (flows.CompletionModel(depth=4, scale=0.5, target=np.diag([1.0, 2.0, 0.5])), 0.5),
 }
@@ -82,9 +82,7 @@ def test_diagonal_network_passes_from_the_kernel_to_the_rich_regime_at_absurd_ac
 def test_sparse_regression_beats_both_interpolators_and_has_them_as_limits():
     model = flows.SparseModel(samples=100, dim=2000, sparsity=1, strength=1500.0, scale=1e-10)
     found = flows.study(model, flows.StudySettings(t_end=2.0, t_order=0.002, seeds=4)).numbers
-    combined, l1, l2 = (
-        np.array(found[f"test loss, {name}"]) for name in ("combined", "smallest l1", "smallest l2")
-    )
+    combined, l1, l2 = (np.array(found[f"test loss, {name}"]) for name in ("combined", "smallest l1", "smallest l2"))
     assert np.all(combined < l1)
     assert np.all(l1 < l2)
     small = flows.SparseModel(samples=20, dim=60, sparsity=1)
@@ -101,7 +99,10 @@ def test_sparse_regression_beats_both_interpolators_and_has_them_as_limits():
 def test_depth_three_finds_rank_one_and_depth_two_does_not():
     settings = flows.StudySettings(scales=(0.1, 0.01), depths=(2, 3, 0), t_end=60.0, t_order=1.0)
     found = flows.study(flows.CompletionModel(), settings).numbers
-    ratio = {name: found[f"{name}: smallest over largest singular value"] for name in ("depth 2", "depth 3", "infinite depth")}
+    ratio = {
+        name: found[f"{name}: smallest over largest singular value"]
+        for name in ("depth 2", "depth 3", "infinite depth")
+    }
     assert ratio["depth 2"][1] > 0.1
     for name in ("depth 3", "infinite depth"):
         assert ratio[name][1] < ratio[name][0] / 2

@@ -18,7 +18,7 @@ from steode.systems.gradient_flows import integration, simulation, spec
 from steode.systems.gradient_flows.derivations import completion, cooccurrence, potentials, univariate
 from steode.systems.gradient_flows.derive import MODELS, derive
 
-JUMPS = 1e-5
+JUMPS = 1e-6
 """Smallest relative tolerance of predictions where the flow's field jumps."""
 
 
@@ -71,7 +71,7 @@ def solve(model, times, *, clock: str = "time", rtol: float = 1e-9) -> Path:
     times : increasing times >= 0, or values of log(1/loss) beyond that of the start where `clock` is "accuracy".
     clock : "time", or "accuracy" (`DiagonalModel` only): the path by the loss it has reached, in the logarithm, so that
         losses such as 1e-10000 are reached without a number of that size.
-    rtol : tolerance of the integration; of predictions, and at least 1e-5, for a `UnivariateModel`.
+    rtol : tolerance of the integration; of predictions, and at least 1e-6, for a `UnivariateModel`.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def order(model, t_end: float, steps: tuple[int, ...] = (100, 200, 400, 800)) ->
 def coefficients(path: Path) -> np.ndarray:
     """beta of a diagonal network or sparse regression along a path, (T, d)."""
     if path.method == "flow":
-        return path.state["beta"]
+        return np.array(path.state["beta"])
     model, state = path.model, path.state
     if isinstance(model, spec.DiagonalModel):
         return state["u"] ** model.depth - state["w"] ** model.depth

@@ -187,7 +187,7 @@ class UnivariateModel(_Model):
     ----------
     x, y : samples, increasing x.
     width : neurons m, a multiple of 4.
-    reach : largest knot, beyond the samples.
+    reach : largest knot, beyond the samples; no knot may start on a sample, where the slope is not defined.
     inner, outer : scales of the two layers, > 0 and >= 0.
 
     Raises `SpecificationError` for a number out of its domain.
@@ -196,7 +196,7 @@ class UnivariateModel(_Model):
     x: tuple[float, ...] = (-0.8, -0.45, 0.0, 0.3, 0.75)
     y: tuple[float, ...] = (0.3, -0.4, 0.5, 0.6, -0.3)
     width: int = 400
-    reach: float = 2.0
+    reach: float = 1.01
     inner: float = 1.0
     outer: float = 1.0
 
@@ -212,6 +212,14 @@ class UnivariateModel(_Model):
             raise SpecificationError(
                 "reach", f"more than {max(map(abs, self.x))}", self.reach, "Knots surround samples."
             )
+        if np.min(np.abs(np.subtract.outer(self.knots, self.x))) < 1e-9 * self.reach:
+            raise SpecificationError("reach", "no knot on a sample", self.reach, "Change it a little, or the width.")
+
+    @property
+    def knots(self) -> np.ndarray:
+        """First b/a of a quarter of the neurons, (m/4,)."""
+        count = self.width // 4
+        return self.reach * (2 * np.arange(count) + 1 - count) / count
 
     def data(self) -> dict[str, np.ndarray]:
         """x and y, (N,)."""
@@ -220,11 +228,10 @@ class UnivariateModel(_Model):
     def start(self) -> dict[str, np.ndarray]:
         """a, b and c, (m,)."""
         count = self.width // 4
-        knots = self.reach * (2 * np.arange(count) + 1 - count) / count
         # order: both signs of a, then both signs of c
         a = self.inner * np.repeat([1.0, -1.0, 1.0, -1.0], count)
         c = self.outer * np.repeat([1.0, 1.0, -1.0, -1.0], count)
-        return {"a": a, "b": a * np.tile(knots, 4), "c": c}
+        return {"a": a, "b": a * np.tile(self.knots, 4), "c": c}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

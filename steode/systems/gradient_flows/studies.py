@@ -205,8 +205,9 @@ def _(model: spec.CompletionModel, settings):
         name = f"depth {depth}" if depth else "infinite depth"
         found = []
         for scale in settings.scales:
-            # a start of size sigma leaves in a time of order 1/sigma at infinite depth, sooner at others
-            path = solve(model.replace(depth=depth, scale=scale), [settings.t_end + 10 / scale], rtol=1e-8)
+            # singular values grow at the rate sigma^{2 - 2/N}: a small start leaves in the time of this power
+            leaving = scale ** (2 / depth - 1) if depth else 1 / scale
+            path = solve(model.replace(depth=depth, scale=scale), [settings.t_end + 10 * leaving], rtol=1e-8)
             if path.log_loss[-1] > np.log(1e-10):
                 raise ConvergenceError(f"{name}, scale {scale:g}: the loss is {path.loss[-1]:.1e}; make t_end larger.")
             sigma = np.linalg.svd(path.predicted[-1], compute_uv=False)

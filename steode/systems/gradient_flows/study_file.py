@@ -65,12 +65,12 @@ def run_study(path: str | pathlib.Path, out: str | pathlib.Path, changes: dict |
     `changes` maps dotted keys to new values. Returns the numbers by name. Raises what `read_study` and `study` raise.
     """
     # figures need matplotlib, which nothing else here does
-    from steode.systems.gradient_flows.figures import draw
+    from steode.systems.gradient_flows.figures import write
 
     asked, folder = read_study(path, changes), check_path("out", out)
     found = study(asked.model, asked.settings)
     folder.mkdir(parents=True, exist_ok=True)
     summary = {"title": asked.title, "description": asked.description, "numbers": found.numbers}
     (folder / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    draw(found).savefig(folder / "figure.png", dpi=110)
+    write(found, folder / "figure.png")
     return found.numbers
