@@ -28,7 +28,7 @@ from steode.systems.gradient_flows.figures import draw
 models = {
     "word co-occurrence": flows.CooccurrenceModel(samples=12, vocabulary=16, width=24, neurons=32, spread=0.5),
     "diagonal network": flows.DiagonalModel(scale=100.0),
-    "sparse regression": flows.SparseModel(samples=30, dim=600, sparsity=1, strength=700.0, scale=1e-10),
+    "sparse regression": flows.SparseModel(samples=100, dim=2000, sparsity=1, strength=1500.0, scale=1e-10),
     "univariate ReLU": flows.UnivariateModel(width=80, outer=0.5),
     "matrix completion": flows.CompletionModel(scale=0.01),
 }
@@ -114,7 +114,7 @@ print(np.round(volumes, 2))
 # %%
 model = models["sparse regression"]
 data = model.data()
-end = flows.coefficients(flows.solve(model, [3.0], rtol=1e-6))[-1]
+end = flows.coefficients(flows.solve(model, [2.0], rtol=1e-6))[-1]
 found = {"combined": end} | {
     f"smallest l{norm}": references.interpolator(data["inputs"], data["targets"], norm) for norm in (1, 2)
 }

@@ -97,7 +97,7 @@ def test_sparse_regression_beats_both_interpolators_and_has_them_as_limits():
 
 
 def test_depth_three_finds_rank_one_and_depth_two_does_not():
-    settings = flows.StudySettings(scales=(0.1, 0.01), depths=(2, 3, 0), t_end=60.0, t_order=1.0)
+    settings = flows.StudySettings(scales=(0.1, 0.003), depths=(2, 3, 0), t_end=60.0, t_order=1.0)
     found = flows.study(flows.CompletionModel(), settings).numbers
     ratio = {
         name: found[f"{name}: smallest over largest singular value"]
