@@ -53,8 +53,8 @@ flows.derive(models["word co-occurrence"]).step("reduced system")
 # %% [markdown]
 # ## Descent follows the flow
 #
-# Descent uses `jax.grad` of the loss, written once more; the flow is solved in the reduced variables. That they approach
-# each other as the step size says that derivation and reduction are right.
+# Descent uses `jax.grad` of the loss, written once more; the flow is solved in the reduced variables. That they
+# approach each other as the step size says that derivation and reduction are right.
 
 # %%
 ends = {

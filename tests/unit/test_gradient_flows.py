@@ -67,15 +67,18 @@ def test_conserved_quantities_of_the_five_flows(name):
 
 
 def test_published_identity_of_the_transformer():
-    """d|sum_j a_j w_j|^2/dt = (2 m_1/n) sum_i g_i y_i F_i: F_i is G.X p, whose weighted sum is G.c."""
-    reduction = steode.derive(flows.CooccurrenceModel()).reduction
-    a, c, G = cooccurrence.a, cooccurrence.c, cooccurrence.G
-    assert (reduction.rates[0] - (a.T * a * c.T * G + G.T * c * a.T * a)).doit().is_ZeroMatrix
+    """d|sum_j a_j w_j|^2/dt = (2 m_1/n) sum_i g_i y_i F_i: F_i is G.X p, whose weighted sum is G.c, G = W_V^T W^T a."""
+    flow, co = steode.derive(flows.CooccurrenceModel()), cooccurrence
+    v, a, c = co.W.T * co.a, co.a, co.c
+    G = co.W_V.T * v
+    expected = a.T * a * c.T * G + G.T * c * a.T * a
+    assert (flow.rate_of(v.T * v) - expected).doit().expand().doit().is_ZeroMatrix
+    assert flow.reduction.variables == co.REDUCED
 
 
 def test_slope_of_the_published_margin_objective_is_the_potential():
     """q'(z) = asinh(z/2), and beta = 2 alpha^2 sinh(4 q) inverts to a multiple of it at mu = alpha^2."""
-    slope = sympy.diff(potentials.ridge_entropy(), potentials.size)
+    slope = sympy.diff(potentials.margin_entropy(), potentials.size)
     assert sympy.simplify(slope - sympy.asinh(potentials.size / (2 * potentials.mu))) == 0
     beta = steode.derive(flows.DiagonalModel()).functions["coefficient"]
     potential = (slope / 4).subs(potentials.mu, potentials.alpha**2).subs(potentials.size, beta)

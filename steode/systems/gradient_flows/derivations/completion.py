@@ -36,8 +36,8 @@ def derive_completion(depth: int) -> GradientFlow:
     flow = flow.explain(
         "metric",
         lines,
-        "dW/dt = -U (a o U^T Z V) V^T: A sums (W W^T)^((N-k)/N) Z (W^T W)^((k-1)/N) over k, a geometric sum in the "
-        "basis of singular vectors; the second line is its limit in units of N.",
+        "In the basis of singular vectors the product moves by minus the gradient times a_ij, entry by entry: each "
+        "factor adds a product of powers, which is a geometric sum. The second line is its limit in units of N.",
         metric=metric,
     )
     element = sympy.Symbol(r"\prod_i v_i \prod_{i<j} v_{ij}")
@@ -48,7 +48,7 @@ def derive_completion(depth: int) -> GradientFlow:
             sympy.Eq(sympy.Symbol("v_i"), own, evaluate=False),
             sympy.Eq(sympy.Symbol("v_{ij}"), pair, evaluate=False),
         ),
-        "The metric is diagonal, 1/a_ij; times sigma_i^2 - sigma_j^2 of the volume in singular values and vectors.",
+        "The metric is diagonal, 1/a_ij; singular values and vectors add the differences of squares.",
         volume_pair=pair,
         volume_own=own,
     )

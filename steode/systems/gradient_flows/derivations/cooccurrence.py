@@ -47,7 +47,9 @@ def derive_cooccurrence(tokens: int) -> GradientFlow:
         "slopes",
         (
             sympy.Eq(sympy.Symbol("g"), slope, evaluate=False),
-            sympy.Eq(sympy.Symbol(r"\partial F/\partial s_k"), sympy.Symbol("p_k(G_k - p.G)"), evaluate=False),
+            sympy.Eq(
+                sympy.Symbol(r"{\partial F/\partial s_k}"), sympy.Symbol(r"{p_k (G_k - p\cdot G)}"), evaluate=False
+            ),
         ),
         "Slope of the logistic loss, and of an average of the words' margins G under a softmax with weights p.",
         slope=slope,
@@ -69,5 +71,5 @@ def derive_cooccurrence(tokens: int) -> GradientFlow:
             S * H.T + H * S.T,
             S.T * H + H.T * S,
         ),
-        "Inner products of the embeddings close; a^T a = m_1, and the first line is 2 m_1/n sum_i g_i y_i F_i.",
+        "Inner products of the embeddings close; a is fixed, its square is m_1, and G.c is the mean of g y F.",
     )

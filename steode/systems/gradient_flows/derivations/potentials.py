@@ -15,7 +15,6 @@ v, q, rest, x, f, y = sympy.symbols("v q f_0 x f y", real=True)
 alpha = sympy.Symbol("alpha", positive=True)
 strength = sympy.Symbol("lambda", nonnegative=True)
 n = sympy.Symbol("n", positive=True)
-nu, slope = sympy.symbols(r"\nu -\ell'", real=True)
 mu, size = sympy.symbols("mu s", positive=True)
 
 
@@ -35,7 +34,19 @@ def derive_diagonal(depth: int) -> GradientFlow:
         kept, power = u ** (2 - D) + w ** (2 - D), D * (D - 2)
         at = {one: (alpha ** (2 - D) - sign * power * q) ** (1 / (2 - D)) for one, sign in ((u, 1), (w, -1))}
     flow = flow.keep("the two signs", kept, "u and w see the same force with opposite signs.")
-    return _with_potentials(flow, at, u**D - w**D)
+    flow = _with_potentials(flow, at, u**D - w**D)
+    if depth > 2:
+        return flow
+    objective = margin_entropy()
+    return flow.explain(
+        "what its direction minimizes",
+        (
+            sympy.Eq(sympy.Symbol(r"{Q_\mu}"), objective, evaluate=False),
+            sympy.Eq(sympy.Symbol(r"{Q_\mu'}"), sympy.simplify(objective.diff(size)), evaluate=False),
+        ),
+        "At margin gamma and mu = alpha^2/gamma, beta/gamma has the slope 4 q: stationarity with "
+        "multipliers 4 nu holds at all times, and complementary slackness as the margins become equal.",
+    )
 
 
 @functools.cache
@@ -64,8 +75,8 @@ def derive_sparse(linear: int) -> GradientFlow:
     return flow.explain(
         "what it minimizes",
         lines,
-        "At zero loss beta minimizes a sum of Phi(beta_i), Phi' = h^{-1}, among interpolators: beta^2/2 while the "
-        "exponentials are small, and then its slope is nearly constant, that of an l1 norm (second line).",
+        "At zero loss beta minimizes a sum of Phi(beta_i), whose slope is the inverse of beta(q), among "
+        "interpolators: a square while the exponentials are small; then its slope is nearly constant (second line).",
         price=price,
         curvature_at_zero=1 / h_slope.subs(q, 0),
     )
@@ -73,29 +84,31 @@ def derive_sparse(linear: int) -> GradientFlow:
 
 def _with_potentials(flow: GradientFlow, at: dict, beta: sympy.Expr) -> GradientFlow:
     """Check that the states at potential q follow the flow, dq = x dnu, and add beta as a function of q."""
-    force = -flow_slope(flow, beta)
+    force = -_loss_slope(flow, beta)
     for state, rate in zip(flow.state, flow.rates, strict=True):
         # dq/dt = x dnu/dt at one sample
         difference = sympy.simplify((at[state].diff(q) * x * force - rate).subs(at))
         if difference != 0:
             raise ArithmeticError(f"{state} as a function of its potential misses the flow by {difference}")
-    h = sympy.simplify(beta.subs(at))
+    # v, where there is one, is left out of the sum of exponentials, which is a hyperbolic sine
+    linear = at.get(v, 0)
+    h = sympy.simplify(beta.subs(at) - linear) + linear
     lines = (
         sympy.Eq(sympy.Symbol(r"\frac{d\nu_n}{dt}"), force, evaluate=False),
-        sympy.Eq(q, sympy.Symbol(r"\sum_n x_n \nu_n"), evaluate=False),
+        sympy.Eq(q, sympy.Symbol(r"{\sum_n x_n \nu_n}"), evaluate=False),
         sympy.Eq(sympy.Symbol("beta"), h, evaluate=False),
     )
     reason = "Every rate is x times the slope of the loss times a function of the state alone, so it integrates in q."
     return flow.explain("potentials", lines, reason, coefficient=h, coefficient_slope=h.diff(q), force=force)
 
 
-def flow_slope(flow: GradientFlow, beta: sympy.Expr) -> sympy.Expr:
+def _loss_slope(flow: GradientFlow, beta: sympy.Expr) -> sympy.Expr:
     """dloss/df as it stands in the derived rates."""
     state = flow.state[-1]
     return sympy.simplify(-flow.rates[-1] / (x * sympy.diff(beta, state)))
 
 
-def ridge_entropy() -> sympy.Expr:
+def margin_entropy() -> sympy.Expr:
     """Q_mu(s) for D = 2, whose slope is the potential: mu q(s/mu) with q(z) = 2 - sqrt(4 + z^2) + z asinh(z/2)."""
     z = size / mu
     return mu * (2 - sympy.sqrt(4 + z**2) + z * sympy.asinh(z / 2))
