@@ -11,6 +11,8 @@ from steode.systems.binary_relu.derivation import CoarseGradient, derive_binary_
 from steode.systems.binary_relu.spec import BinaryReLUModel
 from steode.systems.classification.derivation import CoarseClassification, derive_classification
 from steode.systems.classification.spec import ClassificationModel
+from steode.systems.gradient_flows.derive import MODELS as FLOW_MODELS
+from steode.systems.gradient_flows.derive import derive as derive_gradient_flow
 from steode.systems.linear.derivation import derive_linear, maps_of
 from steode.systems.linear.spec import LinearModel
 from steode.systems.linear.surrogates import IdentitySurrogate
@@ -51,6 +53,10 @@ def _(model: BinaryReLUModel) -> CoarseGradient:
 @derive.register
 def _(model: ClassificationModel) -> CoarseClassification:
     return derive_classification(model)
+
+
+for kind in FLOW_MODELS:
+    derive.register(kind, derive_gradient_flow)
 
 
 @functools.lru_cache(maxsize=64)

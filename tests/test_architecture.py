@@ -46,8 +46,8 @@ def test_only_the_bridge_imports_both_sympy_and_jax():
     assert both == [STEODE / "bridge.py"]
 
 
-RUN = ("simulation.py", "system.py", "literal_maps.py", "literal_rules.py", "paired.py")
-"""The modules of a system that the engine runs."""
+RUN = ("simulation.py", "system.py", "literal_maps.py", "literal_rules.py", "paired.py", "integration.py", "solve.py")
+"""The modules of a system that run on JAX."""
 SYMBOLS = sorted([*(STEODE / "symbolic").glob("*.py"), *(path for path in SYSTEMS if path.name not in RUN)])
 NUMBERS = sorted({*(STEODE / "solvers").glob("*.py"), *(STEODE / "simulate").glob("*.py"), *SYSTEMS} - {*SYMBOLS})
 

@@ -9,7 +9,7 @@ import pytest
 import sympy
 
 import steode
-from steode import binary_relu, classification, datasets, estimators, plot, regression
+from steode import binary_relu, classification, datasets, estimators, gradient_flows, plot, regression
 
 ROOT = pathlib.Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -29,7 +29,7 @@ def test_every_public_name_is_in_the_api_reference_once():
     ]
     modules = [
         f"{module.__name__.removeprefix('steode.')}.{name}"
-        for module in (plot, regression, binary_relu, classification, datasets, estimators)
+        for module in (plot, regression, binary_relu, classification, gradient_flows, datasets, estimators)
         for name in module.__all__
     ]
     assert sorted(listed) == sorted([*steode.__all__, *modules])

@@ -24,13 +24,14 @@ NAMES = [
     "09_classification",
     "10_zeroth_order_corrections",
     "11_real_formats",
+    "15_neighbours",
 ]
 LARGEST = 300_000
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 MEANT = "make notebooks"
 """How a notebook is made anew from its source."""
 
-SLOW = ("10_zeroth_order_corrections",)
+SLOW = ("10_zeroth_order_corrections", "15_neighbours")
 """Run in the slow set alone; what they claim is tested in files of their own too."""
 
 representative = pytest.mark.representative

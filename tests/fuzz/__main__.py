@@ -118,7 +118,10 @@ def summary(reports: list[Report], total: int, seconds: float) -> str:
     shown = ", ".join(f"{verb} {taken:.0f}" for verb, taken in verbs.most_common())
     compared = sorted(report.z for report in reports if report.z == report.z)
     if compared:
-        rows += ["", f"largest |z| of {len(compared)} compared: {compared[-1]:.2f}, median {compared[len(compared) // 2]:.2f}"]
+        rows += [
+            "",
+            f"largest |z| of {len(compared)} compared: {compared[-1]:.2f}, median {compared[len(compared) // 2]:.2f}",
+        ]
     rows += ["", f"{len(reports)} of {total} in {seconds / 60:.1f} minutes; seconds by verb: {shown}"]
     return "\n".join(rows)
 

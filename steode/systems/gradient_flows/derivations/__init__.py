@@ -1,0 +1,1 @@
+"""The derivations: one file for each system, SymPy only."""

@@ -1,0 +1,76 @@
+"""Studies of the five systems from TOML files.
+
+system = "diagonal_network"     # or cooccurrence, sparse_regression, univariate_relu, matrix_completion
+[model]                         # arguments of the specification
+depth = 2
+[run]                           # see StudySettings
+scales = [0.1, 1.0, 10.0]
+"""
+
+import dataclasses
+import json
+import pathlib
+
+from steode.errors import SpecificationError, check_path
+from steode.study_file import check_known, run_settings, study_table
+from steode.systems.gradient_flows import spec
+from steode.systems.gradient_flows.studies import StudySettings, study
+
+SYSTEMS = {
+    "cooccurrence": spec.CooccurrenceModel,
+    "diagonal_network": spec.DiagonalModel,
+    "sparse_regression": spec.SparseModel,
+    "univariate_relu": spec.UnivariateModel,
+    "matrix_completion": spec.CompletionModel,
+}
+"""What `system` in a file may be."""
+TABLES = ("system", "title", "description", "model", "run")
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """One file: title, specification and settings."""
+
+    title: str
+    description: str
+    model: object
+    settings: StudySettings
+
+
+def read_study(path: str | pathlib.Path, changes: dict | None = None) -> Study:
+    """The study that the TOML file at `path` describes; `changes` maps dotted keys such as "model.depth" to values.
+
+    Raises `SpecificationError` for anything that does not make sense.
+    """
+    path = check_path("path", path)
+    table = study_table(path, changes, TABLES)
+    name = table.get("system")
+    if name not in SYSTEMS:
+        raise SpecificationError("system", "one of " + ", ".join(SYSTEMS), name, 'For example "diagonal_network".')
+    kind, given = SYSTEMS[name], table.get("model", {})
+    if not isinstance(given, dict):
+        raise SpecificationError("model", "a table", given, f"Arguments of {kind.__name__}.")
+    check_known("model.", given, tuple(field.name for field in dataclasses.fields(kind)))
+    settings = run_settings(StudySettings, table.get("run", {}), "t_end = 100.0")
+    text = {key: table.get(key, "") for key in ("title", "description")}
+    for key, value in text.items():
+        if not isinstance(value, str):
+            raise SpecificationError(key, "a text", value, "Put it in quotes.")
+    return Study(text["title"] or path.stem, text["description"].strip(), kind(**given), settings)
+
+
+def run_study(path: str | pathlib.Path, out: str | pathlib.Path, changes: dict | None = None) -> dict:
+    """Run the study of the TOML file at `path`; write summary.json and figure.png into the folder `out`.
+
+    `changes` maps dotted keys to new values. Returns the numbers by name. Raises what `read_study` and `study` raise.
+    """
+    # figures need matplotlib, which nothing else here does
+    from steode.systems.gradient_flows.figures import write
+
+    asked, folder = read_study(path, changes), check_path("out", out)
+    found = study(asked.model, asked.settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    summary = {"title": asked.title, "description": asked.description, "numbers": found.numbers}
+    (folder / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    write(found, folder / "figure.png")
+    return found.numbers
