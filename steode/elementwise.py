@@ -92,8 +92,8 @@ class Elementwise(EntrywiseMap):
     def is_nondecreasing(self) -> bool:
         """True if no value is below the one before it, on 20,001 points of [-1000, 1000] that are dense around 0."""
         points = np.sinh(np.linspace(-7.6, 7.6, 20001))
-        with np.errstate(over="ignore"):
-            steps = np.diff(self(points))
+        with np.errstate(over="ignore", invalid="ignore"):
+            steps = np.diff(self(points))  # NaN between two infinite values
         return bool(np.all((steps >= -1e-12) | np.isnan(steps)))
 
     def __call__(self, x):
@@ -109,10 +109,12 @@ def _limits(variable: sympy.Symbol, expression: sympy.Expr) -> tuple[float, floa
             ends.append(float(value) if value.is_extended_real else np.nan)
         except (TypeError, ValueError, NotImplementedError):
             # SymPy has no limits of Min and Max: constant far out, or growing without bound
-            far = _numpy_function(variable, expression)(sign * np.array([1e6, 1e9, 1e12]))
-            steps = np.diff(far)
+            with np.errstate(over="ignore", invalid="ignore"):
+                far = _numpy_function(variable, expression)(sign * np.array([1e6, 1e9, 1e12]))
+                steps = np.diff(far)
             unbounded = np.inf * np.sign(steps[0]) if steps[0] * steps[1] > 0 else np.nan
-            ends.append(float(far[0] if not steps.any() else unbounded))
+            # a value may have overflowed: then there are no steps between infinite ones
+            ends.append(float(far[-1] if np.isinf(far[-1]) or not steps.any() else unbounded))
     return ends[0], ends[1]
 
 

@@ -23,6 +23,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from steode.errors import ConvergenceError
+
 FIRST_POINTS = 64
 PARTS = 8
 """Pieces into which an interval that cannot be excluded is cut."""
@@ -58,9 +60,11 @@ def isolate_roots(
     slope : 0 if the function is nondecreasing; C > 0 if the square root of function - floor changes by at most
         sqrt(C/2) log(r/l); None if nothing is known, when the search only looks for changes of sign.
     floor : lower bound of the function.
+
+    Raises `ConvergenceError` where the function is not a number: neither a root nor its absence follows from that.
     """
     points = np.geomspace(low, high, FIRST_POINTS if slope is not None else 2000)
-    values = function(points)
+    values = _numbers(function, points)
     known = dict(zip(points.tolist(), values.tolist(), strict=True))
     leaves, intervals = [], list(itertools.pairwise(points.tolist()))
     while intervals and slope is not None and len(known) < MOST_POINTS:
@@ -69,7 +73,7 @@ def isolate_roots(
         cuts = [np.linspace(a, b, PARTS + 1).tolist() for a, b in undecided if b - a > RESOLUTION * b]
         new = np.array([point for cut in cuts for point in cut[1:-1]])
         if new.size:
-            known |= dict(zip(new.tolist(), function(new).tolist(), strict=True))
+            known |= dict(zip(new.tolist(), _numbers(function, new).tolist(), strict=True))
         intervals = [interval for cut in cuts for interval in itertools.pairwise(cut)]
     if intervals:
         ordered = sorted(known)
@@ -79,6 +83,14 @@ def isolate_roots(
     for a, b in _merged(leaves):
         (brackets if (known[a] > a) != (known[b] > b) else touching).append((a, b))
     return Search(brackets, not touching, touching)
+
+
+def _numbers(function: Callable[[np.ndarray], np.ndarray], points: np.ndarray) -> np.ndarray:
+    values = function(points)
+    if np.isnan(values).any():
+        where = points[np.isnan(values)][0]
+        raise ConvergenceError(f"fixed points: the stationary law at {where:.6g} could not be averaged.")
+    return values
 
 
 def _excluded(low: float, high: float, at_low: float, at_high: float, slope: float, floor: float) -> bool:

@@ -22,6 +22,8 @@ SCALES = 2.0 ** np.arange(-45, 46)
 BISECTIONS = 70
 POINTS = SCALES.size * NODES.size
 """Values of the map in one look for S: the most that are held at once for each target."""
+STEEPEST = 1e250
+"""Slopes of the log-density beyond it count as this one, for infinity times zero is not a number."""
 
 
 def _antiderivative_rule() -> np.ndarray:
@@ -103,9 +105,12 @@ def _side(problem: Problem, variance, a, w0, sign: float):
     halves = np.diff(EDGES) / 2
     v = (EDGES[:-1] + halves)[:, None] + halves[:, None] * NODES
     u = scale[:, None, None] * jnp.asarray(v)[None]
-    falls = fall(u) * scale[:, None, None] * halves[None, :, None]
+    falls = jnp.minimum(fall(u), STEEPEST) * scale[:, None, None] * halves[None, :, None]
     totals = falls @ WEIGHTS
-    before = jnp.cumsum(totals, axis=1) - totals
-    logs = -(before[:, :, None] + falls @ ANTIDERIVATIVE.T)
-    weights = jnp.exp(logs) * scale[:, None, None] * (halves[:, None] * WEIGHTS)[None]
-    return (w0[:, None, None] + sign * u).reshape(a.size, -1), weights.reshape(a.size, -1)
+    before = jnp.concatenate([jnp.zeros((a.size, 1)), jnp.cumsum(totals, axis=1)[:, :-1]], axis=1)
+    # the density only falls: what the rule says of a map that grows by many orders inside a panel must not raise it
+    inside = jnp.clip(falls @ ANTIDERIVATIVE.T, 0, totals[:, :, None])
+    weights = jnp.exp(-before[:, :, None] - inside) * scale[:, None, None] * (halves[:, None] * WEIGHTS)[None]
+    # nothing is asked of a map where there is no weight: it may have overflowed
+    points = w0[:, None, None] + jnp.where(weights > 0, sign * u, 0.0)
+    return points.reshape(a.size, -1), weights.reshape(a.size, -1)

@@ -220,7 +220,7 @@ LENGTHS = ("range", "value", "mean", "std", "scale", "low", "high", "noise", "va
 
 
 def _scaled(n: Numbers, table: dict) -> dict:
-    """Sometimes the same model in other units of the weights: the error scales with their square, nothing else moves."""
+    """Sometimes the same model in other units of the weights: the error scales with their square, and that is all."""
     plain = set(table) <= {"weight_quantizer", "input_quantizer", "teacher", "init", "learning_rate", "noise",
                            "batch_size", "weight_decay", "surrogate"}  # fmt: skip
     unit = float(10 ** n.own.uniform(-4, 4))
