@@ -1,9 +1,12 @@
 """Five gradient flows: literal descent approaches each flow at order one, and each headline claim is a number."""
 
+import json
+
 import numpy as np
 import pytest
 
 from steode import gradient_flows as flows
+from steode.errors import ConvergenceError
 from steode.systems.gradient_flows import references
 
 representative = pytest.mark.representative
@@ -86,21 +89,29 @@ def test_diagonal_network_passes_from_the_kernel_to_the_rich_regime_at_absurd_ac
         assert np.linalg.norm(direction - end / np.linalg.norm(end)) < 1e-3
 
 
-def test_sparse_regression_beats_both_interpolators_and_has_them_as_limits():
+def test_sparse_regression_beats_both_interpolators():
     model = flows.SparseModel(samples=100, dim=2000, sparsity=1, strength=1500.0, scale=1e-10)
-    found = flows.study(model, flows.StudySettings(t_end=2.0, t_order=0.002, seeds=4)).numbers
-    combined, l1, l2 = (np.array(found[f"test loss, {name}"]) for name in ("combined", "smallest l1", "smallest l2"))
+    found = flows.study(model, flows.StudySettings(t_end=2.0, t_order=0.002, seeds=3)).numbers
+    names = ("combined", "smallest l1", "smallest l2")
+    combined, l1, l2 = (np.array(found[f"test loss, {name}"]) for name in names)
     assert np.all(combined < l1)
     assert np.all(l1 < l2)
-    small = flows.SparseModel(samples=20, dim=60, sparsity=1)
-    inputs, targets = small.data()["inputs"], small.data()["targets"]
-    end = flows.coefficients(flows.solve(small.replace(strength=0.0), [100.0]))[-1]
+    assert combined.mean() < 5 * found["attainable order sigma^2 s log(d/s)/n"]
+
+
+def test_sparse_regression_has_both_interpolators_as_limits():
+    """v alone ends at the l2 interpolator; w^2 - u^2 alone at a norm that falls to the smallest l1 norm with scale."""
+    model = flows.SparseModel(samples=20, dim=60, sparsity=1)
+    inputs, targets = model.data()["inputs"], model.data()["targets"]
+    end = flows.coefficients(flows.solve(model.replace(strength=0.0), [100.0]))[-1]
     assert end == pytest.approx(references.interpolator(inputs, targets, 2), abs=1e-8)
-    gaps = []
-    for scale in (1e-4, 1e-8):
-        end = flows.coefficients(flows.solve(small.replace(linear=0, strength=1.0, scale=scale), [2000.0]))[-1]
-        gaps.append(np.linalg.norm(end - references.interpolator(inputs, targets, 1)))
-    assert gaps[1] < gaps[0] < 0.1
+    smallest, excess = np.abs(references.interpolator(inputs, targets, 1)).sum(), []
+    for scale in (1e-1, 1e-2, 1e-4):
+        path = flows.solve(model.replace(linear=0, strength=1.0, scale=scale), [1000.0], rtol=1e-6)
+        assert path.loss[-1] < 1e-10
+        excess.append(np.abs(flows.coefficients(path)[-1]).sum() / smallest - 1)
+    assert excess[0] > 2 * excess[1] > 4 * excess[2] > 0
+    assert excess[2] < 0.01
 
 
 def test_depth_three_finds_rank_one_and_depth_two_does_not():
@@ -115,3 +126,31 @@ def test_depth_three_finds_rank_one_and_depth_two_does_not():
         assert ratio[name][1] < ratio[name][0] / 2
     diagonal = flows.solve(flows.CompletionModel(diagonal=True, scale=0.01), [200.0]).predicted[-1]
     assert diagonal == pytest.approx(np.eye(2), abs=1e-6)
+
+
+def test_layer_ratio_decides_between_a_cubic_and_a_linear_spline():
+    """From r(0) = 1: knots stay at outer/inner = 1e-4, and gather in a few places, most at samples, at 1."""
+    settings = flows.StudySettings(scales=(1e-4, 1.0), t_end=10_000.0, t_order=0.02)
+    found = flows.study(flows.UnivariateModel(width=200), settings).numbers
+    kernel, adaptive = (
+        {name: found[f"outer/inner {ratio}: {name}"] for name in ("share of knots at samples", "loss")}
+        | {"places": found[f"outer/inner {ratio}: places that hold 95% of the bending"]}
+        for ratio in ("0.0001", "1")
+    )
+    assert found["outer/inner 0.0001: distance from the kernel's interpolant"] < 1e-3
+    assert found["outer/inner 0.0001: distance from the natural cubic spline"] < 0.03
+    assert max(kernel["loss"], adaptive["loss"]) < 1e-6
+    assert adaptive["places"] <= 5 < 15 < kernel["places"]
+    assert kernel["share of knots at samples"] < 0.2
+    assert adaptive["share of knots at samples"] > 0.5
+
+
+def test_a_study_from_a_file_writes_its_numbers_and_figure_or_none_that_did_not_converge(tmp_path):
+    path = tmp_path / "study.toml"
+    path.write_text('system = "diagonal_network"\n[run]\naccuracies = [10.0, 100.0]\nt_order = 0.1\n')
+    numbers = flows.run_study(path, tmp_path / "out", {"run.scales": [0.5]})
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["numbers"] == numbers
+    assert (tmp_path / "out" / "figure.png").stat().st_size > 10_000
+    assert numbers["order of descent in the step size"] == pytest.approx(1, abs=0.02)
+    with pytest.raises(ConvergenceError, match="make t_end larger"):
+        flows.study(flows.CompletionModel(scale=1e-3), flows.StudySettings(scales=(1e-3,), depths=(2,), t_end=1e-3))
