@@ -61,8 +61,8 @@ class RoundingMap(Map):
 
     def chances(self, w: Float[Array, "..."]) -> Float[Array, "... n"]:
         """Probability that each level is drawn: hat functions of w that sum to 1."""
-        w = self(w)[..., None]
-        rises = jnp.clip((w - self.levels[:-1]) / jnp.diff(self.levels), 0.0, 1.0)
+        w, levels = self(w)[..., None], jnp.reshape(self.levels, (1,) * jnp.ndim(w) + (-1,))
+        rises = jnp.clip((w - levels[..., :-1]) / jnp.diff(levels), 0.0, 1.0)
         edge = jnp.ones((*rises.shape[:-1], 1))
         return jnp.concatenate([edge, rises], axis=-1) - jnp.concatenate([rises, 0 * edge], axis=-1)
 

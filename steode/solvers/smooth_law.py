@@ -51,9 +51,11 @@ def density(problem: Problem, variance, a: Float[Array, " K"], w: Float[Array, "
     # between the limits of stochastic rounding and beyond them the slope is linear
     inner = [jnp.clip(end, low, high) for end in _corners(problem)]
     cuts = jnp.stack([low, *inner, high], axis=-1)
-    halves = jnp.diff(cuts, axis=-1)[..., None] * (np.diff(EDGES) / EDGES[-1] / 2)
-    middles = cuts[..., :-1, None] + jnp.diff(cuts, axis=-1)[..., None] * ((EDGES[1:] + EDGES[:-1]) / EDGES[-1] / 2)
-    slopes = _slope(problem, variance, a[:, None, None, None, None], middles[..., None] + halves[..., None] * NODES)
+    widths, shares = jnp.diff(cuts, axis=-1)[..., None], (EDGES / EDGES[-1])[None, None, None, :]
+    halves = widths * np.diff(shares) / 2
+    middles = cuts[..., :-1, None] + widths * (shares[..., 1:] + shares[..., :-1]) / 2
+    points = middles[..., None] + halves[..., None] * NODES[None, None, None, None, :]
+    slopes = _slope(problem, variance, a[:, None, None, None, None], points)
     rises = jnp.sum((slopes @ WEIGHTS) * halves, axis=(-1, -2)) * jnp.where(w[None, :] >= w0[:, None], 1.0, -1.0)
     total = jnp.sum(_both_sides(problem, variance, a, w0)[1], axis=1, keepdims=True)
     return jnp.exp(rises) / total
