@@ -14,8 +14,6 @@ from steode.solvers.density import DensityOperator
 from steode.spectrum import Eigenvalues
 from steode.stochastic import CommonFactor, StochasticRounding
 
-pytestmark = pytest.mark.representative
-
 PLAIN = LinearModel(
     teacher=Discrete((-1.1, 0.7)), weight_quantizer=Uniform(2, 2.0), input_quantizer=Uniform(3, 2.0),
     learning_rate=0.8, noise=0.3,

@@ -24,8 +24,6 @@ from steode import (
 from steode.spectrum import Eigenvalues
 from steode.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
 
-pytestmark = pytest.mark.representative
-
 GRID = Uniform(2, 1.5)
 CORE = LinearModel(teacher=Discrete((-0.4, 0.9)), weight_quantizer=GRID, learning_rate=0.3, noise=0.2)
 EIGENVALUES = np.array([0.4, 1.6])
@@ -58,6 +56,7 @@ def test_the_function_is_the_fixed_point_and_its_gradient_that_of_differences(mo
     assert slope == pytest.approx((high - low) / (2 * step), rel=1e-5)
 
 
+@pytest.mark.representative
 def test_laws_of_a_result_are_normalized_and_have_the_moments_of_the_fixed_point():
     point = fixed_points(EVERYTHING)[0]
     w = np.linspace(-8, 8, 4001)
@@ -128,6 +127,7 @@ def test_sweeps_and_the_best_range_follow():
     assert near[0] < min(near[1:])
 
 
+@pytest.mark.representative
 def test_outputs_without_a_linear_response_are_named():
     model = CORE.replace(activation=Elementwise("tanh(x)"))
     for call in (

@@ -39,3 +39,21 @@ def test_fixed_points_of_fast_maps(expression, image, potential):
     for point in found:
         assert point.converged
         assert implied(image, potential, point.V) == pytest.approx(point.V, rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("expression", "limits", "nondecreasing"),
+    [
+        ("exp(x)", (0, np.inf), True),
+        ("exp(-x)", (np.inf, 0), False),
+        ("x*exp(x)", (0, np.inf), False),
+        ("Max(x, exp(x))", (0, np.inf), True),
+        ("Min(x, -exp(x))", (-np.inf, -np.inf), False),
+        ("log(1 + exp(x))", (0, np.inf), True),
+        ("x*exp(x**2)", (-np.inf, np.inf), True),
+    ],
+)
+def test_maps_that_overflow_far_out(expression, limits, nondecreasing):
+    mapped = Elementwise(expression)
+    assert mapped.limits == limits
+    assert mapped.is_nondecreasing is nondecreasing

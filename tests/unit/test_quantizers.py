@@ -227,24 +227,6 @@ def test_elementwise_forgets_the_name_of_the_variable():
     assert Elementwise(sympy.tanh(sympy.Symbol("weight"))) == Elementwise(sympy.tanh(x))
 
 
-@pytest.mark.parametrize(
-    ("expression", "limits", "nondecreasing"),
-    [
-        ("exp(x)", (0, np.inf), True),
-        ("exp(-x)", (np.inf, 0), False),
-        ("x*exp(x)", (0, np.inf), False),
-        ("Max(x, exp(x))", (0, np.inf), True),
-        ("Min(x, -exp(x))", (-np.inf, -np.inf), False),
-        ("log(1 + exp(x))", (0, np.inf), True),
-        ("x*exp(x**2)", (-np.inf, np.inf), True),
-    ],
-)
-def test_maps_that_overflow_far_out(expression, limits, nondecreasing):
-    mapped = Elementwise(expression)
-    assert mapped.limits == limits
-    assert mapped.is_nondecreasing is nondecreasing
-
-
 @pytest.mark.parametrize("expression", [sympy.sign(x), sympy.Piecewise((-1, x < 0), (1, True)), sympy.floor(x) + x])
 def test_elementwise_maps_that_jump_are_refused(expression):
     with pytest.raises(SpecificationError, match=r"a continuous map.*Levels"):
