@@ -54,12 +54,20 @@ def typical_variances(problem: Problem, extent: Extent) -> tuple[float, float]:
     largest, strength = (float(value) for value in _gaussian_start(problem, extent.mean, max(extent.std, 1e-6) ** 2))
     alpha_1, alpha_2 = float(jnp.max(problem.alpha_1)), float(jnp.max(problem.alpha_2))
     floor = float(problem.rho) * max(0.0, 1 - alpha_1**2 / alpha_2) + float(problem.sigma) ** 2
-    if isinstance(problem.weight_map, StepMap):
+    if isinstance(problem.weight_map, StepMap) and not _is_recoverable(problem):
         floor += alpha_2 * float(np.mean(np.diff(problem.weight_map.levels)) ** 2) / 12
     if problem.equations.force is not None:
         floor, largest = min(floor, strength), strength
     largest = max(largest, floor)
     return max(floor, 1e-3 * largest), largest
+
+
+def _is_recoverable(problem: Problem) -> bool:
+    """True if every target is a level, so that weights need not dither between two of them and V may vanish."""
+    levels = np.asarray(problem.weight_map.levels)
+    targets = np.asarray(problem.alpha_1 / problem.alpha_2 * problem.teacher)
+    distances = np.min(np.abs(targets[:, None] - levels[None, :]), axis=1)
+    return problem.decay is None and bool(np.all(distances <= 1e-9 * np.ptp(levels)))
 
 
 @bounded_jit

@@ -109,7 +109,7 @@ CASES = {
     ),
     "stochastic rounding, Gaussian teacher": (
         LinearModel(
-            teacher=Normal(0.3, 0.8),
+            teacher=Normal(mean=0.3, std=0.8),
             weight_quantizer=StochasticRounding(Uniform(3, 2.0)),
             learning_rate=1.2,
             noise=0.3,
