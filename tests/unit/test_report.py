@@ -24,7 +24,8 @@ from steode.systems.linear.spec import ClippedSurrogate, LinearModel
 x = sympy.Symbol("x")
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 OTHERS = {EXAMPLES / f"{name}.toml" for name in ("quantized_regression", "binary_relu", "classification")}
-"""Studies of other commands, `steode regression run` and `steode coarse run`."""
+OTHERS |= {*EXAMPLES.glob("flow_*.toml")}
+"""Studies of other systems."""
 MODELS = {
     "two bits": LinearModel(teacher=Constant(1.0), weight_quantizer=Uniform(2, 2.0), input_quantizer=Uniform(2, 2.0)),
     "unquantized": LinearModel(teacher=Normal()),

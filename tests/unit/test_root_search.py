@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from steode.errors import ConvergenceError
 from steode.solvers.root_search import MOST_POINTS, RESOLUTION, isolate_roots
 
 
@@ -107,6 +108,6 @@ def test_the_search_gives_up_rather_than_run_for_ever():
     assert counted.points < 10 * MOST_POINTS
 
 
-def test_values_that_are_not_numbers_exclude_nothing():
-    search = isolate_roots(lambda v: np.where(v > 1, np.nan, 0 * v + 2), 0.1, 3.0, 0.0)
-    assert not search.complete
+def test_values_that_are_not_numbers_are_no_answer():
+    with pytest.raises(ConvergenceError, match=r"could not be averaged"):
+        isolate_roots(lambda v: np.where(v > 1, np.nan, 0 * v + 2), 0.1, 3.0, 0.0)

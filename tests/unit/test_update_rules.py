@@ -57,7 +57,6 @@ def test_configuration_keeps_the_rule():
         (lambda: simulate(MODEL.replace(update_rule=SPSA(ratio=0.01, eps=0.3)), dim=40, t_end=1.0), "dim"),
         (lambda: MODEL.replace(init=Empirical(np.array([0.1, 0.2]))), "init"),
         (lambda: simulate(MODEL.replace(update_rule=FOGZO(c=50.0, eps=0.3)), dim=40, t_end=1.0), "dim"),
-        (lambda: simulate(MODEL, dim=40, t_end=1.0, basis="rotated"), "basis"),
     ],
 )
 def test_bad_input_is_refused_by_name(make, argument):
