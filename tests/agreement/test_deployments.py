@@ -190,9 +190,9 @@ def test_figure_shows_every_error_where_it_is():
 
 
 def test_what_has_no_grid_or_no_fixed_point_is_refused():
-    with pytest.raises(UnsupportedError, match="no grid to round to"):
+    with pytest.raises(UnsupportedError, match="needs a grid to round to"):
         deployments(REFERENCE.replace(weight_quantizer=Identity()))
-    with pytest.raises(UnsupportedError, match="no grid to round to"):
+    with pytest.raises(UnsupportedError, match="needs a grid to round to"):
         deployments(REFERENCE.replace(weight_quantizer=Elementwise("tanh(x)")))
     with pytest.raises(UnsupportedError, match="depends on the initial law"):
         deployments(REFERENCE.replace(surrogate=ClippedSurrogate(1.0)))
