@@ -28,7 +28,9 @@ from steode.solve import solve
 from steode.trajectory import OBSERVABLES, Trajectory
 
 ROUNDING = 16.0
-"""Rounding of a recorded observable, in units of the run's machine epsilon times the observable's size."""
+"""Rounding of a recorded observable, in units of the run's machine epsilon times the size of what it is made of."""
+LATENT = ("mean_w", "std_w")
+"""Observables made of the latent weights, which may be large where these are not."""
 TIME_TOLERANCE = 1e-9
 DRAWN_PRECISION = 0.1
 """Tolerance of a limit started from drawn weights, in units of the standard error it is compared with."""
@@ -90,7 +92,10 @@ def compare(
     spread = gaps.std(axis=0, ddof=1) / np.sqrt(seeds)
     instance = values.std(axis=0, ddof=1) / np.sqrt(seeds) if start == "drawn" else np.zeros_like(mean)
     estimated = np.mean([limit.error.get(observable, np.zeros_like(mean)) for limit in limits], axis=0)
-    numerical = estimated + ROUNDING * np.finfo(runs.provenance.settings["dtype"]).eps * size
+    rounded = size
+    if observable in LATENT:
+        rounded = max(np.hypot(*(limit[name] for name in LATENT)).max() for limit in limits)
+    numerical = estimated + ROUNDING * np.finfo(runs.provenance.settings["dtype"]).eps * rounded
     gap = gaps.mean(axis=0)
     excess = np.sign(gap) * np.maximum(np.abs(gap) - numerical, 0)
     one_weight = size / (seeds * runs.provenance.settings["dim"])

@@ -30,6 +30,8 @@ from steode.trajectory import Density, Provenance, Trajectory, device_name
 METHODS = ("density", "gaussian", "moments", "particles")
 POPULATIONS = 8
 PARTICLES = 20_000
+MOST_STEPS = 100_000
+"""Time steps of particles beyond which a request is refused: minutes on a core."""
 
 
 def solve(
@@ -73,7 +75,8 @@ def solve(
     Raises
     ------
     SpecificationError
-        If an argument makes no sense, or a learning-rate schedule is not positive and finite up to `t_end`.
+        If an argument makes no sense, a learning-rate schedule is not positive and finite up to `t_end`, or particles
+        would take more than 100,000 time steps.
     UnsupportedError
         If the method does not exist for this model; the message says which does.
     ConvergenceError
@@ -151,6 +154,10 @@ def _solve_particles(model, start: Start, times, density_times, tolerance):
         at_fastest = dataclasses.replace(problem, eta=jnp.asarray(fastest))
         longest = min(longest, float(descent.longest_step(at_fastest, teacher[0], initial[0])))
     spans = np.diff(times, prepend=0.0)
+    if float(times[-1]) > MOST_STEPS * longest:
+        expected = f"at most {MOST_STEPS * longest:.3g}, {MOST_STEPS:,} steps of particles"
+        remedy = f"One may not be longer than {longest:.1e}: lower the learning rate or, for SPSA, raise eps and ratio."
+        raise SpecificationError("times", expected, float(times[-1]), remedy)
     steps = np.ceil(spans / longest).astype(int)
     dts = spans / np.maximum(steps, 1)
     keys = jax.random.split(jax.random.key(0), POPULATIONS)

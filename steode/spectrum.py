@@ -7,7 +7,7 @@ import pathlib
 
 import numpy as np
 
-from steode.errors import SpecificationError, check_array, check_integer, check_positive
+from steode.errors import SMALLEST, SpecificationError, check_array, check_integer, check_positive
 from steode.laws.array_file import load_array
 
 MOST_EIGENVALUES = 100_000
@@ -59,7 +59,8 @@ class PowerLaw(Spectrum):
     """Eigenvalues lambda_i = scale i^-exponent, i = 1, ..., count.
 
     The limit is that of growing dim with `count` fixed, every eigenvalue shared by dim/count coordinates. Raises
-    `SpecificationError` unless exponent and scale are positive and count is an integer between 1 and 100,000.
+    `SpecificationError` unless exponent and scale are positive, count is an integer between 1 and 100,000, and the
+    least eigenvalue at least 1e-50.
     """
 
     exponent: float
@@ -70,6 +71,10 @@ class PowerLaw(Spectrum):
         object.__setattr__(self, "exponent", check_positive("PowerLaw.exponent", self.exponent, "Or use Isotropic()."))
         object.__setattr__(self, "count", check_integer("PowerLaw.count", self.count, 1, MOST_EIGENVALUES))
         object.__setattr__(self, "scale", check_positive("PowerLaw.scale", self.scale))
+        least = float(self.values[-1])
+        if least < SMALLEST:
+            remedy = "A direction without variance is never trained: lower the exponent or the count."
+            raise SpecificationError("PowerLaw.exponent", f"eigenvalues of at least {SMALLEST:g}", least, remedy)
 
     @property
     def values(self):
@@ -85,7 +90,7 @@ class Eigenvalues(Spectrum):
     values_at : array of positive numbers with one axis, or the path of a .npy file that holds one.
 
     Raises `SpecificationError` for an empty array, one with more axes, such as the covariance itself, a number that is
-    not positive and finite, or an unreadable file.
+    not finite and at least 1e-50, or an unreadable file.
     """
 
     values_at: np.ndarray
@@ -96,9 +101,10 @@ class Eigenvalues(Spectrum):
             values = load_array("Eigenvalues.values_at", pathlib.Path(values))
         remedy = "Eigenvalues takes the eigenvalues; numpy.linalg.eigvalsh(matrix)."
         values = check_array("Eigenvalues.values_at", values, remedy)
-        if values.min() <= 0:
+        if values.min() < SMALLEST:
             remedy = "A direction without variance is never trained: leave its coordinate out."
-            raise SpecificationError("Eigenvalues.values_at", "positive numbers", float(values.min()), remedy)
+            expected = f"positive numbers of at least {SMALLEST:g}"
+            raise SpecificationError("Eigenvalues.values_at", expected, float(values.min()), remedy)
         values.setflags(write=False)
         object.__setattr__(self, "values_at", values)
 

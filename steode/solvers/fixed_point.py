@@ -118,8 +118,7 @@ def _climb(equation: Equation, low, high, gap_at_low):
 
 def affine_root(equation: StrengthEquation) -> tuple[Float[Array, ""], Bool[Array, ""]]:
     """The root of an affine F, which exists while its slope is below 1."""
-    start = equation.implied(0.0)
-    slope = equation.implied(1.0) - start
+    start, slope = jax.jvp(equation.implied, (jnp.zeros(()),), (jnp.ones(()),))
     return jnp.where(slope < 1, start / jnp.where(slope < 1, 1 - slope, 1.0), jnp.inf), slope < 1
 
 

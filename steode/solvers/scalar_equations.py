@@ -76,7 +76,9 @@ class StrengthEquation(eqx.Module):
         if problem.decay is None:
             # every variance of labels, output and residual grows with q alone, and q with the dithering
             return 0.0, 0.0
-        zero, by_gap, by_q = (float(problem.strength_of_gap(*point)) for point in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0)))
+        origin, one = (jnp.zeros(()), jnp.zeros(())), jnp.ones(())
+        zero, by_gap = map(float, jax.jvp(problem.strength_of_gap, origin, (one, 0 * one)))
+        by_q = float(jax.jvp(problem.strength_of_gap, origin, (0 * one, one))[1])
         low, high = stationary.image_range(problem)
         a, weights = stationary.targets(problem), problem.teacher_weights * problem.alpha_2
         largest = jnp.maximum((a - low) ** 2, (a - high) ** 2)
@@ -86,7 +88,7 @@ class StrengthEquation(eqx.Module):
             smallest = stationary.excess(problem) ** 2
         slope = float(weights @ (largest - smallest) / 2)
         # the bound is of the dithering; where q counts by itself it is none of F
-        known = np.isfinite(slope) and by_q == zero and abs(by_gap - zero - 1) < 1e-12
+        known = np.isfinite(slope) and by_q == 0 and abs(by_gap - 1) < 1e-12
         floor = float(self_consistency.unreachable_gap(problem) + weights @ smallest) + zero
         return (slope, floor) if known else (None, 0.0)
 
@@ -166,6 +168,12 @@ def _implied(equation: Equation, values):
     return jax.lax.map(equation.implied, values)
 
 
+@eqx.filter_jit
+def _at_zero(equation: Equation):
+    """F and its slope at x = 0."""
+    return jax.jvp(equation.implied, (jnp.zeros(()),), (jnp.ones(()),))
+
+
 def evaluate(equation: Equation, values: np.ndarray) -> np.ndarray:
     """F at each of the values."""
     # blocks of one size, so that one program serves every number of values
@@ -180,8 +188,8 @@ def at(equation: Equation, x: float) -> float:
 
 def affine_root(equation: StrengthEquation) -> Roots:
     """The root of an affine F, which exists for a slope below 1; x = 0 is not listed."""
-    zero, one = evaluate(equation, np.array([0.0, 1.0]))
-    root = zero / (1 - (one - zero)) if one - zero < 1 else 0.0
+    start, slope = (float(value) for value in _at_zero(equation))
+    root = start / (1 - slope) if slope < 1 else 0.0
     return Roots([root] if root > 0 else [], True, "the equation is linear: there is no other")
 
 

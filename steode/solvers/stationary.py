@@ -6,6 +6,7 @@ it closes is in `steode.solvers.self_consistency`.
 """
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -120,9 +121,11 @@ def _affine_moments(problem: Problem, variance) -> ImageMoments:
         values = problem.equations.closure(*arguments, mean + 0 * problem.teacher, spread + 0 * problem.teacher)
         return [value + 0 * problem.teacher for value in values]
 
-    (mean_rate, spread_rate), (mean_next, _), (_, spread_next) = rates(0.0, 0.0), rates(1.0, 0.0), rates(0.0, 1.0)
-    mean = mean_rate / (mean_rate - mean_next)
-    return ImageMoments(mean - targets(problem), spread_rate / (spread_rate - spread_next))
+    # slopes by differentiation: a difference between 0 and 1 would be lost beside V in small units of the weights
+    zero, one = jnp.zeros(()), jnp.ones(())
+    (mean_rate, spread_rate), (mean_slope, _) = jax.jvp(rates, (zero, zero), (one, zero))
+    _, (_, spread_slope) = jax.jvp(rates, (zero, zero), (zero, one))
+    return ImageMoments(-mean_rate / mean_slope - targets(problem), -spread_rate / spread_slope)
 
 
 def level_probabilities(problem: Problem, variance: Float[Array, ""]) -> Float[Array, "K n"]:

@@ -125,3 +125,19 @@ def test_error_estimate_covers_the_distance_to_a_tighter_solution():
     tighter = solve(REFERENCE, 100, **options, tolerance=2e-5)
     distance = np.abs(reference["eps_g"] - tighter["eps_g"]).max()
     assert distance < 2 * reference.error["eps_g"].max()
+
+
+def test_mass_is_kept_where_thresholds_almost_coincide():
+    """Rates between neighboring nodes are then so large that rounding loses mass in every step."""
+    pair = 1e-9
+    model = LinearModel(
+        teacher=Constant(-1.5),
+        weight_quantizer=Levels((-2.0, -2.0 + pair, -1.0, 1.0), (-1.7, -1.7 + pair, 0.1)),
+        init=TwoPoint(0.9, 0.8),
+        noise=0.3,
+        learning_rate=0.6,
+        weight_decay=0.3,
+    )
+    limit = solve(model, 1.3, times=[0.3, 1.3], density_times=[0.3, 1.3], tolerance=1e-3)
+    assert np.abs(limit.density.masses.sum(axis=-1) - 1).max() < 1e-12
+    assert limit.density.masses.min() >= 0

@@ -11,10 +11,11 @@ from tests.fuzz.report import LARGEST_Z, Report, score
 from tests.fuzz.specifications import Specification
 
 SEEDS = 16
-MORE_SEEDS = 1024
-HEAVY = 0.98
-"""Spectral radius of the mean square above which the risk of a run has so heavy a tail that its mean over runs says
-little."""
+RISK_SEEDS, MORE_SEEDS = 128, 2048
+"""Runs of quantized regression, which cost little and scatter much; more of them where few deviate."""
+HEAVY = 0.5
+"""Step size, in units of the largest stable one, above which the risk of a run has so heavy a tail that its mean over
+runs says little."""
 SAMPLES = 8192
 SMALLEST = 1e-12
 
@@ -40,9 +41,11 @@ def check_regression(report: Report, specification: Specification, model) -> Non
         if state.stable:
             report.expect(state.excess >= 0 and np.isfinite(state.raw), f"stability: {state}")
             exact = regression.risk(model, steps, record=record)
-    options = {"seeds": SEEDS, "key": specification.seed, "record": record, "dtype": "float64"}
+    options = {"seeds": RISK_SEEDS, "key": specification.seed, "record": record, "dtype": "float64"}
     runs = report.attempt("simulate", regression.simulate, model, steps, **options)
-    if runs is None or exact is None or state is None or state.spectral_radius > HEAVY:
+    if report.status == "gave up" and state is not None and not state.stable:
+        report.status, report.reason = "right", ""  # its runs diverge, as predicted
+    if runs is None or exact is None or state is None or model.step_size > HEAVY * state.largest_step_size:
         return
     report.z = _largest_z(exact, runs)
     if report.z >= LARGEST_Z:

@@ -83,7 +83,10 @@ class Report:
 
 
 def score(gap, standard_error, degrees: int, *, numerical=0.0, resolution=0.0) -> np.ndarray:
-    """Normal scores of gaps that are Student with these degrees of freedom; see `steode.compare`."""
+    """Normal scores of gaps that are Student with these degrees of freedom; see `steode.compare`.
+
+    `numerical` is no deviation; `resolution` is what one weight, or one sample, changes a mean by.
+    """
     excess = np.sign(gap) * np.maximum(np.abs(gap) - numerical, 0)
     spread = np.sqrt(np.asarray(standard_error) ** 2 + resolution**2 + resolution * np.abs(excess))
     with np.errstate(divide="ignore"):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from steode import Elementwise, LinearModel, TwoPoint, fixed_points
+from steode import ConvergenceError, Elementwise, LinearModel, TwoPoint, fixed_points
 
 ETA, NOISE = 0.2, 0.3
 
@@ -57,3 +57,15 @@ def test_maps_that_overflow_far_out(expression, limits, nondecreasing):
     mapped = Elementwise(expression)
     assert mapped.limits == limits
     assert mapped.is_nondecreasing is nondecreasing
+
+
+def test_no_answer_from_what_is_not_a_number():
+    """The quotient of two infinite numbers, far out, where the weights of a large V reach."""
+    model = LinearModel(
+        teacher=TwoPoint(300.0),
+        weight_quantizer=Elementwise("x + (exp(x) - exp(-x))/(exp(x) + exp(-x))"),
+        noise=300.0,
+        learning_rate=0.5,
+    )
+    with pytest.raises(ConvergenceError, match="could not be averaged"):
+        fixed_points(model)

@@ -106,6 +106,15 @@ def test_gaps_below_a_few_weights_are_not_resolved():
     assert compare(limit, trajectory("simulation", times, np.ones((seeds, 1)), dim=dim)).z[0] < -4
 
 
+@pytest.mark.parametrize("value", [-1.58103, 1e3])
+def test_rounding_of_equal_weights_is_no_spread(value):
+    """All weights start in one place, and their spread is what rounding makes of their mean."""
+    model = LinearModel(teacher=Constant(0.5), weight_quantizer=Uniform(2, 1.0), init=Constant(value), noise=0.1)
+    limit = solve(model, 0.1, times=[0.0, 0.1], method="gaussian")
+    found = compare(limit, simulate(model, 40, 0.1, seeds=4, times=[0.0, 0.1]), observable="std_w")
+    assert found.z[0] == 0
+
+
 def test_zero_everywhere_is_agreement():
     times = [1.0, 2.0]
     comparison = compare(trajectory("limit", times, np.zeros(2)), trajectory("simulation", times, np.zeros((3, 2))))

@@ -17,6 +17,7 @@ from steode import (
     SpecificationError,
     Uniform,
     simulate,
+    solve,
 )
 from steode.configuration import from_dict, to_dict
 
@@ -55,6 +56,8 @@ def test_configuration_keeps_the_rule():
         (lambda: MODEL.replace(init=Constant(1.2), weight_decay=0.1), "init"),
         (lambda: MODEL.replace(weight_quantizer=Levels((-3.0, -2.0, -1.0)), init=Constant(-2.5)), "init"),
         (lambda: simulate(MODEL.replace(update_rule=SPSA(ratio=0.01, eps=0.3)), dim=40, t_end=1.0), "dim"),
+        # a step may move no weight over much of eps: this one would take months
+        (lambda: solve(MODEL.replace(teacher=Constant(1e3), update_rule=SPSA(ratio=0.01, eps=0.01)), 1.0), "times"),
         (lambda: MODEL.replace(init=Empirical(np.array([0.1, 0.2]))), "init"),
         (lambda: simulate(MODEL.replace(update_rule=FOGZO(c=50.0, eps=0.3)), dim=40, t_end=1.0), "dim"),
     ],
