@@ -180,7 +180,7 @@ def _compare(report: Report, specification: Specification, model, limit, runs) -
 
 
 def _starts_on_a_threshold(model) -> bool:
-    """True if all weights start on one jump: there the runs take the upper level, and the limit, from tau > 0 on, both."""
+    """True if all weights start on one jump: there runs take the upper level, and the limit, from tau > 0 on, both."""
     quantizer = model.weight_quantizer
     on_steps = isinstance(model.init, Constant) and isinstance(quantizer, StepFunction)
     return on_steps and float(model.init.value) in [float(threshold) for threshold in quantizer.thresholds]
