@@ -136,19 +136,19 @@ def check_learning_rate(learning_rate: float | Schedule, t_end: float, largest: 
 
 
 def numeric_map(entrywise_map: EntrywiseMap, scale=None) -> Map:
-    """The map as a JAX object; `scale` replaces the quantization range of a step function (it may be traced)."""
+    """The map with arrays of NumPy's; `scale` replaces the quantization range of a step function (it may be traced)."""
     if isinstance(entrywise_map, Identity):
         return IdentityMap()
     if isinstance(entrywise_map, AdditiveNoise):
-        return NoisyMap(added=jnp.asarray(entrywise_map.noise_variance), factor=jnp.asarray(0.0))
+        return NoisyMap(added=np.asarray(entrywise_map.noise_variance), factor=np.asarray(0.0))
     if isinstance(entrywise_map, MultiplicativeNoise | CommonFactor):
-        return NoisyMap(added=jnp.asarray(0.0), factor=jnp.asarray(entrywise_map.noise_variance))
+        return NoisyMap(added=np.asarray(0.0), factor=np.asarray(entrywise_map.noise_variance))
     if isinstance(entrywise_map, StochasticRounding):
         return RoundingMap(levels=numeric_map(entrywise_map.grid, scale).levels)
     if isinstance(entrywise_map, StepFunction):
         unit = entrywise_map.scale if scale is None else scale
         units = [
-            jnp.asarray([float(value) for value in values])
+            np.array([float(value) for value in values])
             for values in (entrywise_map.unit_levels, entrywise_map.unit_thresholds)
         ]
         return StepMap(levels=unit * units[0], thresholds=unit * units[1])

@@ -110,7 +110,7 @@ class FixedPointFunction:
 
     def problem(self, parameters: dict) -> Problem:
         """The equations with these numbers in them, and the teacher law cut at their kinks."""
-        problem = self.without_teacher(parameters)
+        problem = jax.device_put(self.without_teacher(parameters))
         return self._rows(parameters).place(problem, parameters.get("teacher_scale", 1.0))
 
     def without_teacher(self, parameters: dict) -> Problem:

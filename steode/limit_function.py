@@ -66,7 +66,7 @@ class LimitFunction:
         if not jax.config.read("jax_enable_x64"):
             remedy = 'Call jax.config.update("jax_enable_x64", True) first.'
             raise SpecificationError("jax_enable_x64", "64-bit floats", "32-bit floats", remedy)
-        problem = make_problem(self.model, self.rows, self.parameters | parameters)
+        problem = jax.device_put(make_problem(self.model, self.rows, self.parameters | parameters))
         times = jnp.asarray(self.times)
         if self.method == "density":
             solution = self._density(problem, times)

@@ -3,7 +3,6 @@
 import dataclasses
 from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
 from steode import bridge
@@ -12,6 +11,7 @@ from steode.quantizers import StepFunction
 from steode.schedule import Schedule
 from steode.solvers.entrywise import Map
 from steode.solvers.equations import Problem
+from steode.solvers.libraries import as_array
 from steode.solvers.output import GeneralOutput
 from steode.solvers.smoothed_descent import SmoothedDescent
 from steode.solvers.spectral_start import DrawnSpectralStart, SpectralStart
@@ -43,6 +43,7 @@ NO_ROWS = _NoRows()
 def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None) -> Problem:
     """The equations of a model with its numbers, or those in `parameters`; with SPSA, those of the STE.
 
+    Numbers are arrays of NumPy's, but for parameters that are arrays of JAX's.
     See `steode.limit_function` and `steode.fixed_point_function` for the names.
     """
     parameters = parameters or {}
@@ -60,23 +61,23 @@ def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None)
     weight_map = bridge.numeric_map(model.weight_quantizer, parameters.get("weight_range"))
     if "levels" in parameters or "thresholds" in parameters:
         names = {field.name for field in dataclasses.fields(weight_map)} & parameters.keys()
-        weight_map = dataclasses.replace(weight_map, **{name: jnp.asarray(parameters[name]) for name in names})
+        weight_map = dataclasses.replace(weight_map, **{name: as_array(parameters[name]) for name in names})
     # the equations of a batch of one do not contain its size
     general = model.replace(batch_size=max(model.batch_size, 2)) if "batch_size" in parameters else model
     return Problem(
         equations=bridge.compile_limit(derive(general)),
-        eta=jnp.asarray(eta) if schedule is None else jnp.asarray(eta, float),
-        decay=jnp.asarray(decay) if model.weight_decay else None,
-        batch=jnp.asarray(parameters.get("batch_size", float(model.batch_size))),
-        sigma=jnp.asarray(parameters.get("noise", model.noise)),
-        bound=None if bound is None else jnp.asarray(bound),
+        eta=as_array(eta) if schedule is None else np.asarray(eta, float),
+        decay=as_array(decay) if model.weight_decay else None,
+        batch=as_array(parameters.get("batch_size", float(model.batch_size))),
+        sigma=as_array(parameters.get("noise", model.noise)),
+        bound=None if bound is None else as_array(bound),
         weight_map=weight_map,
         input_map=bridge.numeric_map(model.input_quantizer, parameters.get("input_range")),
-        teacher=jnp.asarray(rows.teacher),
-        teacher_weights=jnp.asarray(rows.weights),
-        rho=jnp.asarray(rows.rho),
+        teacher=as_array(rows.teacher),
+        teacher_weights=as_array(rows.weights),
+        rho=as_array(rows.rho),
         schedule=schedule,
-        eigenvalues=None if rows.eigenvalues is None else jnp.asarray(rows.eigenvalues),
+        eigenvalues=None if rows.eigenvalues is None else as_array(rows.eigenvalues),
         output=None if limit.output is None else numeric_output(model, limit.output),
         linear_response=limit.output is None or limit.output.is_linear,
         directions=_directions(model.update_rule),
@@ -105,11 +106,11 @@ def smoothed_descent(model: LinearModel) -> SmoothedDescent | None:
     if not isinstance(rule, SPSA):
         return None
     dynamics = bridge.compile_descent(derive(model))
-    return SmoothedDescent(dynamics, jnp.asarray(rule.eps), jnp.asarray(rule.ratio), rule.directions)
+    return SmoothedDescent(dynamics, np.asarray(rule.eps), np.asarray(rule.ratio), rule.directions)
 
 
 def _directions(rule: UpdateRule) -> tuple | None:
-    return (jnp.asarray(rule.c), jnp.asarray(float(rule.n))) if isinstance(rule, FOGZO) else None
+    return (np.asarray(rule.c), np.asarray(float(rule.n))) if isinstance(rule, FOGZO) else None
 
 
 def numeric_output(model: LinearModel, output: Output) -> Map | GeneralOutput:
@@ -122,7 +123,7 @@ def numeric_output(model: LinearModel, output: Output) -> Map | GeneralOutput:
     return GeneralOutput(
         activation=bridge.numeric_map(model.activation),
         backward=backward,
-        bound=jnp.asarray(surrogate.bound) if isinstance(surrogate, ClippedSurrogate) else None,
+        bound=np.asarray(surrogate.bound) if isinstance(surrogate, ClippedSurrogate) else None,
         teacher_map=bridge.numeric_map(model.teacher_activation),
         label_map=bridge.numeric_map(model.label_quantizer),
         residual_map=bridge.numeric_map(model.residual_quantizer),

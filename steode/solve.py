@@ -21,6 +21,7 @@ from steode.solvers import moments
 from steode.solvers.adaptive import MAX_STEPS, solve_density
 from steode.solvers.domain import learning_rates
 from steode.solvers.particles import evolve_particles
+from steode.solvers.programs import padded
 from steode.solvers.start import Start
 from steode.systems.linear.properties import require
 from steode.systems.linear.spec import LinearModel
@@ -124,9 +125,8 @@ def _solve_density(model, start: Start, times, density_times, tolerance):
 
 def _solve_gaussian(model, start: Start, times, density_times, tolerance):
     rows = start.rows(np.zeros(0), 48)
-    arguments = jnp.asarray(rows.mean), jnp.asarray(rows.variance), jnp.asarray(times), tolerance
-    solution = _gaussian_closure(make_problem(model, rows), *arguments)
-    return _checked_ys(solution, "gaussian", model), {}, None
+    found = _gaussian_closure(make_problem(model, rows), rows.mean, rows.variance, padded(times), tolerance)
+    return _checked_ys(found, times.size, "gaussian", model), {}, None
 
 
 def _solve_moments(model, start: Start, times, density_times, tolerance):
@@ -134,10 +134,10 @@ def _solve_moments(model, start: Start, times, density_times, tolerance):
     arguments = (given.teacher_square, given.cross, given.square, given.mean, given.teacher_mean)
     problem = make_problem(model, start.rows(np.zeros(0), 48))
     if given.eigenvalues is not None:
-        eigenvalues, weights = jnp.asarray(given.eigenvalues), jnp.asarray(given.weights)
-        problem = dataclasses.replace(problem, eigenvalues=eigenvalues, teacher_weights=weights, teacher=0 * weights)
-    solution = _exact_moments(problem, *map(jnp.asarray, arguments), jnp.asarray(times), tolerance)
-    return _checked_ys(solution, "moments", model), {}, None
+        own = {"eigenvalues": given.eigenvalues, "teacher_weights": given.weights, "teacher": 0 * given.weights}
+        problem = dataclasses.replace(problem, **own)
+    found = _exact_moments(problem, *map(np.asarray, arguments), padded(times), tolerance)
+    return _checked_ys(found, times.size, "moments", model), {}, None
 
 
 def _solve_particles(model, start: Start, times, density_times, tolerance):
@@ -173,13 +173,15 @@ def _solve_particles(model, start: Start, times, density_times, tolerance):
 
 @eqx.filter_jit
 def _gaussian_closure(problem, mean, variance, times, tolerance):
-    return moments.gaussian_closure(problem, mean, variance, times, 1e-3 * tolerance, MAX_STEPS)
+    solution = moments.gaussian_closure(problem, mean, variance, times, 1e-3 * tolerance, MAX_STEPS)
+    return solution.ys, solution.result, solution.result == diffrax.RESULTS.successful
 
 
 @eqx.filter_jit
 def _exact_moments(problem, teacher_square, cross, second, mean, teacher_mean, times, tolerance):
     given = (teacher_square, cross, second, mean, teacher_mean)
-    return moments.exact_moments(problem, *given, times, 1e-3 * tolerance, MAX_STEPS)
+    solution = moments.exact_moments(problem, *given, times, 1e-3 * tolerance, MAX_STEPS)
+    return solution.ys, solution.result, solution.result == diffrax.RESULTS.successful
 
 
 @eqx.filter_jit
@@ -200,15 +202,16 @@ _SOLVERS = {
 }
 
 
-def _checked_ys(solution: diffrax.Solution, method: str, model) -> dict[str, np.ndarray]:
-    observables = jax.device_get(solution.ys)
-    if solution.result != diffrax.RESULTS.successful or not np.all(np.isfinite(observables["eps_g"])):
+def _checked_ys(found: tuple, count: int, method: str, model) -> dict[str, np.ndarray]:
+    observables, result, succeeded = found
+    observables = {name: values[:count] for name, values in jax.device_get(observables).items()}
+    if not succeeded or not np.all(np.isfinite(observables["eps_g"])):
         rate = model.learning_rate
         if isinstance(rate, Schedule):
             remedy = f"while the learning rate {rate} is large the error may grow without bound: lower it."
         else:
             remedy = f"at learning rate {rate:g} the error may grow without bound: see fixed_points(model)."
-        raise ConvergenceError(f"{method}: the integration failed ({solution.result}); {remedy}")
+        raise ConvergenceError(f"{method}: the integration failed ({result}); {remedy}")
     return observables
 
 

@@ -11,7 +11,6 @@ import dataclasses
 
 import diffrax
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from steode.errors import ConvergenceError
@@ -20,7 +19,7 @@ from steode.solvers.domain import breakpoints_of, reach, resolution
 from steode.solvers.equations import Problem
 from steode.solvers.fixed_point import kinks_by_eigenvalue
 from steode.solvers.mesh import Mesh, make_mesh
-from steode.solvers.programs import bounded_jit
+from steode.solvers.programs import bounded_jit, padded
 from steode.solvers.start import Rows, Start
 
 TIME_FRACTION = 0.02
@@ -59,11 +58,6 @@ class DensitySolution:
     steps: int
     largest_eps_g: float  # over the initial state and all times
     peclet: float  # largest cell Peclet number at a threshold
-
-
-@bounded_jit
-def _place(mesh: Mesh, breakpoints, bound):
-    return mesh.nodes(breakpoints, bound)
 
 
 @bounded_jit
@@ -162,17 +156,18 @@ def _mesh(problem: Problem, start: Start, ends, intervals: int, halvings: int, t
 
 
 def _solve_once(problem, rows, mesh: Mesh, times, density_times, tolerance) -> DensitySolution:
-    nodes = _place(mesh, breakpoints_of(problem), problem.bound)
+    nodes = mesh.nodes(breakpoints_of(problem), problem.bound)
     masses = rows.masses(nodes, problem.bound)
-    found = jax.device_get(_evolve(problem, nodes, masses, jnp.asarray(times), jnp.asarray(density_times), tolerance))
-    observables, steps = found["observables"], int(found["steps"])
+    found = jax.device_get(_evolve(problem, nodes, masses, padded(times), density_times, tolerance))
+    observables = {name: values[: times.size] for name, values in found["observables"].items()}
+    steps = int(found["steps"])
     if not found["succeeded"]:
         reason = f"more than {MAX_STEPS} steps" if steps >= MAX_STEPS else "a step that cannot be made small enough"
         raise ConvergenceError(f"density: the time integration failed before tau = {times[-1]:g}: {reason}.")
-    widths = np.diff(np.asarray(nodes))
+    widths = np.diff(nodes)
     volumes = (np.concatenate([[0], widths]) + np.concatenate([widths, [0]])) / 2
     largest = max(float(found["initial_eps_g"]), float(observables["eps_g"].max()))
     # of the last state, taken to the time when V was smallest
     variance = np.maximum(observables["V"], 1e-300)
-    peclet, nodes = float(found["peclet"] * (variance[-1] / variance.min())), np.asarray(nodes)
+    peclet = float(found["peclet"] * (variance[-1] / variance.min()))
     return DensitySolution(observables, {}, found["densities"], nodes, volumes, rows, steps, largest, peclet)

@@ -6,10 +6,9 @@ These are estimates, not limits: the solver checks the mass at the ends and the 
 import dataclasses
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from steode.solvers.entrywise import StepMap
+from steode.solvers.entrywise import SmoothMap, StepMap
 from steode.solvers.equations import Problem
 from steode.solvers.mesh import LAYER_FRACTION, Resolution
 from steode.solvers.programs import bounded_jit
@@ -51,8 +50,9 @@ def breakpoints_of(problem: Problem) -> np.ndarray:
 
 def typical_variances(problem: Problem, extent: Extent) -> tuple[float, float]:
     """Rough smallest and largest V of a trajectory: the dithering floor, and a Gaussian start."""
-    largest, strength = (float(value) for value in _gaussian_start(problem, extent.mean, max(extent.std, 1e-6) ** 2))
-    alpha_1, alpha_2 = float(jnp.max(problem.alpha_1)), float(jnp.max(problem.alpha_2))
+    variance, force = _force_at_start(problem, extent)
+    largest, strength = float(variance), float(problem.under(force)[1])
+    alpha_1, alpha_2 = float(np.max(problem.alpha_1)), float(np.max(problem.alpha_2))
     floor = float(problem.rho) * max(0.0, 1 - alpha_1**2 / alpha_2) + float(problem.sigma) ** 2
     if isinstance(problem.weight_map, StepMap) and not _is_recoverable(problem):
         floor += alpha_2 * float(np.mean(np.diff(problem.weight_map.levels)) ** 2) / 12
@@ -70,29 +70,36 @@ def _is_recoverable(problem: Problem) -> bool:
     return problem.decay is None and bool(np.all(distances <= 1e-9 * np.ptp(levels)))
 
 
-@bounded_jit
 def _gaussian_start(problem: Problem, mean, variance) -> tuple:
-    """V, and the strength of the force, if all weights are N(mean, variance)."""
-    start = jnp.full(problem.teacher.shape, mean), jnp.full(problem.teacher.shape, variance)
+    """V, and the force, if all weights are N(mean, variance)."""
+    start = 0 * problem.teacher + mean, 0 * problem.teacher + variance
     overlaps = problem.overlaps(problem.weight_map.gaussian_mean(*start), problem.weight_map.gaussian_square(*start))
-    return overlaps[2], problem.under(problem.gaussian_force(*start))[1]
+    return overlaps[2], problem.gaussian_force(*start)
+
+
+_compiled_start = bounded_jit(_gaussian_start)
+
+
+def _force_at_start(problem: Problem, extent: Extent) -> tuple:
+    # averages of smooth maps and of outputs are JAX's, those of levels are NumPy's
+    arithmetic = problem.output is None and not isinstance(problem.weight_map, SmoothMap)
+    found = (_gaussian_start if arithmetic else _compiled_start)(problem, extent.mean, max(extent.std, 1e-6) ** 2)
+    return tuple(map(np.asarray, found))
 
 
 def _at_the_start(problem: Problem, extent: Extent) -> Problem:
     """The problem with the response of its output at the start."""
-    if problem.linear_response:
-        return problem
-    start = jnp.full(problem.teacher.shape, extent.mean), jnp.full(problem.teacher.shape, max(extent.std, 1e-6) ** 2)
-    return problem.under(problem.gaussian_force(*start))[0]
+    return problem.under(_force_at_start(problem, extent)[1])[0]
 
 
 def learning_rates(problem: Problem, t_end: float) -> np.ndarray:
     """The learning rate at equally spaced times of [0, t_end]; a single value if it is constant."""
     if problem.schedule is None:
         return np.asarray(problem.eta)[None]
-    return np.asarray(jax.vmap(lambda time: problem.at(time).eta)(jnp.linspace(0.0, t_end, RATE_TIMES)))
+    return np.asarray(jax.vmap(lambda time: problem.at(time).eta)(np.linspace(0.0, t_end, RATE_TIMES)))
 
 
+@np.errstate(all="ignore")
 def reach(problem: Problem, extent: Extent, t_end: float) -> tuple[float, float]:
     """Ends of the domain: initial support, thresholds, drift away from them, diffusion and exponential tails.
 
@@ -102,10 +109,10 @@ def reach(problem: Problem, extent: Extent, t_end: float) -> tuple[float, float]
     problem = _at_the_start(problem, extent)
     rates = learning_rates(problem, t_end)
     problem, diffusing, strongest = (
-        dataclasses.replace(problem, eta=jnp.asarray(rate))
+        dataclasses.replace(problem, eta=np.asarray(rate))
         for rate in (rates.mean(), np.sqrt(np.mean(rates**2)), rates.max())
     )
-    spread = SPREADS * np.sqrt(float(jnp.max(diffusing.diffusion(largest))) * t_end)
+    spread = SPREADS * np.sqrt(float(np.max(diffusing.diffusion(largest))) * t_end)
     thresholds = thresholds_of(problem)
     ends = []
     for side, start in ((-1, extent.low), (1, extent.high)):
@@ -126,6 +133,7 @@ def reach(problem: Problem, extent: Extent, t_end: float) -> tuple[float, float]
     return ends[0], ends[1]
 
 
+@np.errstate(all="ignore")
 def resolution(problem: Problem, extent: Extent, t_end: float = 0.0) -> Resolution:
     """Spacing at each threshold from the layer width eta V/(2 jump), and the largest spacing from the initial law.
 
@@ -150,8 +158,8 @@ def resolution(problem: Problem, extent: Extent, t_end: float = 0.0) -> Resoluti
 
 def _layer_at_the_bound(problem: Problem, rate: float, variance: float) -> float:
     """Least width D/|f| of the layer that a drift f towards an absorbing bound forms there."""
-    problem = dataclasses.replace(problem, eta=jnp.asarray(rate))
-    inside = jnp.array([-1.0, 1.0]) * problem.bound * (1 - 1e-6)
+    problem = dataclasses.replace(problem, eta=np.asarray(rate))
+    inside = np.array([-1.0, 1.0]) * problem.bound * (1 - 1e-6)
     drift = problem.drift(problem.teacher[:, None], problem.weight_map(inside)[None, :], inside[None, :])
     diffusivity = np.min(np.asarray(problem.diffusion(variance))) / 2
-    return diffusivity / max(float(jnp.max(jnp.abs(drift))), 1e-300)
+    return diffusivity / max(float(np.max(np.abs(drift))), 1e-300)

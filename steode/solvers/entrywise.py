@@ -9,8 +9,9 @@ from collections.abc import Callable
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import erfc
 from jaxtyping import Array, Float
+
+from steode.solvers.libraries import erfc, library
 
 QUADRATURE_NODES = np.linspace(-9.0, 9.0, 2001)
 QUADRATURE_WEIGHTS = np.exp(-(QUADRATURE_NODES**2) / 2) / np.exp(-(QUADRATURE_NODES**2) / 2).sum()
@@ -29,7 +30,7 @@ class Map(eqx.Module):
     @property
     def breaks(self) -> Float[Array, " n"]:
         """Where the map or its square is not smooth, increasing: nodes of every mesh."""
-        return jnp.zeros(0)
+        return np.zeros(0)
 
     def square(self, w: Float[Array, "..."]) -> Float[Array, "..."]:
         """E[Q(w)^2] at this w: the square itself, unless Q is drawn at random."""
@@ -71,19 +72,26 @@ class StepMap(Map):
     thresholds: Float[Array, " n-1"]
 
     def __call__(self, w):
-        return jnp.where(jnp.isnan(w), jnp.nan, self.levels[jnp.searchsorted(self.thresholds, w, side="right")])
+        np_or_jnp = library(w, self.levels)
+        cell = np_or_jnp.searchsorted(self.thresholds, w, side="right")
+        return np_or_jnp.where(np_or_jnp.isnan(w), np.nan, np_or_jnp.asarray(self.levels)[cell])
 
     @property
     def breaks(self):
         return self.thresholds
 
     def _standardized(self, mean, variance):
-        return (_last_axis(self.thresholds, mean.ndim) - mean[..., None]) / jnp.sqrt(variance)[..., None]
+        roots = library(variance).sqrt(variance)
+        return (_last_axis(self.thresholds, mean.ndim) - mean[..., None]) / roots[..., None]
 
     def _mean_of_step(self, values, mean, variance):
-        mean, variance = jnp.broadcast_arrays(jnp.asarray(mean, self.levels.dtype), variance)
+        mean, variance = self._broadcast(mean, variance)
         tails = erfc(self._standardized(mean, variance) / np.sqrt(2.0)) / 2
-        return values[0] + tails @ jnp.diff(values)
+        return values[0] + tails @ library(values).diff(values)
+
+    def _broadcast(self, mean, variance):
+        np_or_jnp = library(mean, variance, self.levels)
+        return np_or_jnp.broadcast_arrays(np_or_jnp.asarray(mean, self.levels.dtype), variance)
 
     def gaussian_mean(self, mean, variance):
         return self._mean_of_step(self.levels, mean, variance)
@@ -92,9 +100,10 @@ class StepMap(Map):
         return self._mean_of_step(self.levels**2, mean, variance)
 
     def gaussian_slope(self, mean, variance):
-        mean, variance = jnp.broadcast_arrays(jnp.asarray(mean, self.levels.dtype), variance)
-        density = jnp.exp(-(self._standardized(mean, variance) ** 2) / 2) / jnp.sqrt(2 * np.pi * variance)[..., None]
-        return density @ jnp.diff(self.levels)
+        mean, variance = self._broadcast(mean, variance)
+        np_or_jnp = library(mean)
+        heights = np_or_jnp.exp(-(self._standardized(mean, variance) ** 2) / 2)
+        return heights / np_or_jnp.sqrt(2 * np.pi * variance)[..., None] @ np_or_jnp.diff(self.levels)
 
 
 class SmoothMap(Map):
@@ -131,7 +140,7 @@ class SmoothMap(Map):
 
 def _last_axis(values, leading: int):
     """`values` as the last of `leading` + 1 axes, so that broadcasting is explicit."""
-    return jnp.reshape(values, (1,) * leading + (-1,))
+    return values.reshape((1,) * leading + (-1,))
 
 
 def interval_images(entrywise_map: Map, nodes: Float[Array, " N"]) -> Float[Array, " N-1"]:

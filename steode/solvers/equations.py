@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from steode.solvers.entrywise import Map
@@ -94,7 +95,7 @@ class Problem(eqx.Module):
 
     @property
     def _variance(self):
-        return jnp.asarray(1.0) if self.eigenvalues is None else self.eigenvalues
+        return np.asarray(1.0) if self.eigenvalues is None else self.eigenvalues
 
     @property
     def training(self) -> tuple:
@@ -175,4 +176,4 @@ class Problem(eqx.Module):
 
 def rows(values, ndim: int):
     """Values of the teacher's rows (K,) with as many axes as the arrays they meet; a single number as it is."""
-    return jnp.reshape(values, values.shape + (1,) * (ndim - 1)) if jnp.ndim(values) else values
+    return values.reshape(values.shape + (1,) * (ndim - 1)) if np.ndim(values) else values

@@ -2,13 +2,15 @@
 
 import functools
 
-import jax.numpy as jnp
+import jax
 import jax.scipy.stats
 import numpy as np
+import scipy.stats
 from jaxtyping import Array, Float
 
 from steode import laws
 from steode.errors import SpecificationError
+from steode.solvers.libraries import either, library, sums_at
 
 
 @functools.singledispatch
@@ -24,18 +26,21 @@ def node_masses(law: laws.Law, nodes: Float[Array, " N"], bound=None) -> Float[A
 
 @node_masses.register
 def _(law: laws.Normal, nodes, bound=None):
-    return _from_tails(_faces(nodes, bound), jax.scipy.stats.norm.cdf, law.mean, law.std)
+    faces = _faces(nodes, bound)
+    return _from_tails(faces, either(faces, scipy.special.ndtr, jax.scipy.special.ndtr), law.mean, law.std)
 
 
 @node_masses.register
 def _(law: laws.Laplace, nodes, bound=None):
-    return _from_tails(_faces(nodes, bound), jax.scipy.stats.laplace.cdf, law.mean, law.scale)
+    faces = _faces(nodes, bound)
+    cdf = either(faces, scipy.stats.laplace.cdf, jax.scipy.stats.laplace.cdf)
+    return _from_tails(faces, cdf, law.mean, law.scale)
 
 
 @node_masses.register
 def _(law: laws.UniformLaw, nodes, bound=None):
     center, half = (law.low + law.high) / 2, (law.high - law.low) / 2
-    return _from_tails(_faces(nodes, bound), lambda u: jnp.clip((u + 1) / 2, 0, 1), center, half)
+    return _from_tails(_faces(nodes, bound), lambda u: library(u).clip((u + 1) / 2, 0, 1), center, half)
 
 
 @node_masses.register(laws.Constant)
@@ -58,7 +63,8 @@ def _faces(nodes, bound):
         return faces
     last, first = (nodes[1:] >= inside(bound)) & (nodes[:-1] < inside(bound)), nodes[:-1] <= -inside(bound)
     first &= nodes[1:] > -inside(bound)
-    return jnp.where(last, nodes[1:], jnp.where(first, nodes[:-1], faces))
+    where = library(nodes, bound).where
+    return where(last, nodes[1:], where(first, nodes[:-1], faces))
 
 
 def inside(bound):
@@ -69,16 +75,17 @@ def inside(bound):
 def _from_tails(faces, cdf, center, scale):
     """Masses between faces of a law symmetric about its center, each side from its own tail for relative accuracy."""
     faces = (faces - center) / scale
-    one = jnp.ones(1)
-    below = jnp.concatenate([0 * one, cdf(faces), one])
-    above = jnp.concatenate([one, cdf(-faces), 0 * one])
-    right = jnp.concatenate([-one, faces]) > 0
-    return jnp.where(right, above[:-1] - above[1:], below[1:] - below[:-1])
+    np_or_jnp, one = library(faces), np.ones(1)
+    below = np_or_jnp.concatenate([0 * one, cdf(faces), one])
+    above = np_or_jnp.concatenate([one, cdf(-faces), 0 * one])
+    right = np_or_jnp.concatenate([-one, faces]) > 0
+    return np_or_jnp.where(right, above[:-1] - above[1:], below[1:] - below[:-1])
 
 
 def split_atoms(values: np.ndarray, weights: np.ndarray, nodes: Float[Array, " N"]) -> Float[Array, " N"]:
     """Masses of atoms, each split between its two neighboring nodes in inverse proportion to the distance."""
-    right = jnp.clip(jnp.searchsorted(nodes, jnp.asarray(values), side="right"), 1, nodes.size - 1)
+    np_or_jnp = library(nodes)
+    right = np_or_jnp.clip(np_or_jnp.searchsorted(nodes, values, side="right"), 1, nodes.size - 1)
     share = (values - nodes[right - 1]) / (nodes[right] - nodes[right - 1])
-    empty = jnp.zeros(nodes.shape)
-    return empty.at[right - 1].add(weights * (1 - share)).at[right].add(weights * share)
+    parts = np_or_jnp.concatenate([weights * (1 - share), weights * share])
+    return sums_at(np_or_jnp.concatenate([right - 1, right]), parts, nodes.size)

@@ -8,9 +8,10 @@ breakpoints, so that nodes move with the quantization range when that is traced 
 import dataclasses
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
+
+from steode.solvers.libraries import library
 
 GROWTH = 0.05
 """Increase of the node spacing per unit distance from a threshold."""
@@ -46,10 +47,10 @@ class Mesh(eqx.Module):
 
     def nodes(self, thresholds: Float[Array, " n"], bound: Float[Array, ""] | None) -> Float[Array, " N"]:
         """Node positions for these thresholds and clipping bound."""
-        ends = jnp.stack([self.low, self.high])
-        bounds = jnp.zeros(0) if bound is None else jnp.stack([-bound, bound])
-        breakpoints = jnp.concatenate([ends, thresholds, bounds])[self.order]
-        return breakpoints[self.segment] + self.fraction * jnp.diff(breakpoints)[self.segment]
+        np_or_jnp = library(thresholds, bound)
+        bounds = np.zeros(0) if bound is None else np_or_jnp.stack([-bound, bound])
+        breakpoints = np_or_jnp.concatenate([np.array([self.low, self.high]), thresholds, bounds])[self.order]
+        return breakpoints[self.segment] + self.fraction * np_or_jnp.diff(breakpoints)[self.segment]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,9 +6,24 @@ from collections.abc import Callable
 
 import equinox as eqx
 import jax
+import numpy as np
 
 MOST_PROGRAMS = 8
 """Programs kept of one function: an adaptive solve of a model needs two to four, of some 50 MB each."""
+
+LEAST_TIMES = 256
+"""Fewest times that a program reports; programs for more report 4, 16, ... times as many."""
+
+
+def padded(times: np.ndarray) -> np.ndarray:
+    """Increasing times (T,) with the last repeated up to one of a few lengths, so that few programs serve all requests.
+
+    Nothing happens between equal times: what is reported there is reported again.
+    """
+    length = LEAST_TIMES
+    while length < times.size:
+        length *= 4
+    return np.pad(times, (0, length - times.size), mode="edge")
 
 
 def bounded_jit(function: Callable) -> Callable:

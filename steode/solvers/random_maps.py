@@ -5,10 +5,10 @@ These are the numerical ends of the same named averages as those of the determin
 
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import erfc
 from jaxtyping import Array, Float
 
 from steode.solvers.entrywise import Map
+from steode.solvers.libraries import erfc, library
 
 
 class NoisyMap(Map):
@@ -51,12 +51,14 @@ class RoundingMap(Map):
         return self.levels[0], self.levels[-1]
 
     def __call__(self, w):
-        return jnp.clip(w, self.levels[0], self.levels[-1])
+        return library(w, self.levels).clip(w, self.levels[0], self.levels[-1])
 
     def square(self, w):
         w = self(w)
-        upper = jnp.clip(jnp.searchsorted(self.levels, w, side="right"), 1, self.levels.size - 1)
-        low, high = self.levels[upper - 1], self.levels[upper]
+        np_or_jnp = library(w)
+        levels = np_or_jnp.asarray(self.levels)
+        upper = np_or_jnp.clip(np_or_jnp.searchsorted(levels, w, side="right"), 1, levels.size - 1)
+        low, high = levels[upper - 1], levels[upper]
         return w * (low + high) - low * high
 
     def chances(self, w: Float[Array, "..."]) -> Float[Array, "... n"]:
@@ -67,31 +69,33 @@ class RoundingMap(Map):
         return jnp.concatenate([edge, rises], axis=-1) - jnp.concatenate([rises, 0 * edge], axis=-1)
 
     def gaussian_mean(self, mean, variance):
-        ends = jnp.stack([self.levels[0], self.levels[-1]])
-        return self._interpolant(ends, self.levels[0], jnp.ones(1), mean, variance)
+        return self._interpolant(self.levels[[0, -1]], self.levels[0], np.ones(1), mean, variance)
 
     def gaussian_square(self, mean, variance):
         slopes = self.levels[1:] + self.levels[:-1]
         return self._interpolant(self.levels, self.levels[0] ** 2, slopes, mean, variance)
 
     def gaussian_slope(self, mean, variance):
-        mean, variance = jnp.broadcast_arrays(jnp.asarray(mean, self.levels.dtype), variance)
-        ends = jnp.stack([self.levels[0], self.levels[-1]])
-        above = erfc(_standardized(ends, mean, variance) / np.sqrt(2.0)) / 2
+        mean, variance = self._broadcast(mean, variance)
+        above = erfc(_standardized(self.levels[[0, -1]], mean, variance) / np.sqrt(2.0)) / 2
         return above[..., 0] - above[..., 1]
 
     def _interpolant(self, knots, start, slopes, mean, variance):
         """E of the continuous function that is `start` below the knots and has these slopes between them."""
-        mean, variance = jnp.broadcast_arrays(jnp.asarray(mean, self.levels.dtype), variance)
+        mean, variance = self._broadcast(mean, variance)
+        np_or_jnp = library(mean)
         u = _standardized(knots, mean, variance)
         tail = erfc(u / np.sqrt(2.0)) / 2
-        density = jnp.exp(-(u**2) / 2) / np.sqrt(2 * np.pi)
+        density = np_or_jnp.exp(-(u**2) / 2) / np.sqrt(2 * np.pi)
         # E (w - T)_+ at each knot; the last slope ends at the last knot
-        excess = jnp.sqrt(variance)[..., None] * (density - u * tail)
-        changes = jnp.diff(slopes, prepend=0.0, append=0.0)
+        excess = np_or_jnp.sqrt(variance)[..., None] * (density - u * tail)
+        changes = library(slopes).diff(slopes, prepend=0.0, append=0.0)
         return start + excess @ changes
+
+    def _broadcast(self, mean, variance):
+        np_or_jnp = library(mean, variance, self.levels)
+        return np_or_jnp.broadcast_arrays(np_or_jnp.asarray(mean, self.levels.dtype), variance)
 
 
 def _standardized(points, mean, variance):
-    points = jnp.reshape(points, (1,) * mean.ndim + (-1,))
-    return (points - mean[..., None]) / jnp.sqrt(variance)[..., None]
+    return (points.reshape((1,) * mean.ndim + (-1,)) - mean[..., None]) / library(variance).sqrt(variance)[..., None]

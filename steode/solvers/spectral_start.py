@@ -2,11 +2,11 @@
 
 import dataclasses
 
-import jax.numpy as jnp
 import numpy as np
 
 from steode.laws import Law
 from steode.quadrature import rule_of_sample
+from steode.solvers.libraries import library
 from steode.solvers.start import DrawnStart, Kinks, Moments, NominalStart, Rows, Start, kinks_at
 
 
@@ -103,7 +103,8 @@ class _StackedRows(Rows):
         self._parts = parts
 
     def masses(self, nodes, bound=None):
-        return jnp.concatenate([part.masses(nodes, bound) for part in self._parts])
+        parts = [part.masses(nodes, bound) for part in self._parts]
+        return library(*parts).concatenate(parts)
 
 
 def eigenvalue_rule(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -8,15 +8,12 @@ import abc
 import dataclasses
 from collections.abc import Callable
 
-import jax.numpy as jnp
 import numpy as np
 
-from steode.laws import ContinuousLaw, Empirical, Law
+from steode.laws import Empirical, Law
 from steode.solvers.domain import TAIL, Extent
 from steode.solvers.initial import node_masses
-from steode.solvers.programs import bounded_jit
-
-_masses_of_density = bounded_jit(node_masses)
+from steode.solvers.libraries import library
 
 Kinks = np.ndarray | Callable[[float], np.ndarray]
 """Teacher values at which integrands have kinks, shape (n,), or a function of the eigenvalue that gives them."""
@@ -122,12 +119,8 @@ class _NominalRows(Rows):
         self.variance = np.full(values.shape, start.init.variance)
 
     def masses(self, nodes, bound=None):
-        row = (
-            _masses_of_density(self._init, nodes, bound)
-            if isinstance(self._init, ContinuousLaw)
-            else (node_masses(self._init, nodes, bound))
-        )
-        return jnp.broadcast_to(row[None, :], (self.teacher.size, nodes.size))
+        row = node_masses(self._init, nodes, bound)
+        return library(row).broadcast_to(row[None, :], (self.teacher.size, nodes.size))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -189,4 +182,4 @@ class _DrawnRows(Rows):
         masses = np.zeros((self.teacher.size, nodes.size))
         np.add.at(masses, (self._row, right - 1), self._share * (1 - fraction))
         np.add.at(masses, (self._row, right), self._share * fraction)
-        return jnp.asarray(masses)
+        return masses

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 from steode.laws import Law
 from steode.solvers.equations import Problem
 from steode.solvers.fixed_point import kinks
+from steode.solvers.libraries import as_array
 from steode.solvers.spectral_start import eigenvalue_rule
 from steode.solvers.teacher import MOST_ATOMS, Teacher, make_teacher
 
@@ -34,7 +35,7 @@ class TeacherRows(eqx.Module):
 
     def place(self, problem: Problem, scale=1.0) -> Problem:
         """The problem with the rows of the law, `scale` times its values, cut at the kinks at its own response."""
-        rho = jnp.asarray(scale**2 * self.second_moment * self.mean_eigenvalue)
+        rho = as_array(scale**2 * self.second_moment * self.mean_eigenvalue)
         if self.eigenvalues is None:
             nodes, weights = self.teacher.rows(kinks(problem), scale)
             return dataclasses.replace(problem, teacher=nodes, teacher_weights=weights, rho=rho)
@@ -68,7 +69,7 @@ def teacher_rows(
     count, atoms = int(part * nodes), int(part * MOST_ATOMS)
     if values is None:
         teacher = make_teacher(law, count, np.asarray(kinks(problem)), odd, atoms)
-        return TeacherRows(teacher, jnp.asarray(law.second_moment))
+        return TeacherRows(teacher, np.asarray(law.second_moment))
     own, shares = (jnp.asarray(part) for part in eigenvalue_rule(values, 2 * count))
     at = jax.vmap(lambda value: kinks(dataclasses.replace(problem, eigenvalues=value)))(own)
     teacher = make_teacher(law, count, np.unique(np.asarray(at)), odd, atoms)

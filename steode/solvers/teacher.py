@@ -8,11 +8,11 @@ u = t^3 (10 - 15 t + 6 t^2), whose nodes crowd at both ends.
 import abc
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from steode.laws import ContinuousLaw, Law
+from steode.solvers.libraries import library
 
 MOST_KINKS = 300
 REFINEMENT = 4
@@ -51,24 +51,24 @@ class ContinuousTeacher(Teacher):
         if self.even:
             own = np.concatenate([[0.0], own[own > 1e-9 * own[-1]]])
             kinks = kinks[kinks.size // 2 :]
-        own = jnp.asarray(own)
+        np_or_jnp = library(kinks, scale)
         if kinks.size > MOST_KINKS:
-            own, kinks = _refined(own, REFINEMENT), kinks[jnp.array([0, -1])]
-        inner = jnp.clip(kinks / scale, own[0], own[-1])
-        edges = jnp.sort(jnp.concatenate([own, inner]))
+            own, kinks = _refined(own, REFINEMENT), kinks[np.array([0, -1])]
+        inner = np_or_jnp.clip(kinks / scale, own[0], own[-1])
+        edges = np_or_jnp.sort(np_or_jnp.concatenate([own, inner]))
         t, weights = np.polynomial.legendre.leggauss(self.nodes)
         t = (t + 1) / 2
         u, slope = t**2 * (3 - 2 * t), 6 * t * (1 - t)
-        widths = jnp.diff(edges)[:, None]
+        widths = np_or_jnp.diff(edges)[:, None]
         points = edges[:-1, None] + widths * u[None, :]
-        masses = jnp.exp(self.law.log_density(points)) * widths * (slope * weights / 2)[None, :]
-        return scale * points.reshape(-1), masses.reshape(-1) / jnp.sum(masses)
+        masses = np_or_jnp.exp(self.law.log_density(points)) * widths * (slope * weights / 2)[None, :]
+        return scale * points.reshape(-1), masses.reshape(-1) / masses.sum()
 
 
 def _refined(edges, parts: int):
-    shares = jnp.linspace(0, 1, parts, endpoint=False)
-    inner = edges[:-1, None] + jnp.diff(edges)[:, None] * shares[None, :]
-    return jnp.concatenate([inner.reshape(-1), edges[-1:]])
+    shares = np.linspace(0, 1, parts, endpoint=False)
+    inner = edges[:-1, None] + np.diff(edges)[:, None] * shares[None, :]
+    return np.concatenate([inner.reshape(-1), edges[-1:]])
 
 
 def make_teacher(law: Law, nodes: int, kinks: np.ndarray, odd_map: bool, atoms: int = MOST_ATOMS) -> Teacher:
@@ -80,4 +80,4 @@ def make_teacher(law: Law, nodes: int, kinks: np.ndarray, odd_map: bool, atoms: 
     if isinstance(law, ContinuousLaw):
         return ContinuousTeacher(law, nodes, odd_map and law.mean == 0)
     values, weights = law.quadrature(kinks, atoms)
-    return AtomicTeacher(jnp.asarray(values), jnp.asarray(weights))
+    return AtomicTeacher(np.asarray(values), np.asarray(weights))
