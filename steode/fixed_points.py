@@ -2,7 +2,6 @@
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from steode.errors import ConvergenceError
@@ -94,7 +93,7 @@ def _findings(problem: Problem, points: list[FixedPoint]) -> tuple[str, ...]:
 def _newton_states(model: LinearModel, problem: Problem) -> list[tuple]:
     """Roots with the teacher law cut at the kinks each of them has, and the same with half of the points."""
     # what is left of c_2 where the output is recovered is rounding
-    least = newton_roots.RESIDUAL * float(problem.force(jnp.zeros(()), problem.rho)[2])
+    least = newton_roots.RESIDUAL * float(problem.force(np.zeros(()), problem.rho)[2])
     states = []
     for root in newton_roots.newton_roots(problem):
         own, coarse = (stationary_problem(model, (root[0], root[1]), part) for part in (1.0, 0.5))
@@ -106,19 +105,22 @@ def _newton_states(model: LinearModel, problem: Problem) -> list[tuple]:
 
 @eqx.filter_jit
 def _terms(equation: Equation | ForceEquation, root):
-    return terms_at(equation, root), equation.force(root)
+    force = equation.force(root)
+    return terms_at(equation, root), force, stationary.escaping(equation.problem.under(force)[0])
+
+
+_smallest_stable = eqx.filter_jit(fixed_point_terms)
 
 
 def _point(
     model: LinearModel, equation: Equation | ForceEquation, coarse: Equation | ForceEquation, root, unquantized: float
 ) -> FixedPoint:
     """The fixed point of a root; `coarse` is the equation with half the teacher values."""
-    terms, force = jax.device_get(_terms(equation, jnp.asarray(root)))
+    terms, force, escaping = jax.device_get(_terms(equation, root))
     terms = {name: float(value) for name, value in terms.items()}
     fine, half = (_implied(each, root) for each in (equation, coarse))
     residual = float(np.max(np.abs(fine / root - 1)))
     same = coarse.problem.teacher.size == equation.problem.teacher.size
-    problem, _ = equation.problem.under(jnp.asarray(force))
     return FixedPoint(
         model=model,
         **terms,
@@ -126,16 +128,16 @@ def _point(
         converged=residual <= equation.tolerance,
         quadrature_error=0.0 if same else float(np.max(np.abs(half / fine - 1))),
         kind=REGULAR,
-        escaping=stationary.escaping(problem),
+        escaping=float(escaping),
         deviation=terms["eps_g"] - unquantized,
-        problem=equation.problem,
+        problem=jax.device_put(equation.problem),
         force=force,
     )
 
 
 def _implied(equation: Equation | ForceEquation, root):
     if isinstance(equation, ForceEquation):
-        return np.asarray(newton_roots.implied_by(equation.problem, jnp.asarray(root)))
+        return np.asarray(newton_roots.implied_by(equation.problem, np.asarray(root)))
     return scalar_equations.at(equation, float(root))
 
 
@@ -150,7 +152,7 @@ def _recovered(model: LinearModel, problem: Problem, recovery: Recovery, unquant
         deviation=-unquantized,
         mean_slope=np.nan if isinstance(model.update_rule, FOGZO) else None,
         gain=recovery.gain,
-        problem=problem,
+        problem=jax.device_put(problem),
     )
 
 
@@ -159,5 +161,5 @@ def unquantized_error(model: LinearModel) -> float:
     plain = without_quantizers(model)
     if not plain.has_linear_output:
         return np.nan
-    terms = fixed_point_terms(scalar_equation(stationary_problem(plain)))
+    terms = _smallest_stable(scalar_equation(stationary_problem(plain)))
     return float(terms["eps_g"]) if terms["converged"] else np.inf

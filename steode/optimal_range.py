@@ -180,19 +180,19 @@ def _asymptotic(function: FixedPointFunction, parameter: str, low: float, high: 
         direction = jax.tree.map(lambda a, b: b - a, origin, unit)
         line = (origin, direction, function.rows)
         values = np.geomspace(low, high, SCAN_POINTS)
-        errors = np.asarray(_errors_along(*line, jnp.asarray(values)))
+        errors = np.asarray(_errors_along(*line, values))
         if np.isnan(errors).all():
             raise ConvergenceError("optimal_range: no fixed point was found at any range.")
         index = int(np.nanargmin(errors))
         ends = values[max(index - 1, 0)], values[min(index + 1, SCAN_POINTS - 1)]
 
         def slope_at(value: float) -> float:
-            return float(_error_and_slope(*line, jnp.asarray(value))[1])
+            return float(_error_and_slope(*line, np.asarray(value))[1])
 
         best = float(values[index])
         if slope_at(ends[0]) < 0 < slope_at(ends[1]):
             best = scipy.optimize.brentq(slope_at, *ends, xtol=1e-12 * best)
-        error, slope = (float(value) for value in _error_and_slope(*line, jnp.asarray(best)))
+        error, slope = (float(value) for value in _error_and_slope(*line, np.asarray(best)))
         step = STEP * best
         curvature = (slope_at(best + step) - slope_at(best - step)) / (2 * step)
     smooth = abs(slope) * best <= FLAT * error
@@ -214,7 +214,7 @@ def _at_time(model, parameter: str, at: float, low: float, high: float, toleranc
             error = eqx.filter_jit(lambda value, function=function: function(_ranges(parameter, value))["eps_g"][-1])
             slope = eqx.filter_jit(jax.grad(error))
             found = scipy.optimize.minimize_scalar(
-                lambda value, error=error: float(error(jnp.asarray(value))),
+                lambda value, error=error: float(error(np.asarray(value))),
                 bounds=ends,
                 method="bounded",
                 options={"xatol": np.sqrt(tolerance) / 10 * center},
@@ -223,7 +223,7 @@ def _at_time(model, parameter: str, at: float, low: float, high: float, toleranc
             # at an end of the bracket the minimum is farther out, unless that end is a bound
             if min(best - ends[0], ends[1] - best) > 0.02 * (ends[1] - ends[0]) or best in (low, high):
                 step = 0.01 * best
-                slopes = [float(slope(jnp.asarray(best + sign * step))) for sign in (-1, 1)]
+                slopes = [float(slope(np.asarray(best + sign * step))) for sign in (-1, 1)]
                 return best, float(found.fun), (slopes[1] - slopes[0]) / (2 * step)
         if (best < center and ends[0] == low) or (best > center and ends[1] == high):
             return best, float(found.fun), np.nan

@@ -29,10 +29,9 @@ import numpy as np
 import scipy.stats
 
 from steode.errors import SpecificationError, check_finite
+from steode.solvers.flat_stretches import ROUNDING, crossing, flat_stretches
 from steode.trajectory import COLUMNS, OBSERVABLES, Trajectory
 
-ROUNDING = 1e-9
-"""A curve whose range is below this fraction of its size is constant: the rest is rounding."""
 NOISE = 4.0
 """Width of the band, in units of the roughness, below which nothing is called a plateau."""
 
@@ -188,21 +187,23 @@ def _stretches(times: np.ndarray, values: np.ndarray, tolerance: float, contrast
     """Start and end of every plateau, in order of time."""
     low, extent = values.min(), values.max() - values.min()
     width = 2 * tolerance
+    # a range below this fraction of its size is rounding: the curve is constant
     if extent <= ROUNDING * np.abs(values).max() or 2 * width > 1:
         return []
     unit_values = (values - low) / extent
     if width < NOISE * _roughness(times, unit_values):
         return []
-    found = []
     # the length of a stretch is linear in the band's position between positions where an edge meets a sample
-    for position in np.unique(np.concatenate([unit_values, unit_values - width])):
-        found += _stretches_in_band(times, unit_values, position, width, contrast)
+    positions = np.unique(np.concatenate([unit_values, unit_values - width]))
+    found = flat_stretches(times, unit_values, positions, width, contrast)
     # lengths that differ by rounding only are equal: the earliest counts
-    found.sort(key=lambda stretch: (-round((stretch[1] - stretch[0]) / (times[-1] - times[0]), 9), stretch[0]))
+    lengths = np.round((found[:, 1] - found[:, 0]) / (times[-1] - times[0]), 9)
+    left = found[np.lexsort((found[:, 0], -lengths))]
     chosen = []
-    for start, end in found:
-        if all(end <= other_start or start >= other_end for other_start, other_end in chosen):
-            chosen.append((start, end))
+    while left.size:
+        start, end = left[0]
+        chosen.append((start, end))
+        left = left[(left[:, 1] <= start) | (left[:, 0] >= end)]
     return sorted(chosen)
 
 
@@ -216,49 +217,10 @@ def _roughness(times: np.ndarray, values: np.ndarray) -> float:
     return float(np.median(np.abs(distance) / np.sqrt(variance_factor)) / scipy.stats.norm.ppf(0.75))
 
 
-def _stretches_in_band(times, values, low, width, contrast):
-    """Stretches of [low, low + width] that satisfy conditions 2 and 3, for a curve scaled to [0, 1]."""
-    inside = (values >= low - ROUNDING) & (values <= low + width + ROUNDING)
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], inside, [False]]).astype(int)))
-    for first, after in edges.reshape(-1, 2):
-        if after == len(values) or values[after] > low:
-            continue
-        below = np.flatnonzero(values[after:] <= low - width + ROUNDING)
-        if below.size == 0:
-            continue
-        end = _crossing(times, values, after - 1, low)
-        exit_time = _crossing(times, values, after + below[0] - 1, low - width) - end
-        start, entry_time, from_below = _entry(times, values, first, low, width)
-        crossings = 2 if from_below else 1
-        if end - start >= contrast * crossings * max(entry_time, exit_time):
-            yield start, end
-
-
-def _entry(times, values, first, low, width):
-    """When the curve enters the band at sample `first`, how long before it was a width outside, and whether below."""
-    if first == 0:
-        return times[0], 0.0, False
-    from_below = values[first - 1] < low
-    start = _crossing(times, values, first - 1, low if from_below else low + width)
-    center = low + width / 2
-    outside = np.flatnonzero(np.abs(values[:first] - center) >= 1.5 * width - ROUNDING)
-    if outside.size == 0:
-        return start, start - times[0], from_below
-    last = outside[-1]
-    edge = low - width if values[last] < low else low + 2 * width
-    return start, start - _crossing(times, values, last, edge), from_below
-
-
-def _crossing(times, values, index, level):
-    """Time between samples index and index + 1 at which the curve, linear there, passes `level`."""
-    fraction = (level - values[index]) / (values[index + 1] - values[index])
-    return times[index] + min(max(fraction, 0.0), 1.0) * (times[index + 1] - times[index])
-
-
 def _first_below(times, values, after, level):
     reached = level + ROUNDING * np.ptp(values)
     index = np.flatnonzero((times > after) & (values <= reached))[0]
-    return float(max(after, _crossing(times, values, index - 1, level)))
+    return float(max(after, crossing(times, values, index - 1, level)))
 
 
 def _same_length(others: list[Plateau], item: Plateau) -> float:

@@ -68,17 +68,17 @@ class StrengthEquation(eqx.Module):
         """Values below and above every root."""
         return self_consistency.strength_bounds(self.problem)
 
-    def knowledge(self) -> tuple[float | None, float]:
-        """What is known of F, as `steode.solvers.root_search.isolate_roots` takes it: slope and floor."""
+    def knowledge(self) -> tuple[Float[Array, ""] | float, Float[Array, ""] | float]:
+        """What `steode.solvers.root_search.isolate_roots` takes of F: slope (NaN: nothing is known) and floor."""
         problem = self.problem
         if isinstance(problem.weight_map, RoundingMap):
-            return None, 0.0
+            return jnp.nan, 0.0
         if problem.decay is None:
             # every variance of labels, output and residual grows with q alone, and q with the dithering
             return 0.0, 0.0
         origin, one = (jnp.zeros(()), jnp.zeros(())), jnp.ones(())
-        zero, by_gap = map(float, jax.jvp(problem.strength_of_gap, origin, (one, 0 * one)))
-        by_q = float(jax.jvp(problem.strength_of_gap, origin, (0 * one, one))[1])
+        zero, by_gap = jax.jvp(problem.strength_of_gap, origin, (one, 0 * one))
+        by_q = jax.jvp(problem.strength_of_gap, origin, (0 * one, one))[1]
         low, high = stationary.image_range(problem)
         a, weights = stationary.targets(problem), problem.teacher_weights * problem.alpha_2
         largest = jnp.maximum((a - low) ** 2, (a - high) ** 2)
@@ -86,11 +86,11 @@ class StrengthEquation(eqx.Module):
             smallest = jnp.min((a[:, None] - problem.weight_map.levels[None, :]) ** 2, axis=1)
         else:
             smallest = stationary.excess(problem) ** 2
-        slope = float(weights @ (largest - smallest) / 2)
+        slope = weights @ (largest - smallest) / 2
         # the bound is of the dithering; where q counts by itself it is none of F
-        known = np.isfinite(slope) and by_q == 0 and abs(by_gap - 1) < 1e-12
-        floor = float(self_consistency.unreachable_gap(problem) + weights @ smallest) + zero
-        return (slope, floor) if known else (None, 0.0)
+        known = jnp.isfinite(slope) & (by_q == 0) & (abs(by_gap - 1) < 1e-12)
+        floor = self_consistency.unreachable_gap(problem) + weights @ smallest + zero
+        return jnp.where(known, slope, jnp.nan), jnp.where(known, floor, 0.0)
 
 
 class TemperatureEquation(eqx.Module):
@@ -131,7 +131,7 @@ class TemperatureEquation(eqx.Module):
         widest = problem.teacher_weights @ ((inside - low) * (high - inside))
         return jnp.zeros(()), 2 * problem.eta / problem.batch * widest * self_consistency.strength_bounds(problem)[1]
 
-    def knowledge(self) -> tuple[float | None, float]:
+    def knowledge(self) -> tuple[float, float]:
         """F is nondecreasing."""
         return 0.0, 0.0
 
@@ -169,6 +169,12 @@ def _implied(equation: Equation, values):
 
 
 @eqx.filter_jit
+def _outline(equation: Equation):
+    """Bounds of every root, the interval searched and what is known of F, in one program."""
+    return equation.bounds(), search_interval(equation), equation.knowledge()
+
+
+@eqx.filter_jit
 def _at_zero(equation: Equation):
     """F and its slope at x = 0."""
     return jax.jvp(equation.implied, (jnp.zeros(()),), (jnp.ones(()),))
@@ -178,7 +184,7 @@ def evaluate(equation: Equation, values: np.ndarray) -> np.ndarray:
     """F at each of the values."""
     # blocks of one size, so that one program serves every number of values
     padded = np.concatenate([values, np.full(-values.size % BLOCK, values[-1])]).reshape(-1, BLOCK)
-    return np.concatenate([np.asarray(_implied(equation, jnp.asarray(block))) for block in padded])[: values.size]
+    return np.concatenate([np.asarray(_implied(equation, block)) for block in padded])[: values.size]
 
 
 def at(equation: Equation, x: float) -> float:
@@ -197,21 +203,20 @@ def find_roots(equation: Equation) -> Roots:
     """Every root x > 0, by exclusion of what is not one; see `steode.solvers.root_search`."""
     if equation.is_affine:
         return affine_root(equation)
-    lowest, highest = (float(bound) for bound in equation.bounds())
+    (lowest, highest), (low, high), (slope, floor) = (map(float, pair) for pair in _outline(equation))
     bounded, name = np.isfinite(highest), equation.name
     if bounded and highest - lowest <= 1e-13 * highest:
         # no target has two levels around it to flip between: what remains is x without dithering
         return Roots([lowest] if lowest > 0 else [], True, "no weight can flip between levels: there is no other")
-    low, high = (float(end) for end in search_interval(equation))
-    slope, floor = equation.knowledge()
-    search = isolate_roots(lambda values: evaluate(equation, values), low, high, slope, floor)
+    known = None if np.isnan(slope) else slope
+    search = isolate_roots(lambda values: evaluate(equation, values), low, high, known, floor)
     roots = [
         scipy.optimize.brentq(lambda x: at(equation, x) - x, *bracket, xtol=1e-15 * bracket[0], rtol=1e-14)
         for bracket in search.brackets
     ]
     if search.complete:
         span = [f"above {name} = {low:.3g}"] * (low > lowest) + [f"up to {name} = {high:.3g}"] * (not bounded)
-        why = "by a bound of its slope" if slope else "by its monotonicity"
+        why = "by a bound of its slope" if known else "by its monotonicity"
         proof = (
             f"the equation has no other root {' and '.join(span)}".rstrip() + f", {why}: all other {name} are excluded"
         )

@@ -65,9 +65,9 @@ def excess(problem: Problem) -> Float[Array, " K"]:
     return a - jnp.clip(a, *image_range(problem))
 
 
-def escaping(problem: Problem) -> float:
+def escaping(problem: Problem) -> Float[Array, ""]:
     """Fraction of the targets outside the range, where nothing confines the latent weight."""
-    return float(problem.teacher_weights @ (~is_confined(problem) & (excess(problem) != 0)))
+    return problem.teacher_weights @ (~is_confined(problem) & (excess(problem) != 0))
 
 
 def inner_targets(problem: Problem) -> Float[Array, " K"]:
