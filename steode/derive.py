@@ -63,8 +63,8 @@ for kind in FLOW_MODELS:
 def _derive_linear(model: LinearModel) -> Limit:
     if not model.is_basic:
         return derive_linear(model)
-    form, numbers = _form(model)
-    limit = _derive_form(form)
+    shape, numbers = form(model)
+    limit = _derive_form(shape)
     parameters = {symbol: numbers.get(symbol, value) for symbol, value in limit.parameters.items()}
     return dataclasses.replace(limit, model=model, parameters=parameters, maps=maps_of(model))
 
@@ -72,10 +72,10 @@ def _derive_linear(model: LinearModel) -> Limit:
 _derive_form = functools.lru_cache(maxsize=64)(derive_linear)
 
 
-def _form(model: LinearModel) -> tuple[LinearModel, dict]:
+def form(model: LinearModel) -> tuple[LinearModel, dict]:
     """The model with 1 for the numbers that its derivation knows as symbols alone, and those numbers.
 
-    SymPy then works once for all models of that form: moving a number derives nothing again.
+    SymPy, and what compiles for a form, then work once for all its models: moving a number derives nothing again.
     """
     numbers, changes = {}, {}
     if not isinstance(model.surrogate, IdentitySurrogate):

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import diffrax
 import jax
@@ -66,19 +67,13 @@ class LimitFunction:
         if not jax.config.read("jax_enable_x64"):
             remedy = 'Call jax.config.update("jax_enable_x64", True) first.'
             raise SpecificationError("jax_enable_x64", "64-bit floats", "32-bit floats", remedy)
-        problem = jax.device_put(make_problem(self.model, self.rows, self.parameters | parameters))
-        times = jnp.asarray(self.times)
-        if self.method == "density":
-            solution = self._density(problem, times)
-        else:
-            mean, variance = jnp.asarray(self.rows.mean), jnp.asarray(self.rows.variance)
-            solution = moments.gaussian_closure(problem, mean, variance, times, 1e-3 * self.tolerance, MAX_STEPS)
-        failed = solution.result != diffrax.RESULTS.successful
-        ys = solution.ys
-        if self.method == "density":
-            ys, (masses,) = ys[0], ys[1]
-            failed |= jnp.max(masses[:, :2] + masses[:, -2:]) > MOST_AT_THE_EDGE
-        return {name: jnp.where(failed, jnp.nan, value) for name, value in ys.items()}
+        given, times = self.parameters | parameters, jnp.asarray(self.times)
+        if self.method == "gaussian":
+            return closure(self.model, closure_rows(self.rows), given, times, self.tolerance)
+        solution = self._density(jax.device_put(make_problem(self.model, self.rows, given)), times)
+        observables, (masses,) = solution.ys
+        too_short = jnp.max(masses[:, :2] + masses[:, -2:]) > MOST_AT_THE_EDGE
+        return _unless((solution.result != diffrax.RESULTS.successful) | too_short, observables)
 
     def _density(self, problem, times):
         nodes = self.mesh.nodes(problem.weight_map.breaks, problem.bound)
@@ -87,6 +82,34 @@ class LimitFunction:
         return evolve(
             operator, self.rows.masses(nodes, problem.bound), times, times[-1:], controller, 1e-3 * times[-1], MAX_STEPS
         )
+
+
+class ClosureRows(NamedTuple):
+    """Teacher values and the mean and variance of w_0 given each, arrays of shape (K,), and rho; see `Rows`."""
+
+    teacher: Float[Array, " K"]
+    weights: Float[Array, " K"]
+    rho: float
+    mean: Float[Array, " K"]
+    variance: Float[Array, " K"]
+    eigenvalues: Float[Array, " K"] | None
+
+
+def closure_rows(rows: Rows) -> ClosureRows:
+    """What the Gaussian closure takes of initial data: arrays alone."""
+    return ClosureRows(rows.teacher, rows.weights, rows.rho, rows.mean, rows.variance, rows.eigenvalues)
+
+
+def closure(model: LinearModel, rows: ClosureRows, parameters: dict, times: Float[Array, " T"], tolerance) -> dict:
+    """Observables by the Gaussian closure, (T,) each; NaN where it fails. All but the model may be traced."""
+    problem = jax.device_put(make_problem(model, rows, parameters))
+    start = jnp.asarray(rows.mean), jnp.asarray(rows.variance)
+    solution = moments.gaussian_closure(problem, *start, times, 1e-3 * tolerance, MAX_STEPS)
+    return _unless(solution.result != diffrax.RESULTS.successful, solution.ys)
+
+
+def _unless(failed, observables: dict) -> dict:
+    return {name: jnp.where(failed, jnp.nan, value) for name, value in observables.items()}
 
 
 def limit_function(

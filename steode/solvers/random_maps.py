@@ -10,6 +10,8 @@ from jaxtyping import Array, Float
 from steode.solvers.entrywise import Map
 from steode.solvers.libraries import erfc, library
 
+ENDS = np.array([0, -1])
+
 
 class NoisyMap(Map):
     """E[Q(w)] = w and Var Q(w) = added + factor w^2."""
@@ -69,7 +71,7 @@ class RoundingMap(Map):
         return jnp.concatenate([edge, rises], axis=-1) - jnp.concatenate([rises, 0 * edge], axis=-1)
 
     def gaussian_mean(self, mean, variance):
-        return self._interpolant(self.levels[[0, -1]], self.levels[0], np.ones(1), mean, variance)
+        return self._interpolant(self.levels[ENDS], self.levels[0], np.ones(1), mean, variance)
 
     def gaussian_square(self, mean, variance):
         slopes = self.levels[1:] + self.levels[:-1]
@@ -77,7 +79,7 @@ class RoundingMap(Map):
 
     def gaussian_slope(self, mean, variance):
         mean, variance = self._broadcast(mean, variance)
-        above = erfc(_standardized(self.levels[[0, -1]], mean, variance) / np.sqrt(2.0)) / 2
+        above = erfc(_standardized(self.levels[ENDS], mean, variance) / np.sqrt(2.0)) / 2
         return above[..., 0] - above[..., 1]
 
     def _interpolant(self, knots, start, slopes, mean, variance):

@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from steode.derive import form
 from steode.errors import ConvergenceError
-from steode.limit_function import limit_function
+from steode.limit_function import ClosureRows, closure, closure_rows, limit_function
 from steode.plateau import plateau
 from steode.solve import solve
 from steode.sweep.source import FLAG, Source, Values, compiled
@@ -36,7 +37,12 @@ def _prepare(model: LinearModel, settings: dict) -> Callable[[Values], Values]:
 
 def _gaussian(model: LinearModel, times: np.ndarray, settings: dict) -> Callable[[Values], np.ndarray]:
     function = limit_function(model, times, method="gaussian", tolerance=settings["tolerance"])
-    return compiled(lambda parameters: function(parameters)["eps_g"])
+    return compiled(_error, form(model)[0], closure_rows(function.rows), function.parameters, times, function.tolerance)
+
+
+def _error(shape: LinearModel, rows: ClosureRows, given: dict, times: np.ndarray, tolerance: float, point: dict):
+    """Error (T,) at the parameters of a point; those that are given hold what the form of the model does not."""
+    return closure(shape, rows, given | point, times, tolerance)["eps_g"]
 
 
 def _density(model: LinearModel, times: np.ndarray, settings: dict) -> Callable[[Values], np.ndarray]:

@@ -7,10 +7,14 @@ import jax
 import numpy as np
 
 from steode.errors import ConvergenceError
+from steode.solvers.programs import bounded_jit
 from steode.systems.linear.spec import LinearModel
 
 Values = dict[str, np.ndarray]
 """Numbers by name, each of shape (n,): parameters in, variables out."""
+
+BATCH = 4096
+"""Points of one call in memory at a time."""
 
 FLAG = "converged"
 """What every source returns beside its variables; where it is false they are NaN."""
@@ -31,17 +35,24 @@ class Source:
     check: Callable[[LinearModel, dict], object]
 
 
-def compiled(function: Callable, batch: int = 4096) -> Callable[[Values], Values]:
-    """`function` of scalars as one compiled call for many points, `batch` of which are in memory at a time."""
-    batched = jax.jit(lambda points: jax.lax.map(lambda point: function(point[1]), points, batch_size=batch))
+def compiled(function: Callable, *fixed) -> Callable[[Values], Values]:
+    """`function(*fixed, point)` of the numbers of a point, in one compiled call for many points.
+
+    The program is found again for the same function and the same structure of what is fixed, whatever numbers it holds.
+    """
 
     def evaluate(parameters: Values):
         # a lone point has no parameters: its place gives something to map over
         count = max((values.size for values in parameters.values()), default=1)
         with jax.enable_x64(True):
-            return jax.device_get(batched((np.arange(count), parameters)))
+            return jax.device_get(_mapped(function, fixed, (np.arange(count), parameters)))
 
     return evaluate
+
+
+@bounded_jit
+def _mapped(function: Callable, fixed: tuple, points: tuple):
+    return jax.lax.map(lambda point: function(*fixed, point[1]), points, batch_size=BATCH)
 
 
 def single(

@@ -173,7 +173,7 @@ def _gaussian_step_average(kind, levels, thresholds, mean, variance):
     template = gaussian_point_mass() if kind is GaussianSlope else gaussian_tail()
     total = sympy.S.Zero if kind is GaussianSlope else levels[0] ** power
     for low, high, threshold in zip(levels[:-1], levels[1:], thresholds, strict=True):
-        factor = template.subs({sym.w: threshold, sym.M: mean, sym.S: variance}, simultaneous=True)
+        factor = template.xreplace({sym.w: threshold, sym.M: sympy.sympify(mean), sym.S: sympy.sympify(variance)})
         total += (high**power - low**power) * factor
     return total
 

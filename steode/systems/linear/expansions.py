@@ -8,7 +8,7 @@ from steode.symbolic import symbols as sym
 from steode.symbolic.averages import StationarySpread
 from steode.symbolic.derivation import Step
 
-_U = sympy.Symbol("u", positive=True)
+_U, _GAP = sympy.symbols("u g", positive=True)
 FLOOR = sympy.Symbol(r"\lim_{\eta \to 0} V")
 
 
@@ -24,7 +24,12 @@ class Asymptotic(sympy.Eq):
 
 def _tail(gap) -> sympy.Expr:
     """Mass of an unbounded cell whose level is at this distance from the target, the density being 1 at its end."""
-    return sympy.integrate(sympy.exp(-2 * gap * _U / sym.theta), (_U, 0, sympy.oo))
+    return _mass(sympy.oo).xreplace({_GAP: gap})
+
+
+@functools.lru_cache(maxsize=16)
+def _mass(width) -> sympy.Expr:
+    return sympy.integrate(sympy.exp(-2 * _GAP * _U / sym.theta), (_U, 0, width))
 
 
 @functools.lru_cache(maxsize=16)
@@ -103,7 +108,7 @@ def _beyond_two_cells() -> sympy.Expr:
     mass = second = sympy.S.Zero
     for gap, width, jump, edge in sides:
         # the density at the outer edge is the small quantity; to its first order the cell beyond is unbounded
-        inner = sympy.integrate(sympy.exp(-2 * gap * _U / sym.theta), (_U, 0, width))
+        inner = _mass(sym.width).xreplace({_GAP: gap, sym.width: width})
         inner = sympy.expand(inner).subs(_edge(gap, width), edge)
         outer = edge * _tail(gap + jump)
         mass += inner + outer
