@@ -54,8 +54,8 @@ def _single_gradients(change: sympy.Expr, buffer: sympy.Expr) -> Step:
             sympy.Eq(sym.eta_eff, rate),
         ),
         "This combination of the weight and the buffer moves by single gradients, exactly, and at the learning rate "
-        "eta_eff. It differs from w by a sum of past gradients of order d^-1/2 that is independent of the sample of the "
-        "step: its gradient has the same law to leading order, and so have the two. What follows is the "
+        "eta_eff. It differs from w by a sum of past gradients of order d^-1/2 that is independent of the sample of "
+        "the step: its gradient has the same law to leading order, and so have the two. What follows is the "
         "limit of the straight-through gradient at the learning rate eta_eff.",
         SOURCE,
     )
