@@ -56,7 +56,7 @@ from steode.symbolic.derivation import Derivation, Step
 from steode.symbolic.limit import Limit
 from steode.systems.linear.spec import LinearModel
 from steode.systems.linear.surrogates import ClippedSurrogate, DerivativeOf, IdentitySurrogate
-from steode.systems.linear.update_rules import FOGZO, SPSA, STE
+from steode.systems.linear.update_rules import FOGZO, SPSA, STE, Momentum
 from steode.toolkit_grid import toolkit_grid
 from steode.trajectory import Density, Snapshots, Trajectory
 
@@ -96,6 +96,7 @@ __all__ = [
     "Limit",
     "LimitFunction",
     "LinearModel",
+    "Momentum",
     "MultiplicativeNoise",
     "Normal",
     "OptimalRange",

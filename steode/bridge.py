@@ -161,7 +161,7 @@ def compile_limit(limit: Limit) -> Equations:
     general = limit.output is not None
     # the slot of V holds c_2 where the output is not linear
     strength = sym.c_2 if general else sym.V
-    training = (sym.eta, sym.kappa, sym.batch, sym.c_h, sym.c_star)
+    training = (limit.rate, sym.kappa, sym.batch, sym.c_h, sym.c_star)
     overlaps = (sym.f, sym.m, sym.q, sym.rho, sym.sigma)
     noises = {symbol: value for symbol, value in limit.parameters.items() if symbol in sym.NOISE_VARIANCES}
     one_coordinate = (*training, sym.alpha_1, sym.alpha_2, sym.wstar)

@@ -56,6 +56,7 @@ _TYPES = {
         surrogates.ClippedSurrogate,
         surrogates.DerivativeOf,
         update_rules.STE,
+        update_rules.Momentum,
         update_rules.FOGZO,
         update_rules.SPSA,
         Schedule,

@@ -116,9 +116,10 @@ def _error_changes(model: LinearModel, problem: Problem, level: float, speed, th
 
 
 def _crossing_times(model: LinearModel, problem: Problem, level: float, threshold: np.ndarray) -> np.ndarray:
-    training = (sym.eta, sym.kappa, sym.batch, sym.c_h, sym.c_star)
+    limit = derive(model)
+    training = (limit.rate, sym.kappa, sym.batch, sym.c_h, sym.c_star)
     arguments = (*training, sym.alpha_1, sym.alpha_2, sym.wstar, sym.level, sym.w, sym.threshold)
-    function = bridge.compile_expression(derive(model).plateau_time, arguments)
+    function = bridge.compile_expression(limit.plateau_time, arguments)
     hyperparameters = (*problem.training, problem.alpha_1, problem.alpha_2, problem.teacher)
     times = np.asarray(function(*hyperparameters, level, model.init.mean, threshold))
     # with weight decay a weight may come to rest before its threshold: the logarithm in its time is then not real

@@ -1,6 +1,8 @@
 """A model's numbers put into the compiled equations of its limit."""
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +22,7 @@ from steode.solvers.stationary_rows import TeacherRows, teacher_rows
 from steode.systems.linear.output import Output
 from steode.systems.linear.spec import LinearModel
 from steode.systems.linear.surrogates import ClippedSurrogate, DerivativeOf
-from steode.systems.linear.update_rules import FOGZO, SPSA, STE, UpdateRule
+from steode.systems.linear.update_rules import FOGZO, SPSA, STE, Momentum, UpdateRule
 
 NODES, MOST_NODES = 16, 48
 """Gauss points in each panel of a continuous teacher law at stationarity: the second for step functions alone."""
@@ -53,11 +55,13 @@ def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None)
     bound = model.surrogate.bound if isinstance(model.surrogate, ClippedSurrogate) else None
     bound = parameters.get("bound", bound)
     decay = parameters.get("weight_decay", model.weight_decay)
+    limit, faster = derive(model), rate_factor(model.update_rule)
     eta, schedule = parameters.get("learning_rate", model.learning_rate), None
     if isinstance(eta, Schedule):
-        schedule = bridge.entrywise_function(eta)
+        schedule = _scaled(bridge.entrywise_function(eta), faster)
         eta = schedule(0.0)
-    limit = derive(model)
+    else:
+        eta = faster * eta
     weight_map = bridge.numeric_map(model.weight_quantizer, parameters.get("weight_range"))
     if "levels" in parameters or "thresholds" in parameters:
         names = {field.name for field in dataclasses.fields(weight_map)} & parameters.keys()
@@ -82,6 +86,17 @@ def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None)
         linear_response=limit.output is None or limit.output.is_linear,
         directions=_directions(model.update_rule),
     )
+
+
+def rate_factor(rule: UpdateRule) -> float:
+    """By which the learning rate of the limit is larger than that of the steps."""
+    return 1 / (1 - rule.beta) if isinstance(rule, Momentum) else 1.0
+
+
+@functools.lru_cache(maxsize=64)
+def _scaled(schedule: Callable, factor: float) -> Callable:
+    """One function for each, so that compiled programs are found again."""
+    return schedule if factor == 1 else lambda time: factor * schedule(time)
 
 
 def stationary_problem(model: LinearModel, response: tuple = (1.0, -1.0), part: float = 1.0) -> Problem:

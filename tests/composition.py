@@ -14,6 +14,7 @@ from steode import (
     Elementwise,
     Identity,
     LinearModel,
+    Momentum,
     Normal,
     Schedule,
     StochasticRounding,
@@ -50,6 +51,7 @@ OPTIONS = {
     "activation of the teacher": {"teacher_activation": TANH},
     "label quantizer": {"label_quantizer": STEP},
     "residual quantizer": {"residual_quantizer": STEP},
+    "momentum": {"update_rule": Momentum(0.9)},
     "FOGZO": {"update_rule": FOGZO(c=2.0, eps=0.3)},
     "SPSA": {"update_rule": SPSA(ratio=0.1, eps=0.3)},
 }

@@ -92,7 +92,7 @@ def simulate_models(
         # before the checkpoint is touched: a system may refuse the dimension
         build = job.dim, job.dtype, entrywise_function, job.edges, job.rotation
         system = paired_system(models, *build) if len(models) > 1 else linear_system(models[0], *build)
-        begin = engine.Progress.begin(job.initial if len(models) > 1 else job.initial[:, 0])
+        begin = engine.Progress.begin(system.begin(job.initial if len(models) > 1 else job.initial[:, 0]))
         checkpoint = None
         if options.checkpoint is not None:
             path = processes.own_file(check_path("checkpoint", options.checkpoint))
@@ -100,7 +100,8 @@ def simulate_models(
             begin = checkpoint.load(begin)
         run = _run(job, system, begin, checkpoint, options.progress)
         teacher = processes.everywhere(job.teacher, job.settings["seeds"])
-    return tuple(_trajectory(job, run, teacher, index) for index in range(len(models)))
+    taken = np.asarray(system.weights(run.states))
+    return tuple(_trajectory(job, run, taken, teacher, index) for index in range(len(models)))
 
 
 def _prepare(models: tuple[LinearModel, ...], dim: int, t_end: float, options: Options) -> Job:
@@ -194,10 +195,11 @@ def _run(
         except DivergenceError as error:
             failure = error
             failure.seed = int(job.mine[failure.seed])
+            failure.last_state = system.weights(failure.last_state)
     return processes.gather(run, failure, job.plan, job.settings["seeds"])
 
 
-def _trajectory(job: Job, run: engine.Run, teacher: np.ndarray, index: int) -> Trajectory:
+def _trajectory(job: Job, run: engine.Run, taken: np.ndarray, teacher: np.ndarray, index: int) -> Trajectory:
     def own(array):  # (S, T, C, ...) where several models were run
         return array if len(job.models) == 1 else array[:, :, index]
 
@@ -211,7 +213,7 @@ def _trajectory(job: Job, run: engine.Run, teacher: np.ndarray, index: int) -> T
         observables=observables,
         error={},
         density=None,
-        snapshots=Snapshots(run.snapshots / job.dim, own(run.states), teacher),
+        snapshots=Snapshots(run.snapshots / job.dim, own(taken), teacher),
         provenance=Provenance(
             kind="simulation",
             method="sgd",

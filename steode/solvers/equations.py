@@ -51,7 +51,8 @@ class Equations:
 class Problem(eqx.Module):
     """One instance of the limit: numbers (traced) and equations (static).
 
-    With a schedule, the learning rate eta is that of one moment: `at(time)` gives the problem of another.
+    With momentum the learning rate eta is that of the limit. With a schedule it is that of one moment: `at(time)` gives
+    the problem of another.
     """
 
     equations: Equations = eqx.field(static=True)

@@ -35,6 +35,13 @@ class Step:
         """Each equation in LaTeX."""
         return [latex(equation) for equation in self.equation]
 
+    def renamed(self, symbols: dict[sympy.Symbol, sympy.Symbol]) -> "Step":
+        """The same step in other symbols."""
+        # left as written: what is built anew would be sorted
+        with sympy.evaluate(False):
+            equation = tuple(entry.xreplace(symbols) for entry in self.equation)
+        return dataclasses.replace(self, equation=equation)
+
     def latex(self) -> str:
         """The equations as one LaTeX display body, one line each."""
         return _gathered(self.lines)

@@ -6,6 +6,7 @@ import sympy
 
 from steode.quantizers import EntrywiseMap
 from steode.symbolic import averages
+from steode.symbolic import symbols as sym
 from steode.symbolic.derivation import Derivation, Step
 
 
@@ -50,6 +51,7 @@ class Limit:
     parameters : value of every hyperparameter symbol of this model; of eta the formula in tau, or eta itself, where the
         learning rate is a schedule. A schedule leaves plateau_time and fixed_point_value None.
     maps : symbol of each entrywise map -> (the map, its scale symbol).
+    rate : symbol of the learning rate in these equations: eta, or that at which momentum moves the weights.
     output : averages of the output channel (`steode.systems.linear.output.Output`) of a model that goes beyond
         quantized weights and isotropic quantized inputs; then c_2 stands for V in diffusion and moment equations.
     """
@@ -70,6 +72,19 @@ class Limit:
     parameters: dict[sympy.Symbol, float]
     maps: dict[sympy.Symbol, tuple[EntrywiseMap, sympy.Expr]]
     output: object | None = None
+    rate: sympy.Symbol = sym.eta
+
+    def at_rate(self, rate: sympy.Symbol) -> "Limit":
+        """The same equations with another symbol for the learning rate; the derivation stays as it is."""
+
+        def renamed(value):
+            if isinstance(value, MomentEquations):
+                return dataclasses.replace(value, rates=tuple(map(renamed, value.rates)))
+            return value if value is None else value.xreplace({self.rate: rate})
+
+        names = ("drift", "diffusion", "gaussian_closure", "exact_moments", "stationary_log_slope", "plateau_time")
+        changed = {name: renamed(getattr(self, name)) for name in (*names, "fixed_point_value")}
+        return dataclasses.replace(self, rate=rate, **changed)
 
     def step(self, title: str) -> Step:
         """One step of the derivation by its title. Raises `SpecificationError` if there is none."""

@@ -21,6 +21,10 @@ bound = Symbol("c", positive=True)
 kappa = Symbol("kappa", positive=True)
 batch = Symbol("B", positive=True)
 
+# momentum: what the buffer keeps, and the learning rate at which it moves the weights
+beta = Symbol("beta", nonnegative=True)
+eta_eff = Symbol(r"\eta_{\mathrm{eff}}", positive=True)
+
 # one coordinate: latent weight, teacher weight, quantized weight, surrogate derivative
 w = Symbol("w", real=True)
 wstar = Symbol("w^{*}", real=True)

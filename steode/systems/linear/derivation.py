@@ -4,8 +4,8 @@ Every equation shown is the result of the computation above it: moments of one s
 rules, the limit by extracting the coefficient of 1/d, evolution equations by the Ito generator and its adjoint.
 
 The parts of a model contribute to one derivation: inputs their moments (`inputs`), labels and output the residual as
-one coordinate sees it (`residual`) and its averages (`output`), the update rule drift and diffusion (`motion`, `fogzo`,
-`spsa`). `basic` has the argument for the model with none of the options in one piece, to read.
+one coordinate sees it (`residual`) and its averages (`output`), the update rule drift and diffusion (`motion`,
+`momentum`, `fogzo`, `spsa`). `basic` has the argument for the model with none of the options in one piece, to read.
 """
 
 import sympy
@@ -22,6 +22,7 @@ from steode.symbolic.printing import latex
 from steode.systems.linear import closures, schedules, stationary
 from steode.systems.linear.fogzo import flip_counting
 from steode.systems.linear.inputs import Maps, derive_input_moments, input_moment, input_variance
+from steode.systems.linear.momentum import heavy_ball
 from steode.systems.linear.motion import ICHIKAWA, Motion, straight_through
 from steode.systems.linear.output import derive_output
 from steode.systems.linear.residual import general_residual, plain_residual
@@ -29,9 +30,9 @@ from steode.systems.linear.spec import LinearModel
 from steode.systems.linear.spsa import smoothed_descent
 from steode.systems.linear.stationary_density import log_slope
 from steode.systems.linear.surrogates import ClippedSurrogate
-from steode.systems.linear.update_rules import FOGZO, SPSA, STE
+from steode.systems.linear.update_rules import FOGZO, SPSA, STE, Momentum
 
-MOTIONS = {STE: straight_through, FOGZO: flip_counting, SPSA: smoothed_descent}
+MOTIONS = {STE: straight_through, Momentum: heavy_ball, FOGZO: flip_counting, SPSA: smoothed_descent}
 """Update rule -> what it contributes."""
 
 
@@ -54,8 +55,9 @@ def derive_linear(model: LinearModel) -> Limit:
         steps += [*closure_steps, *motion.closing]
         slope = log_slope(motion.drift.subs(sym.s, 1), motion.diffusion.subs(sym.s, 1))
     late = stationary.LongTimes([])
-    if isinstance(model.learning_rate, Schedule):
-        steps = schedules.follow(model.learning_rate, steps)
+    scheduled = isinstance(model.learning_rate, Schedule)
+    if scheduled:
+        pass  # nothing is stationary
     elif motion.stationary is not None:
         late = stationary.LongTimes(motion.stationary(slope))
     elif motion.output is not None:
@@ -63,9 +65,15 @@ def derive_linear(model: LinearModel) -> Limit:
         late = stationary.derive_self_consistency(model, motion.drift, motion.diffusion, second)
     elif not motion.smoothed:
         late = stationary.derive_stationary(model, motion.drift, motion.diffusion, residual_variance, exact, maps)
-    return Limit(
+    steps = [*steps, *late.steps]
+    if motion.rate != sym.eta:
+        begun = len(motion.setting)
+        steps = [*steps[:begun], *(step.renamed({sym.eta: motion.rate}) for step in steps[begun:])]
+    if scheduled:
+        steps = schedules.follow(model.learning_rate, steps)
+    limit = Limit(
         model=model,
-        derivation=Derivation((*steps, *late.steps)),
+        derivation=Derivation(tuple(steps)),
         drift=motion.drift,
         diffusion=motion.diffusion,
         order_parameters=order_parameters,
@@ -86,6 +94,7 @@ def derive_linear(model: LinearModel) -> Limit:
         maps=maps,
         output=motion.output,
     )
+    return limit if motion.rate == sym.eta else limit.at_rate(motion.rate)
 
 
 def maps_of(model: LinearModel) -> Maps:
@@ -120,7 +129,9 @@ def parameters_of(model: LinearModel, maps: Maps) -> dict[sympy.Symbol, float]:
     if isinstance(model.surrogate, ClippedSurrogate):
         values[sym.bound] = model.surrogate.bound
     rule = model.update_rule
-    if isinstance(rule, FOGZO):
+    if isinstance(rule, Momentum):
+        values |= {sym.beta: rule.beta, sym.eta_eff: values[sym.eta] / (1 - rule.beta)}
+    elif isinstance(rule, FOGZO):
         values |= {sym.c_u: rule.c, sym.n_dir: rule.n}
     elif isinstance(rule, SPSA):
         values |= {sym.nu: rule.ratio, sym.eps: rule.eps}

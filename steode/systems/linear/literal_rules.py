@@ -3,11 +3,14 @@
 The algorithms are those in the docstrings of the rules, taken literally. A zeroth-order rule perturbs and quantizes
 the weights, evaluates the loss at both, and multiplies the difference by the direction. It draws, for each of its n
 directions, a number whose sign is s (SPSA leaves it) and the d numbers behind u. Nothing here comes from the limit.
+
+A rule also says what the state of a run is: the weights, and with them what it remembers, if anything.
 """
 
 import abc
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -18,7 +21,7 @@ from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 
 from steode.errors import SpecificationError
-from steode.systems.linear.update_rules import FOGZO, SPSA, STE, UpdateRule
+from steode.systems.linear.update_rules import FOGZO, SPSA, STE, Momentum, UpdateRule
 
 
 class Rule(eqx.Module):
@@ -34,11 +37,23 @@ class Rule(eqx.Module):
 
     @abc.abstractmethod
     def change(self, rate, weights: Float[Array, " d"], errors: Float[Array, " B"], inputs, losses: Callable, drawn):
-        """What is subtracted from the weights.
+        """The change that the batch asks for, which `move` subtracts.
 
         `errors` are the backpropagated residuals of the batch, `inputs` (B, d) its quantized inputs, `losses` gives the
         loss of the batch at other weights (n, d), `drawn` is one row of `draw`.
         """
+
+    def begin(self, weights: Float[Array, "... d"]):
+        """The state of a run that starts at these weights."""
+        return weights
+
+    def weights(self, state) -> Float[Array, "... d"]:
+        """The weights of a state."""
+        return state
+
+    def move(self, rate, change: Callable, state):
+        """The next state; `change` gives, at a learning rate, the change with band and decay."""
+        return state - change(rate)
 
 
 class StraightThrough(Rule):
@@ -47,6 +62,32 @@ class StraightThrough(Rule):
     def change(self, rate, weights, errors, inputs, losses, drawn):
         root = np.sqrt(weights.size).astype(weights.dtype)
         return dot((rate / (root * errors.size)) * errors, inputs)
+
+
+class Moving(NamedTuple):
+    """Weights and the buffer of their gradients, of one shape."""
+
+    weights: Float[Array, "... d"]
+    buffer: Float[Array, "... d"]
+
+
+class HeavyBall(StraightThrough):
+    """The straight-through gradient collected in a buffer."""
+
+    beta: Float[Array, ""]
+    nesterov: bool = eqx.field(static=True)
+
+    def begin(self, weights):
+        return Moving(weights, weights * 0)
+
+    def weights(self, state):
+        return state.weights
+
+    def move(self, rate, change, state):
+        gradient = change(1)
+        buffer = self.beta * state.buffer + gradient
+        ahead = gradient + self.beta * buffer if self.nesterov else buffer
+        return Moving(state.weights - rate * ahead, buffer)
 
 
 class ZerothOrder(Rule):
@@ -112,6 +153,8 @@ def literal_rule(rule: UpdateRule, dim: int, dtype) -> Rule:
     """
     if isinstance(rule, STE):
         return StraightThrough()
+    if isinstance(rule, Momentum):
+        return HeavyBall(jnp.asarray(rule.beta, dtype), rule.nesterov)
     if isinstance(rule, SPSA) and rule.ratio * dim < 1:
         remedy = f"With ratio = {rule.ratio:g} a step has fewer than one direction."
         raise SpecificationError("dim", f"at least {1 / rule.ratio:g}", dim, remedy)

@@ -33,6 +33,7 @@ class Motion:
     stationary : (slope of the log density) -> steps about stationary states; None: those of the straight-through
         gradient.
     smoothed : True if drift and diffusion depend on the weight by more than Q(w), so that nothing further is derived.
+    rate : what stands for the learning rate eta in all that follows from the setting.
     """
 
     setting: list[Step]
@@ -45,6 +46,7 @@ class Motion:
     closing: list[Step] = dataclasses.field(default_factory=list)
     stationary: Callable[[sympy.Expr], list[Step]] | None = None
     smoothed: bool = False
+    rate: sympy.Symbol = sym.eta
 
 
 def straight_through(model: LinearModel, residual: Residual, output: Output | None) -> Motion:

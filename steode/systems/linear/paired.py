@@ -10,7 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from steode.errors import SpecificationError
 from steode.systems.linear.literal_maps import StepMap
@@ -39,28 +39,36 @@ class PairedSystem(eqx.Module):
             inputs = first.input_map(inputs, input_numbers)
         return inputs, input_numbers, labels, tuple(rest)
 
-    def step(self, teacher, weights: Float[Array, "C d"], sample, index) -> tuple[Array, Array]:
-        """The weights after step `index`, and the sum of the numbers that tell of divergence."""
+    def begin(self, weights: Float[Array, "... C d"]) -> PyTree:
+        """The state of a run that starts at these weights."""
+        return self.members.begin(weights)
+
+    def weights(self, state: PyTree) -> Float[Array, "... C d"]:
+        """The weights of a state."""
+        return self.members.weights(state)
+
+    def step(self, teacher, state: PyTree, sample, index) -> tuple[PyTree, Array]:
+        """The state after step `index`, and the sum of the numbers that tell of divergence."""
         inputs, input_numbers, labels, rest = sample
 
-        def one(member, weights, labels):
+        def one(member, state, labels):
             own = inputs if self.same_inputs else member.input_map(inputs, input_numbers)
-            return member.step(teacher, weights, (own, labels, *rest), index)
+            return member.step(teacher, state, (own, labels, *rest), index)
 
-        weights, health = jax.vmap(one)(self.members, weights, labels)
-        return weights, jnp.sum(health)
+        state, health = jax.vmap(one)(self.members, state, labels)
+        return state, jnp.sum(health)
 
-    def observe(self, teacher, weights) -> dict[str, Array]:
+    def observe(self, teacher, state) -> dict[str, Array]:
         """Observables with a leading axis of models."""
-        return jax.vmap(lambda member, weights: member.observe(teacher, weights))(self.members, weights)
+        return jax.vmap(lambda member, state: member.observe(teacher, state))(self.members, state)
 
-    def held_out(self, teacher, weights, normals: Float[Array, "R normals"]) -> dict[str, Array]:
+    def held_out(self, teacher, state, normals: Float[Array, "R normals"]) -> dict[str, Array]:
         """Values (R, C) on R fresh batches, the same for all models."""
 
-        def one(member, weights):
-            return member.held_out(teacher, weights, normals)
+        def one(member, state):
+            return member.held_out(teacher, state, normals)
 
-        return jax.vmap(one, out_axes=1)(self.members, weights)
+        return jax.vmap(one, out_axes=1)(self.members, state)
 
 
 def paired_system(

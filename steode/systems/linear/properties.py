@@ -17,7 +17,7 @@ from steode.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, 
 from steode.systems.linear.output import derive_output
 from steode.systems.linear.spec import MAPS, LinearModel
 from steode.systems.linear.surrogates import ClippedSurrogate
-from steode.systems.linear.update_rules import FOGZO, SPSA, STE
+from steode.systems.linear.update_rules import FOGZO, SPSA, STE, Momentum
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _slope_beyond_dithering(model):
 def _nonlinear_response(model):
     if model.has_linear_output or derive_output(model).is_linear:
         return None
-    fields = [name for name in model.options if name not in ("spectrum", *MAPS[:2])]
+    fields = [name for name in model.options if name not in ("spectrum", "update_rule", *MAPS[:2])]
     why = f"with {' and '.join(fields)} the residual does not answer linearly to the two pre-activations"
     return fields[0], why
 
@@ -119,15 +119,15 @@ def _no_cells(model):
 
 
 def _zeroth_order(model):
-    if isinstance(model.update_rule, STE):
+    if isinstance(model.update_rule, STE | Momentum):
         return None
     return "update_rule", "a zeroth-order update does not move a weight at a rate of its cell alone"
 
 
 def _noise_not_derived(model):
-    if model.is_basic:
+    if model.is_plain and isinstance(model.update_rule, STE | Momentum):
         return None
-    fields = model.options
+    fields = [name for name in model.options if name != "update_rule"] or ["update_rule"]
     return fields[0], f"the noise of the samples is not derived with {' and '.join(fields)}"
 
 

@@ -80,14 +80,14 @@ class LinearModel:
     teacher_activation : deterministic map f* of the teacher's output, before the label noise.
     label_quantizer : entrywise map Q_l of the noisy labels.
     residual_quantizer : entrywise map Q_o of the residual, the gradient of the loss with respect to the output.
-    update_rule : what replaces the straight-through gradient in the update: `FOGZO` or `SPSA`; or `STE`, which leaves
-        it.
+    update_rule : what is done with the straight-through gradient: `STE` follows it, `Momentum` collects it, `FOGZO` and
+        `SPSA` replace it by zeroth-order estimates.
 
     Raises
     ------
     SpecificationError
         If a number is out of its domain, an argument has the wrong type, weight decay is combined with the clipped
-        surrogate, an update rule other than `STE` with options it is not derived for or with initial weights on a
+        surrogate, a zeroth-order update rule with options it is not derived for or with initial weights on a
         threshold, or the input quantizer is not odd: then
         E[Q_x(x)] is not zero, coordinates couple at order 1 instead of 1/d, and the limit does not hold.
     """
@@ -148,7 +148,7 @@ class LinearModel:
                 "limit does not hold; use a symmetric grid such as Uniform.",
             )
         _check_type("update_rule", self.update_rule, UpdateRule, "an update rule", "For example FOGZO(c=2.0, eps=0.3).")
-        if not isinstance(self.update_rule, STE):
+        if isinstance(self.update_rule, FOGZO | SPSA):
             _check_update_rule(self)
 
     @property

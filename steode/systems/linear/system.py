@@ -16,7 +16,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from steode.quantizers import EntrywiseMap, Identity
 from steode.schedule import Schedule
@@ -99,8 +99,17 @@ class LinearSystem(eqx.Module):
         inputs, field, xi, (input_numbers, label_numbers, *rest) = self.draw(teacher, normals)
         return self.input_map(inputs, input_numbers), self.labels(field, xi, label_numbers), *rest
 
-    def step(self, teacher, weights: Float[Array, " d"], sample, index) -> tuple[Array, Array]:
-        """The weights after step `index`, and a number that is finite as long as all is well."""
+    def begin(self, weights: Float[Array, "... d"]) -> PyTree:
+        """The state of a run that starts at these weights: the weights themselves, unless the rule remembers more."""
+        return self.rule.begin(weights)
+
+    def weights(self, state: PyTree) -> Float[Array, "... d"]:
+        """The weights of a state."""
+        return self.rule.weights(state)
+
+    def step(self, teacher, state: PyTree, sample, index) -> tuple[PyTree, Array]:
+        """The state after step `index`, and a number that is finite as long as all is well."""
+        weights = self.weights(state)
         inputs, labels, output_numbers, residual_numbers, weight_numbers, rule_numbers = sample
         field, output = self.forward(weights, inputs, output_numbers, weight_numbers)
         errors = self.residual_map(output - labels, residual_numbers) * self.slope(field)
@@ -110,14 +119,16 @@ class LinearSystem(eqx.Module):
             numbers = (values[None, :] for values in (output_numbers, weight_numbers))
             return jnp.mean((self.forward(others, inputs, *numbers)[1] - labels[None, :]) ** 2, axis=1) / 2
 
-        rate = self._rate_at(index)
-        change = self.rule.change(rate, weights, errors, inputs, losses, rule_numbers)
-        if self.bound is not None:
-            change = jnp.where(jnp.abs(weights) < self.bound, change, 0)
-        if self.decay is not None:
-            change = change + (rate * self.decay / self.dim) * weights
+        def change(rate) -> Float[Array, " d"]:
+            change = self.rule.change(rate, weights, errors, inputs, losses, rule_numbers)
+            if self.bound is not None:
+                change = jnp.where(jnp.abs(weights) < self.bound, change, 0)
+            if self.decay is not None:
+                change = change + (rate * self.decay / self.dim) * weights
+            return change
+
         # a bounded output hides diverging weights
-        return weights - change, jnp.sum(errors) + jnp.sum(field)
+        return self.rule.move(self._rate_at(index), change, state), jnp.sum(errors) + jnp.sum(field)
 
     def _rate_at(self, index) -> Array:
         if self.schedule is None:
@@ -125,8 +136,9 @@ class LinearSystem(eqx.Module):
         time = jnp.asarray(index, self.learning_rate.dtype) / self.dim
         return jnp.asarray(self.schedule(time), self.learning_rate.dtype)
 
-    def observe(self, teacher, weights) -> dict[str, Array]:
+    def observe(self, teacher, state) -> dict[str, Array]:
         """Observables by name, without those that are sampled; see `steode.trajectory.OBSERVABLES`."""
+        weights = self.weights(state)
         image_map = self.weight_map.image if isinstance(self.weight_map, Deterministic) else None
         measured = statistics(weights, image_map, self.edges)
         if self.moments is None:
@@ -150,8 +162,9 @@ class LinearSystem(eqx.Module):
         exact = {"eps_g": residual / 2, "V": residual + self.noise**2 + label_noise}
         return measured | {name: value for name, value in exact.items() if name not in self.sampled}
 
-    def held_out(self, teacher, weights, normals: Float[Array, "R normals"]) -> dict[str, Array]:
+    def held_out(self, teacher, state, normals: Float[Array, "R normals"]) -> dict[str, Array]:
         """Values on R fresh batches, (R,) each, whose averages are observables: those sampled, else the error again."""
+        weights = self.weights(state)
         inputs, teacher_field, xi, (input_numbers, label_numbers, *others) = self.draw(teacher, normals)
         inputs, labels = self.input_map(inputs, input_numbers), self.labels(teacher_field, xi, label_numbers)
         output_numbers, _, weight_numbers, _ = others

@@ -13,6 +13,40 @@ class STE:
     """Follow the straight-through gradient itself."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Momentum:
+    """Follow a sum of past gradients that forgets: heavy ball (Polyak 1964), as `torch.optim.SGD` has it.
+
+        g = straight-through gradient + weight_decay w/sqrt(d),    b <- beta b + g,
+        w <- w - (learning_rate/sqrt(d)) b,    with nesterov   w <- w - (learning_rate/sqrt(d)) (g + beta b),
+
+    b = 0 at the start. The buffer forgets within 1/(1 - beta) steps, in which nothing of the limit moves: the limit is
+    that of the straight-through gradient at the learning rate eta/(1 - beta), in drift, noise and weight decay alike.
+    At finite d the two differ by another O(1/d), which grows with 1/(1 - beta).
+
+    Parameters
+    ----------
+    beta : 0 <= beta < 1, fixed as d grows; 0 is the straight-through gradient itself.
+    nesterov : look one step ahead; it changes no limit.
+
+    Raises
+    ------
+    SpecificationError
+        If beta is out of its domain, or nesterov no bool.
+    """
+
+    beta: float
+    nesterov: bool = False
+
+    def __post_init__(self):
+        beta = check_finite("Momentum.beta", self.beta)
+        if not 0 <= beta < 1:
+            raise SpecificationError("Momentum.beta", "a number >= 0 and < 1", self.beta, "For example 0.9.")
+        object.__setattr__(self, "beta", beta)
+        if not isinstance(self.nesterov, bool):
+            raise SpecificationError("Momentum.nesterov", "True or False", self.nesterov, "False is heavy ball.")
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FOGZO:
     """First-order-guided zeroth-order estimates (Yang and Aamodt 2025) in place of the straight-through gradient g.
@@ -113,4 +147,4 @@ def _check_directions(name: str, directions: object) -> None:
         raise SpecificationError(f"{name}.directions", expected, directions, "All have mean zero and variance one.")
 
 
-UpdateRule = STE | FOGZO | SPSA
+UpdateRule = STE | Momentum | FOGZO | SPSA
