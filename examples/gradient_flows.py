@@ -10,7 +10,7 @@ import argparse
 import pathlib
 import tempfile
 
-from steode import gradient_flows
+from steode.cli.gradient_flows import run_file
 
 FOLDER = pathlib.Path(__file__).parent
 
@@ -26,12 +26,10 @@ def main() -> None:
         if given.names and name not in given.names:
             continue
         with tempfile.TemporaryDirectory() as folder:
-            numbers = gradient_flows.run_study(path, folder)
+            run_file(path, {}, pathlib.Path(folder))
             for made, ending in (("figure.png", ".png"), ("summary.json", ".json")):
                 target = given.out.with_name(f"{given.out.name}_{name}{ending}")
                 target.write_bytes((pathlib.Path(folder) / made).read_bytes())
-        for key, value in numbers.items():
-            print(f"{name}: {key}: {value}", flush=True)
 
 
 if __name__ == "__main__":

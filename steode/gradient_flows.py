@@ -22,7 +22,7 @@ from steode.systems.gradient_flows.spec import (
     UnivariateModel,
 )
 from steode.systems.gradient_flows.studies import StudySettings, study, volume_density
-from steode.systems.gradient_flows.study_file import Study, read_study, run_study
+from steode.systems.gradient_flows.study_file import Study, read_study
 
 __all__ = [
     "CompletionModel",
@@ -44,7 +44,6 @@ __all__ = [
     "gradient_flow",
     "order",
     "read_study",
-    "run_study",
     "solve",
     "study",
     "volume_density",

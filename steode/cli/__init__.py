@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from steode._version import __version__
-from steode.cli import coarse, fogzo, regression, verbs
+from steode.cli import verbs
 from steode.cli.fixed_points import fixed_points
 from steode.cli.run import run
 from steode.cli.sweep import sweep
@@ -29,9 +29,7 @@ Start with
     steode derive            the equations of the reference model, step by step
     steode fixed-points --set learning_rate=0.5
     steode sweep --figure phase_diagram.png
-    steode regression run SPEC.toml      linear regression with five quantizers: exact risk, bounds, runs
-    steode coarse run SPEC.toml          coarse gradients: a binarized ReLU, or several classes
-    steode fogzo run SPEC.toml           FOGZO beside the straight-through estimator, at equal passes
+    steode run SPEC.toml     any system: linear, regression, coarse gradients, gradient flows (see steode run --help)
     steode COMMAND --help    what a command takes, with examples
 
 \b
@@ -93,9 +91,6 @@ app.command()(verbs.simulate)
 app.command("fixed-points")(fixed_points)
 app.command()(verbs.plateau)
 app.command()(sweep)
-app.add_typer(regression.app, name="regression")
-app.add_typer(coarse.app, name="coarse")
-app.add_typer(fogzo.app, name="fogzo")
 
 
 @app.callback(invoke_without_command=True)

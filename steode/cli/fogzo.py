@@ -1,76 +1,39 @@
-"""steode fogzo: the linear system updated by FOGZO, beside the straight-through estimator."""
+"""The linear system updated by FOGZO, from a file: beside the straight-through estimator, at equal passes."""
 
 import math
 import pathlib
-from typing import Annotated
 
 import typer
 
-from steode.cli.options import (
-    AllowOutside,
-    Dim,
-    End,
-    Key,
-    Method,
-    Set,
-    Times,
-    Tolerance,
-    all_changes,
-    keeping,
-    results_folder,
-)
+from steode.cli.options import keeping, results_folder
 from steode.configuration import load_toml
 from steode.errors import ConvergenceError, DivergenceError, SpecificationError, UnsupportedError
 from steode.report.folder import ResultsFolder
 
-app = typer.Typer(
-    help="First-order-guided zeroth-order estimates (FOGZO) on the linear system, beside the straight-through one.",
-    rich_markup_mode=None,
-    no_args_is_help=True,
-)
-
-SpecFile = Annotated[pathlib.Path, typer.Argument(metavar="SPEC.toml", show_default=False, help="Specification file.")]
-Folder = Annotated[pathlib.Path, typer.Option(help="Folder of figures and data.")]
-Seeds = Annotated[int | None, typer.Option(help="Number of simulated runs; 0: none.")]
 SEEDS = 8
 """Runs where neither the file nor the command says how many."""
 
 
-@app.callback()
-def _group():
-    """Keeps `run` a command of its own, although there is no other yet."""
-
-
-@app.command()
-def run(
-    spec: SpecFile,
-    out: Folder = pathlib.Path("results"),
-    dim: Dim = None,
-    seeds: Seeds = None,
-    key: Key = None,
-    t_end: End = None,
-    times: Times = None,
-    method: Method = None,
-    tolerance: Tolerance = None,
-    entries: Set = (),
-    allow_outside: AllowOutside = False,
-):
+def run_file(path: pathlib.Path, changes: dict, out: pathlib.Path, allow_outside: bool = False) -> None:
     """Limit, fixed points and runs of FOGZO, and the straight-through estimator at the same tau and at equal passes.
 
-    The file is one of `steode run` whose [model] has update_rule = {type = "FOGZO", c = 2.0, eps = 0.3}; [vary] makes
-    several cases. A step of FOGZO is 2n + 2 forward and backward passes, one of the straight-through estimator 2, so
-    that FOGZO at tau is compared with the latter at (n + 1) tau.
+    The file is one of the linear system whose [model] has update_rule = {type = "FOGZO", c = 2.0, eps = 0.3}; [vary]
+    makes several cases. A step of FOGZO is 2n + 2 forward and backward passes, one of the straight-through estimator 2,
+    so that FOGZO at tau is compared with the latter at (n + 1) tau.
 
     For each case a figure, the .nc files of both limits and of the runs, and an entry of summary.json, each written as
     soon as it exists. What cannot be computed is noted, and the rest goes on.
 
-    \b
-    Examples
-        steode fogzo run examples/fogzo_linear.toml --out results/fogzo
-        steode fogzo run my.toml --seeds 0 --set update_rule.c=0 --set learning_rate=0.1
+    Parameters
+    ----------
+    path : the TOML file; see `steode.report.study.read_study`. Its [run] table may ask for no runs: seeds = 0.
+    changes : dotted keys such as "run.dim" -> new values.
+    out : folder, made if it is not there.
+    allow_outside : whether files that it names may lie outside its own folder.
+
+    Raises `SpecificationError` for anything that does not make sense, before anything is computed.
     """
-    settings = {"dim": dim, "key": key, "t_end": t_end, "times": times, "method": method, "tolerance": tolerance}
-    study, seeds = _read(spec, all_changes(entries, settings | {"seeds": seeds}), allow_outside)
+    study, seeds = _read(path, changes, allow_outside)
     folder = results_folder(out)
     summary: dict = {}
     with keeping(folder):
@@ -99,9 +62,9 @@ def _read(path: pathlib.Path, changes: dict, allow_outside: bool = False):
     study = read_study(path, changes | ({"run.seeds": 1} if without else {}), allow_outside=allow_outside)
     for case in study.cases:
         if not isinstance(case.model.update_rule, FOGZO):
-            remedy = 'Write update_rule = {type = "FOGZO", c = 2.0, eps = 0.3} under [model].'
+            remedy = 'Write {type = "FOGZO", c = 2.0, eps = 0.3}; the system "linear" takes every rule.'
             received = case.model.update_rule
-            raise SpecificationError("model.update_rule", "FOGZO", received, f"{remedy} steode run takes every rule.")
+            raise SpecificationError("model.update_rule", "FOGZO", received, remedy)
     return study, seeds
 
 

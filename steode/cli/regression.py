@@ -1,56 +1,35 @@
-"""steode regression: linear regression trained by SGD with five quantizers."""
+"""Quantized linear regression from a file: exact risk, stability, bounds and runs."""
 
 import pathlib
-from typing import Annotated
 
 import typer
 
-from steode.cli.options import AllowOutside, Key, Seeds, Set, all_changes, keeping, results_folder
+from steode.cli.options import keeping, results_folder
 from steode.errors import DivergenceError, UnsupportedError
 from steode.report.folder import ResultsFolder, distinct_names
 
-app = typer.Typer(
-    help="Linear regression trained by SGD whose data, labels, weights, activations and gradients are quantized.",
-    rich_markup_mode=None,
-    no_args_is_help=True,
-)
-
-SpecFile = Annotated[pathlib.Path, typer.Argument(metavar="SPEC.toml", show_default=False, help="Specification file.")]
-Steps = Annotated[int | None, typer.Option(help="Number of SGD steps.")]
-Folder = Annotated[pathlib.Path, typer.Option(help="Folder of figures and data.")]
 POINTS = 12
 """Numbers of steps at which runs are measured and bounds are computed."""
 
 
-@app.callback()
-def _group():
-    """Keeps `run` a command of its own, although there is no other yet."""
-
-
-@app.command()
-def run(
-    spec: SpecFile,
-    out: Folder = pathlib.Path("results"),
-    steps: Steps = None,
-    seeds: Seeds = None,
-    key: Key = None,
-    entries: Set = (),
-    allow_outside: AllowOutside = False,
-):
+def run_file(path: pathlib.Path, changes: dict, out: pathlib.Path, allow_outside: bool = False) -> None:
     """Exact risk, stability, bounds and simulation of every case, with figures and data.
 
     Writes risk_raw.png, risk_quantized.png, a .nc file of the exact risk and of the runs of each case, and
     summary.json. An unstable step size is reported, not refused; quantizers without an exact risk are simulated only.
 
-    \b
-    Examples
-        steode regression run examples/quantized_regression.toml --out results/regression
-        steode regression run my.toml --steps 5000 --set step_size=0.02 --set spectrum.count=400
+    Parameters
+    ----------
+    path : the TOML file; see `steode.regression.read_study`.
+    changes : dotted keys such as "model.step_size" or "run.steps" -> new values.
+    out : folder, made if it is not there.
+    allow_outside : whether files that it names may lie outside its own folder.
+
+    Raises `SpecificationError` for anything that does not make sense, before anything is computed.
     """
     from steode.regression import read_study
 
-    settings = {"steps": steps, "seeds": seeds, "key": key}
-    study = read_study(spec, all_changes(entries, settings), allow_outside=allow_outside)
+    study = read_study(path, changes, allow_outside=allow_outside)
     folder = results_folder(out)
     results = {}
     with keeping(folder):

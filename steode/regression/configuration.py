@@ -1,5 +1,6 @@
 """Specifications of quantized regression as dictionaries and TOML files.
 
+system = "regression"
 [model]
 spectrum = {type = "PowerLaw", exponent = 2.0, count = 200}
 teacher = 1.0                        # one number for all, a list, or the path of a .npy file
@@ -25,7 +26,7 @@ from steode.laws.array_file import Place
 from steode.study_file import run_settings, study_table, titles, varied
 from steode.systems.regression.spec import RegressionModel
 
-TABLES = ("title", "description", "model", "vary", "run")
+TABLES = ("system", "title", "description", "model", "vary", "run")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

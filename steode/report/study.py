@@ -1,5 +1,6 @@
 """Studies: what one specification file asks to be derived, solved, simulated and compared.
 
+system = "linear"                              # optional; "fogzo" for `steode run` at equal passes
 title = "..."                                  # optional, with a description
 [model]                                        # see steode.configuration
 learning_rate = 0.1
@@ -29,7 +30,7 @@ from steode.systems.linear.update_rules import SPSA
 BUILT_IN = ("reference", "plateau")
 """Names of the studies that come with steode and are run when no file is given."""
 
-TABLES = ["title", "description", "model", "vary", "run", "sweep"]
+TABLES = ["system", "title", "description", "model", "vary", "run", "sweep"]
 """What a specification file may hold; one file serves every command, and each reads what it needs."""
 
 
@@ -153,6 +154,9 @@ def _study(name: str, document: dict, place: Place, changes: dict | None) -> Stu
         raise SpecificationError(
             "file", "a table [model]", list(document), 'For example teacher = {type = "Constant", ...}.'
         )
+    if document.get("system", "linear") not in ("linear", "fogzo"):
+        remedy = "This command takes the linear system; steode run takes every system."
+        raise SpecificationError("system", '"linear" or "fogzo"', document["system"], remedy)
     parameter, values = _vary(document.get("vary"))
     cases = []
     for value in values:

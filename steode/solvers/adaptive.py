@@ -36,6 +36,9 @@ of second order. Where V is nothing but numerical diffusion, it is proportional 
 LEAST_RATIO = 1.5
 """Ratio of successive differences, 4 at second and 2 at first order, below which no order is believed."""
 
+HOPE = 1.5
+"""Factor by which the ratio may grow before the layers are resolved; what even this does not save is given up early."""
+
 EDGE_MASS = 1e-9
 """Largest probability allowed in the outermost control volumes."""
 
@@ -126,6 +129,26 @@ def solve_density(
             estimate = error["eps_g"].max() / max(fine.largest_eps_g, 1e-300)
             if estimate <= tolerance:
                 return dataclasses.replace(fine, error=error)
+            best = _within_reach(estimate, solutions, rows.teacher.size * mesh.fraction.size)
+            if best > tolerance:
+                raise ConvergenceError(
+                    f"density: estimated relative error {estimate:.1e} of eps_g at tolerance {tolerance:.1e}; meshes "
+                    f"of at most {MOST_UNKNOWNS} unknowns would lead to about {best:.0e}, since the layers of the "
+                    f"density are far thinner than a cell. Ask for a larger tolerance, or use method='particles'."
+                )
+
+
+def _within_reach(estimate: float, solutions: list[DensitySolution], unknowns: int) -> float:
+    """The error that the finest mesh would have, if differences fall as they do, and by 4 where layers are resolved."""
+    if len(solutions) < 3:
+        return 0.0
+    coarse, middle, fine = (solution.observables["eps_g"] for solution in solutions[-3:])
+    ratio = HOPE * _ratio(np.abs(middle - coarse).max(), np.abs(fine - middle).max())
+    peclet = solutions[-1].peclet
+    while 4 * unknowns <= MOST_UNKNOWNS:
+        unknowns, peclet = 4 * unknowns, peclet / 2
+        estimate /= 4.0 if peclet <= RESOLVED else min(ratio, 4.0)
+    return estimate
 
 
 def _error(solutions: list[DensitySolution]) -> dict[str, np.ndarray] | None:

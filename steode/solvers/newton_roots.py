@@ -64,9 +64,11 @@ def refined(problem: Problem, force: np.ndarray) -> np.ndarray | None:
         force = jnp.asarray([values[0], values[1], np.exp(values[2])])
         implied, slope = implied_by(problem, force), _slope(problem, force)
         scale = np.array([1.0, 1.0, float(force[2])])
-        difference = np.append(np.asarray(implied[:2]) - values[:2], np.log(float(implied[2])) - values[2])
+        # where nothing reaches the weights the implied c_2 is 0, which has no logarithm
+        strength = max(float(implied[2]), np.finfo(float).tiny)
+        difference = np.append(np.asarray(implied[:2]) - values[:2], np.log(strength) - values[2])
         matrix = np.asarray(slope) * scale[None, :]
-        matrix[2] /= float(implied[2])
+        matrix[2] /= strength
         return difference, matrix - np.eye(3)
 
     solution = scipy.optimize.root(gap, np.append(force[:2], np.log(force[2])), jac=True, tol=1e-13)

@@ -8,8 +8,7 @@ import typer
 from matplotlib.figure import Figure
 
 from steode import SpecificationError, classification
-from steode.cli import coarse_classification
-from steode.cli.coarse_classification import run_classification
+from steode.cli import classification as command_line
 from steode.plot.classification import loss_curve, neurons, success
 
 STUDY = """
@@ -37,7 +36,7 @@ def spec(tmp_path):
 
 def test_study_writes_data_figure_and_summary(spec, tmp_path, capsys):
     out = tmp_path / "out"
-    run_classification(spec, {"model.bits": 3, "run.key": 4}, out)
+    command_line.run_file(spec, {"model.bits": 3, "run.key": 4}, out)
     text = capsys.readouterr().out
     assert "surrogate relu, 3 bits: admissible" in text
     assert "surrogate identity, 3 bits: not admissible" in text
@@ -62,22 +61,22 @@ def test_finished_cases_survive_an_interruption(spec, tmp_path, monkeypatch):
 
     monkeypatch.setattr(classification, "simulate", interrupted)
     with pytest.raises(typer.Exit):
-        run_classification(spec, {}, out)
+        command_line.run_file(spec, {}, out)
     assert json.loads((out / "summary.json").read_text()).keys() == {"surrogate = relu"}
-    run_classification(spec, {}, out)
+    command_line.run_file(spec, {}, out)
     assert calls == ["relu", "identity", "identity"]
-    run_classification(spec, {"run.seeds": 3}, out)
+    command_line.run_file(spec, {"run.seeds": 3}, out)
     assert calls[3:] == ["relu", "identity"]
 
 
 def test_mistakes_are_explained(spec, tmp_path):
     (tmp_path / "taken").write_text("")
     with pytest.raises(SpecificationError, match="--out"):
-        run_classification(spec, {}, tmp_path / "taken")
+        command_line.run_file(spec, {}, tmp_path / "taken")
     with pytest.raises(SpecificationError, match="bits"):
-        run_classification(spec, {"model.bits": 0}, tmp_path / "out")
+        command_line.run_file(spec, {"model.bits": 0}, tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    assert coarse_classification._slug("surrogate = Heaviside(x)/(1 + x)") == "surrogate=Heaviside_x_1_+_x_"
+    assert command_line._slug("surrogate = Heaviside(x)/(1 + x)") == "surrogate=Heaviside_x_1_+_x_"
 
 
 def test_figures_show_what_they_are_given():

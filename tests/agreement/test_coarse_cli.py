@@ -1,4 +1,4 @@
-"""steode coarse run on the binarized ReLU: figures, data, summary, and what an interruption leaves."""
+"""steode run on the binarized ReLU: figures, data, summary, and what an interruption leaves."""
 
 import json
 
@@ -7,8 +7,8 @@ import pytest
 import typer
 
 from steode import ConvergenceError, DivergenceError, binary_relu
-from steode.cli import coarse_binary_relu
-from steode.cli.coarse import app
+from steode.cli import app
+from steode.cli import binary_relu as command_line
 
 STUDY = """
 system = "binary_relu"
@@ -70,16 +70,16 @@ def test_run_writes_figures_data_and_a_summary(spec, capsys):
 
 
 def test_interruption_leaves_what_is_finished(spec, monkeypatch):
-    case = coarse_binary_relu._case
+    case = command_line._case
 
     def second_is_interrupted(model, settings, finished):
         if model.surrogate.name == "identity":
             raise KeyboardInterrupt
         return case(model, settings, finished)
 
-    monkeypatch.setattr(coarse_binary_relu, "_case", second_is_interrupted)
+    monkeypatch.setattr(command_line, "_case", second_is_interrupted)
     with pytest.raises(typer.Exit):
-        coarse_binary_relu.run_binary_relu(spec, {}, spec.parent / "out")
+        command_line.run_file(spec, {}, spec.parent / "out")
     written = {path.name for path in (spec.parent / "out").iterdir()}
     kinds = ("flow", "descent", "runs")
     assert written == {"summary.json", *(f"1-surrogate-relu-{kind}.nc" for kind in kinds)}
@@ -95,11 +95,11 @@ def test_interruption_leaves_what_is_finished(spec, monkeypatch):
                 computed.append((verb.__name__, model.surrogate.name)) or verb(model, *given, **options)
             ),
         )
-    monkeypatch.setattr(coarse_binary_relu, "_case", case)
-    coarse_binary_relu.run_binary_relu(spec, {}, spec.parent / "out")
+    monkeypatch.setattr(command_line, "_case", case)
+    command_line.run_file(spec, {}, spec.parent / "out")
     assert computed == [("solve", "identity"), ("descend", "identity"), ("simulate", "identity")]
     first = json.loads((spec.parent / "out" / "summary.json").read_text())
-    coarse_binary_relu.run_binary_relu(spec, {"run.key": 1, "vary.values": ["relu"]}, spec.parent / "out")
+    command_line.run_file(spec, {"run.key": 1, "vary.values": ["relu"]}, spec.parent / "out")
     assert ("simulate", "relu") in computed
     assert list(first) == ["surrogate = relu", "surrogate = identity"]
 
@@ -113,7 +113,7 @@ def test_what_fails_is_noted_and_the_rest_goes_on(spec, capsys, monkeypatch):
 
     monkeypatch.setattr(binary_relu, "solve", fails)
     monkeypatch.setattr(binary_relu, "simulate", diverges)
-    coarse_binary_relu.run_binary_relu(spec, {"vary.values": ["relu"]}, spec.parent / "out")
+    command_line.run_file(spec, {"vary.values": ["relu"]}, spec.parent / "out")
     text = capsys.readouterr().out
     assert "note: solve: no" in text
     assert "diverged" in text

@@ -1,4 +1,4 @@
-"""steode fogzo run: figures, data, summary, and what an interruption leaves."""
+"""steode run with FOGZO: figures, data, summary, and what an interruption leaves."""
 
 import json
 
@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from steode import STE, Trajectory, compare
-from steode.cli import fogzo
-from steode.cli.fogzo import app
+from steode.cli import app, fogzo
 
 STUDY = """
+system = "fogzo"
 title = "Small"
 [model]
 learning_rate = 0.3
@@ -68,7 +68,7 @@ def test_interruption_leaves_what_is_finished(spec, monkeypatch):
 
     monkeypatch.setattr("steode.simulate", interrupted)
     with pytest.raises(fogzo.typer.Exit):
-        fogzo.run(spec, spec.parent / "out", entries=["run.t_end=0.5"])
+        fogzo.run_file(spec, {"run.t_end": 0.5}, spec.parent / "out")
     written = {path.name for path in (spec.parent / "out").iterdir()}
     assert written == {"summary.json", "c-1-fogzo.nc", "c-1-ste.nc"}
     summary = json.loads((spec.parent / "out" / "summary.json").read_text())

@@ -1,4 +1,4 @@
-"""steode regression run, and its figures."""
+"""steode run on quantized regression, and its figures."""
 
 import json
 
@@ -14,6 +14,7 @@ from steode.spectrum import PowerLaw
 pytestmark = pytest.mark.representative
 
 STUDY = """
+system = "regression"
 title = "Small"
 [model]
 spectrum = {type = "PowerLaw", exponent = 2.0, count = 6}
@@ -39,7 +40,7 @@ def command(*arguments) -> int:
 
 def test_run_writes_figures_data_and_a_summary(tmp_path, capsys):
     (tmp_path / "spec.toml").write_text(STUDY)
-    assert command("regression", "run", tmp_path / "spec.toml", "--out", tmp_path / "out") == 0
+    assert command("run", tmp_path / "spec.toml", "--out", tmp_path / "out") == 0
     text = capsys.readouterr().out
     assert "stable" in text
     assert "UNSTABLE" in text
@@ -57,7 +58,7 @@ def test_rounding_is_simulated_only(tmp_path, capsys):
     change = 'data_quantizer={type = "Uniform", bits = 4, range = 3.0}'
     (tmp_path / "spec.toml").write_text(STUDY.partition("[vary]")[0])
     arguments = ("--out", tmp_path / "out", "--steps", 20, "--seeds", 2, "--set", change)
-    assert command("regression", "run", tmp_path / "spec.toml", *arguments) == 0
+    assert command("run", tmp_path / "spec.toml", *arguments) == 0
     assert "no noise model" in capsys.readouterr().out
     assert not (tmp_path / "out" / "model-exact.nc").exists()
     assert (tmp_path / "out" / "model-runs.nc").exists()
@@ -65,12 +66,12 @@ def test_rounding_is_simulated_only(tmp_path, capsys):
 
 def test_mistakes_are_explained(tmp_path, capsys):
     (tmp_path / "spec.toml").write_text(STUDY.replace("6}", "0}"))
-    assert command("regression", "run", tmp_path / "spec.toml", "--out", tmp_path / "out") == 2
+    assert command("run", tmp_path / "spec.toml", "--out", tmp_path / "out") == 2
     assert "PowerLaw.count" in capsys.readouterr().err
-    assert command("regression", "run", tmp_path / "none.toml") == 2
+    assert command("run", tmp_path / "none.toml") == 2
     (tmp_path / "taken").write_text("")
     (tmp_path / "spec.toml").write_text(STUDY)
-    assert command("regression", "run", tmp_path / "spec.toml", "--out", tmp_path / "taken") == 2
+    assert command("run", tmp_path / "spec.toml", "--out", tmp_path / "taken") == 2
 
 
 def test_figure_shows_line_points_and_bound():

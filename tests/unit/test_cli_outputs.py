@@ -31,6 +31,7 @@ method = "moments"
 learning_rate = [0.1, 0.2]
 """,
     "regression": """
+system = "regression"
 [model]
 step_size = 0.05
 spectrum = {type = "PowerLaw", exponent = 1.5, count = 5}
@@ -40,6 +41,7 @@ steps = 10
     "binary_relu": 'system = "binary_relu"\n[model]\nrows = 3\nfilter_size = 4\noutput_teacher = [1.0, -0.5, 2.0]\n',
     "classification": 'system = "classification"\n[model]\nclasses = 2\n[run]\nsteps = 10\n',
     "fogzo": """
+system = "fogzo"
 [model]
 teacher = {type = "TwoPoint", value = 1.1}
 weight_quantizer = {type = "Uniform", bits = 2, range = 2.0}
@@ -58,10 +60,10 @@ FILES = {
 """Commands that write one file: command, specification, option, suffix."""
 FOLDERS = {
     "run": ("run", "linear"),
-    "regression": ("regression run", "regression"),
-    "binary relu": ("coarse run", "binary_relu"),
-    "classification": ("coarse run", "classification"),
-    "fogzo": ("fogzo run", "fogzo"),
+    "regression": ("run", "regression"),
+    "binary relu": ("run", "binary_relu"),
+    "classification": ("run", "classification"),
+    "fogzo": ("run", "fogzo"),
 }
 
 
@@ -158,7 +160,7 @@ def test_a_result_for_which_there_is_no_room_is_kept_elsewhere(name, specs, full
 
 
 def test_a_folder_that_fills_up_goes_on_elsewhere(specs, full, capsys):
-    assert command("regression", "run", specs / "regression.toml", "--set", "run.seeds=0", "--out", full / "out") == 1
+    assert command("run", specs / "regression.toml", "--set", "run.seeds=0", "--out", full / "out") == 1
     printed = capsys.readouterr()
     summary = kept(full, "summary.json")
     assert "model" in json.loads(summary.read_text())

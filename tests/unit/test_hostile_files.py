@@ -65,6 +65,7 @@ noise = [0.1, 0.2]
 "weight_quantizer.range" = {start = 0.25, stop = 8.0, count = 3, spacing = "log"}
 """
 REGRESSION = """
+system = "regression"
 title = "t"
 [model]
 spectrum = {type = "Eigenvalues", values_at = [1.0, 0.5]}
@@ -105,9 +106,9 @@ steps = 10
 READERS = {
     "linear": (LINEAR, read_study, ["derive"]),
     "sweep": (SWEEP, read_sweep, ["sweep"]),
-    "regression": (REGRESSION, regression.read_study, ["regression", "run"]),
-    "binary_relu": (BINARY, binary_relu.read_study, ["coarse", "run"]),
-    "classification": (CLASSES, classification.read_study, ["coarse", "run"]),
+    "regression": (REGRESSION, regression.read_study, ["run"]),
+    "binary_relu": (BINARY, binary_relu.read_study, ["run"]),
+    "classification": (CLASSES, classification.read_study, ["run"]),
 }
 
 
@@ -231,10 +232,7 @@ def test_no_door_evaluates_an_expression(canary, capsys, text):
     assert command("derive", "--set", f"activation_surrogate={proxy}") == 2
     (canary / "bin.toml").write_text(BINARY)
     assert (
-        command(
-            "coarse", "run", canary / "bin.toml", "--set", f"vary={toml({'parameter': 'surrogate', 'values': [text]})}"
-        )
-        == 2
+        command("run", canary / "bin.toml", "--set", f"vary={toml({'parameter': 'surrogate', 'values': [text]})}") == 2
     )
     assert capsys.readouterr().err.count("\n") == 2
 

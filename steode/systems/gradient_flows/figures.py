@@ -1,7 +1,5 @@
 """Figures of a study's panels."""
 
-import pathlib
-
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
@@ -30,12 +28,3 @@ def draw(findings: Findings) -> Figure:
             scale.set_minor_formatter(NullFormatter())
         style.legend(ax)
     return figure
-
-
-def write(findings: Findings, path: pathlib.Path) -> None:
-    """The same into a file."""
-    import matplotlib.pyplot as plt
-
-    figure = draw(findings)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)

@@ -8,13 +8,12 @@ scales = [0.1, 1.0, 10.0]
 """
 
 import dataclasses
-import json
 import pathlib
 
 from steode.errors import SpecificationError, check_path
 from steode.study_file import check_known, run_settings, study_table
 from steode.systems.gradient_flows import spec
-from steode.systems.gradient_flows.studies import StudySettings, study
+from steode.systems.gradient_flows.studies import StudySettings
 
 SYSTEMS = {
     "cooccurrence": spec.CooccurrenceModel,
@@ -57,20 +56,3 @@ def read_study(path: str | pathlib.Path, changes: dict | None = None) -> Study:
         if not isinstance(value, str):
             raise SpecificationError(key, "a text", value, "Put it in quotes.")
     return Study(text["title"] or path.stem, text["description"].strip(), kind(**given), settings)
-
-
-def run_study(path: str | pathlib.Path, out: str | pathlib.Path, changes: dict | None = None) -> dict:
-    """Run the study of the TOML file at `path`; write summary.json and figure.png into the folder `out`.
-
-    `changes` maps dotted keys to new values. Returns the numbers by name. Raises what `read_study` and `study` raise.
-    """
-    # figures need matplotlib, which nothing else here does
-    from steode.systems.gradient_flows.figures import write
-
-    asked, folder = read_study(path, changes), check_path("out", out)
-    found = study(asked.model, asked.settings)
-    folder.mkdir(parents=True, exist_ok=True)
-    summary = {"title": asked.title, "description": asked.description, "numbers": found.numbers}
-    (folder / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    write(found, folder / "figure.png")
-    return found.numbers

@@ -1,4 +1,4 @@
-"""steode coarse: which system a file names, and what is refused before anything is computed."""
+"""steode run: which system a file names, and what is refused before anything is computed."""
 
 import sys
 import types
@@ -6,7 +6,8 @@ import types
 import pytest
 
 from steode import SpecificationError
-from steode.cli.coarse import app
+from steode.cli import app
+from steode.cli.run import SYSTEMS
 
 MODEL = "[model]\nrows = 2\nfilter_size = 2\n"
 
@@ -17,24 +18,24 @@ def command(*arguments) -> None:
 
 def test_the_system_of_the_file_decides(tmp_path, monkeypatch):
     calls = []
-    for name in ("binary_relu", "classification"):
+    for name, module_name in SYSTEMS.items():
         module = types.ModuleType(name)
-        setattr(module, f"run_{name}", lambda *given, name=name: calls.append((name, *given)))
-        monkeypatch.setitem(sys.modules, f"steode.cli.coarse_{name}", module)
+        module.run_file = lambda *given, name=name: calls.append((name, *given))
+        monkeypatch.setitem(sys.modules, f"steode.cli.{module_name}", module)
         path = tmp_path / f"{name}.toml"
         path.write_text(f'system = "{name}"\n')
         changes = ("--set", "step=0.1", "--set", "run.seeds=2", "--set", 'vary.values=["relu"]')
         command("run", path, "--out", tmp_path / "out", *changes)
         expected = {"model.step": 0.1, "run.seeds": 2, "vary.values": ["relu"]}
-        assert calls.pop() == (name, path, expected, tmp_path / "out")
+        assert calls.pop() == (name, path, expected, tmp_path / "out", False)
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (MODEL, "system: expected one of binary_relu, classification"),
-        ('system = "linear"\n' + MODEL, "received 'linear'"),
+        ('system = "binary_rely"\n' + MODEL, "system: expected one of linear, fogzo, .* binary_relu"),
+        (MODEL, "model.rows: expected one of .*weight_quantizer"),
         ("system = 3\n" + MODEL, "received 3"),
         ("system = \n", "valid TOML"),
         ('system = "binary_relu"\n' + MODEL.replace("= 2", "= 1"), "filter_size"),

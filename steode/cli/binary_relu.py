@@ -1,4 +1,4 @@
-"""steode coarse run, for two linear layers with a binarized ReLU."""
+"""Two linear layers with a binarized ReLU, from a file: landscape, flow, descent, training, and their agreement."""
 
 import dataclasses
 import json
@@ -20,7 +20,7 @@ SHOWN = 5
 KINDS = ("global minimum", "spurious minimum", "saddle", "saddle at pi", "vanished", "elsewhere")
 
 
-def run_binary_relu(path: pathlib.Path, changes: dict, out: pathlib.Path) -> None:
+def run_file(path: pathlib.Path, changes: dict, out: pathlib.Path, allow_outside: bool = False) -> None:
     """Stationary points, flow, descent, training and their agreement for every case of a specification file.
 
     A case that an earlier command finished in `out`, with the same model and the same [run], is read from its files.
@@ -30,6 +30,7 @@ def run_binary_relu(path: pathlib.Path, changes: dict, out: pathlib.Path) -> Non
     path : a file that `steode.binary_relu.read_study` reads.
     changes : dotted keys -> new values.
     out : folder to write to; made if it does not exist.
+    allow_outside : as of every system; these files name no others.
 
     Raises `SpecificationError` for anything in the file that makes no sense, before anything is computed.
     """

@@ -10,7 +10,7 @@ from steode.errors import SpecificationError
 from steode.report.folder import ResultsFolder, distinct_names
 
 
-def run_classification(path: pathlib.Path, changes: dict, out: pathlib.Path) -> None:
+def run_file(path: pathlib.Path, changes: dict, out: pathlib.Path, allow_outside: bool = False) -> None:
     """Simulate every case of a specification file and print a report of each.
 
     Writes one .nc file for each case as soon as it is done, outcomes.png, and summary.json. A case whose file is
@@ -21,6 +21,7 @@ def run_classification(path: pathlib.Path, changes: dict, out: pathlib.Path) -> 
     path : the TOML file; see `steode.classification.read_study`.
     changes : dotted keys such as "model.bits" or "run.steps" -> new values.
     out : folder, made if it is not there.
+    allow_outside : as of every system; these files name no others.
 
     Raises `SpecificationError` for anything that does not make sense, before anything is computed.
     """
