@@ -6,6 +6,8 @@ standard errors, those of four times that dimension are made. What deviates ther
 that power, and only what is left beyond `LARGEST_Z` of the extrapolation's own standard errors is a wrong limit.
 """
 
+import itertools
+
 import numpy as np
 
 from steode import FOGZO, SPSA, ClippedSurrogate, Constant, Trajectory, compare, derive, fixed_points, simulate, solve
@@ -156,8 +158,8 @@ def _compare(report: Report, specification: Specification, model, limit, runs) -
     suspects = [name for name, z in largest.items() if not z < LARGEST_Z]
     if not suspects:
         return
-    if _starts_frozen(limit):
-        report.notes["frozen"], report.z = report.z, float("nan")
+    if _starts_frozen(limit) or _steps_over_layers(model, limit):
+        report.notes["far from the limit"], report.z = report.z, float("nan")
         return
     ratio = 2 if isinstance(model.update_rule, SPSA) else RATIO
     larger = _runs(report, specification, model, limit.times, ratio)
@@ -189,6 +191,16 @@ def _starts_on_a_threshold(model) -> bool:
 def _starts_frozen(limit) -> bool:
     """True if FOGZO's limit starts with no weight near a threshold: runs move as soon as a perturbation reaches one."""
     return "mean_slope" in limit.observables and limit["mean_slope"][0] < FROZEN
+
+
+def _steps_over_layers(model, limit) -> bool:
+    """True if one perturbation of FOGZO is longer than the layers at thresholds, D/|drift|, even in the larger runs."""
+    rule, quantizer = model.update_rule, model.weight_quantizer
+    if not (isinstance(rule, FOGZO) and isinstance(quantizer, StepFunction)):
+        return False
+    jump = max(float(high - low) for low, high in itertools.pairwise(quantizer.levels))
+    layer = model.learning_rate * rule.noise_factor * float(limit["V"].min()) / (2 * model.batch_size * jump)
+    return rule.eps * np.sqrt(rule.c / (RATIO * DIM)) > layer
 
 
 def _power(model) -> float:
