@@ -36,7 +36,7 @@ of second order. Where V is nothing but numerical diffusion, it is proportional 
 LEAST_RATIO = 1.5
 """Ratio of successive differences, 4 at second and 2 at first order, below which no order is believed."""
 
-HOPE = 1.5
+HOPE = 1.2
 """Factor by which the ratio may grow before the layers are resolved; what even this does not save is given up early."""
 
 EDGE_MASS = 1e-9
