@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from steode import regression
-from steode.spectrum import PowerLaw
+from steode.parts.spectrum import PowerLaw
 
 DIM, STEPS = 10_000, 100_000
 SIMULATED = ((200, 4000), (2000, 1000), (10_000, 400))

@@ -32,9 +32,9 @@ from plain_programs import RECORDS, jax_scan, numpy_plain, numpy_together, numpy
 
 from steode import Constant, LinearModel, Uniform, simulate, simulate_paired
 from steode.bridge import entrywise_function
-from steode.simulate.engine import BLOCK_NUMBERS
-from steode.simulate.placement import CPU_OPTIONS
-from steode.simulate.program import _numbers
+from steode.engine.engine import BLOCK_NUMBERS
+from steode.engine.placement import CPU_OPTIONS
+from steode.engine.program import _numbers
 from steode.systems.linear.system import linear_system
 
 HERE = pathlib.Path(__file__).parent

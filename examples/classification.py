@@ -15,9 +15,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from steode import classification
-from steode.classification import SURROGATES, ClassificationModel, ClassificationRuns
 from steode.plot import style
 from steode.plot.classification import loss_curve, neurons
+from steode.systems.classification import SURROGATES, ClassificationModel, ClassificationRuns
 
 STEPS, SEEDS, STEP = 8000, 30, 1.0
 TESTS = 20_000

@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from steode import LinearModel, Normal, Uniform, plot, simulate, solve
-from steode.fluctuations import fluctuations
+from steode.systems.linear.fluctuations import fluctuations
 
 GRID = Uniform(bits=2, range=2.0)
 MODEL = LinearModel(

@@ -30,8 +30,8 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from steode.datasets import digits, read_mnist
 from steode.estimators import Quantized, fogzo, linear_beta, spsa, ste
+from steode.estimators.datasets import digits, read_mnist
 from steode.plot import style
 
 HIDDEN, CLASSES = 10, 10

@@ -21,8 +21,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from steode import DivergenceError, Identity, LinearModel, TwoPoint, Uniform, fixed_points, simulate, stability, sweep
-from steode.compare import normal_score
 from steode.plot import style
+from steode.systems.linear.compare import normal_score
 
 GRID = Uniform(bits=2, range=2.0)
 MODEL = LinearModel(teacher=TwoPoint(1.0), learning_rate=0.1, noise=0.3)

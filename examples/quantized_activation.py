@@ -5,8 +5,8 @@
 
 Pixels - HIDDEN units - 10 classes, two linear layers without biases, float weights, on the 1,797 8 x 8 digits of
 scikit-learn (`pip install steode[examples]`; every fifth held out after one fixed shuffle) or on MNIST where a file of
-it is given (its own test part held out), see `steode.datasets.read_mnist`. Pixels are shifted and scaled to mean zero
-and variance one over all training images.
+it is given (its own test part held out), see `steode.estimators.datasets.read_mnist`. Pixels are shifted and scaled to
+mean zero and variance one over all training images.
 
 Two networks: a plain one, and one with normalized pre-activations, where every unit's are shifted and scaled to mean
 zero and variance one over the batch (for the numbers reported: over all images they are reported on).
@@ -38,7 +38,7 @@ import scipy.stats
 from matplotlib.figure import Figure
 
 from steode.bridge import compile_expression
-from steode.datasets import digits, read_mnist
+from steode.estimators.datasets import digits, read_mnist
 from steode.plot import style
 from steode.systems.binary_relu.surrogates import X
 from steode.systems.classification.surrogates import SURROGATES as SHARED

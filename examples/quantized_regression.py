@@ -19,9 +19,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from steode import regression
+from steode.parts.spectrum import PowerLaw
 from steode.plot import style
 from steode.plot.regression import regression_risk
-from steode.spectrum import PowerLaw
 
 EXPONENT, STEP_SIZE = 2.0, 0.05
 SCHEMES = {"additive": "additive (integer-like)", "common": "multiplicative, rank one (float-like)"}

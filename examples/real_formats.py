@@ -21,10 +21,10 @@ import scipy.linalg
 from matplotlib.figure import Figure
 
 from steode import plot
-from steode.format_error import format_error
-from steode.formats import FloatFormat, IntegerFormat, float8_e4m3fn, float8_e5m2
+from steode.parts.format_error import format_error
+from steode.parts.formats import FloatFormat, IntegerFormat, float8_e4m3fn, float8_e5m2
+from steode.parts.stochastic import StochasticRounding
 from steode.plot import style
-from steode.stochastic import StochasticRounding
 
 DIM = 128
 DRAWS = 20_000

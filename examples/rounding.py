@@ -24,8 +24,8 @@ import scipy.stats
 from matplotlib.figure import Figure
 
 from steode import Empirical, Identity, LinearModel, Normal, Uniform, deployments, fixed_point_function, plot, simulate
-from steode.compare import normal_score
 from steode.plot import style
+from steode.systems.linear.compare import normal_score
 
 DIM = 500
 BITS = (1, 2, 3, 4, 5, 6)

@@ -22,12 +22,12 @@ from matplotlib.figure import Figure
 
 from steode import Constant, LinearModel, Normal, fixed_point_function, plateau_estimate, plot
 from steode.errors import UnsupportedError
-from steode.format_error import format_error
-from steode.formats import float4_e2m1fn, float8_e4m3fn, float8_e5m2
+from steode.parts.format_error import format_error
+from steode.parts.formats import float4_e2m1fn, float8_e4m3fn, float8_e5m2
+from steode.parts.quantizers import StepFunction
+from steode.parts.stochastic import StochasticRounding
+from steode.parts.toolkit_grid import toolkit_grid
 from steode.plot import style
-from steode.quantizers import StepFunction
-from steode.stochastic import StochasticRounding
-from steode.toolkit_grid import toolkit_grid
 
 RANGE = 2.0
 RATE, NOISE = 0.2, 0.1

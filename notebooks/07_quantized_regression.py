@@ -21,10 +21,10 @@
 import numpy as np
 
 from steode import regression
+from steode.parts.spectrum import PowerLaw
 from steode.plot import style
 from steode.plot.panels import panels
 from steode.plot.regression import regression_risk
-from steode.spectrum import PowerLaw
 
 STEPS = 4000
 

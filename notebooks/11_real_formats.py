@@ -23,10 +23,10 @@ import numpy as np
 import scipy.linalg
 
 from steode import LinearModel, Normal, fixed_points
-from steode.format_error import format_error
-from steode.formats import FloatFormat, IntegerFormat, float4_e2m1fn, float8_e4m3fn
+from steode.parts.format_error import format_error
+from steode.parts.formats import FloatFormat, IntegerFormat, float4_e2m1fn, float8_e4m3fn
+from steode.parts.stochastic import StochasticRounding
 from steode.plot import style
-from steode.stochastic import StochasticRounding
 
 # %% [markdown]
 # ## A format is a set of numbers

@@ -13,15 +13,15 @@ import jax.scipy.special
 import numpy as np
 import sympy
 
-from steode.elementwise import Elementwise
 from steode.errors import SpecificationError, UnsupportedError
-from steode.quantizers import EntrywiseMap, Identity, StepFunction
-from steode.schedule import TAU, Schedule
+from steode.parts.elementwise import Elementwise
+from steode.parts.quantizers import EntrywiseMap, Identity, StepFunction
+from steode.parts.schedule import TAU, Schedule
+from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
 from steode.solvers.entrywise import IdentityMap, Map, SmoothMap, StepMap
 from steode.solvers.equations import Equations
 from steode.solvers.random_maps import NoisyMap, RoundingMap
 from steode.solvers.smoothed_descent import Dynamics
-from steode.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
 from steode.symbolic import averages
 from steode.symbolic import symbols as sym
 from steode.symbolic.limit import Limit

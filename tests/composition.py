@@ -21,7 +21,7 @@ from steode import (
     TwoPoint,
     Uniform,
 )
-from steode.fixed_point import FixedPoint
+from steode.systems.linear.fixed_point import FixedPoint
 from steode.systems.linear.properties import NEEDS, missing
 
 BASE = LinearModel(

@@ -6,16 +6,16 @@ import numpy as np
 import xarray
 
 from steode import plot
-from steode.compare import Comparison
-from steode.configuration import to_dict
-from steode.deployments import Deployments
-from steode.fixed_point import FixedPoint, FixedPoints
-from steode.fluctuation import Fluctuations
-from steode.laws import Constant
-from steode.plateau import plateau
-from steode.quantizers import Uniform
+from steode.parts.laws import Constant
+from steode.parts.quantizers import Uniform
+from steode.results.plateau import plateau
+from steode.results.trajectory import Density, Provenance, Snapshots, Trajectory
+from steode.studies.configuration import to_dict
+from steode.systems.linear.compare import Comparison
+from steode.systems.linear.deployments import Deployments
+from steode.systems.linear.fixed_point import FixedPoint, FixedPoints
+from steode.systems.linear.fluctuation import Fluctuations
 from steode.systems.linear.spec import LinearModel
-from steode.trajectory import Density, Provenance, Snapshots, Trajectory
 
 MODEL = LinearModel(
     teacher=Constant(1.0), weight_quantizer=Uniform(2, 2.0), input_quantizer=Uniform(2, 2.0), learning_rate=0.1

@@ -19,8 +19,8 @@ from steode import (
     TwoPoint,
     Uniform,
 )
-from steode.problem import NO_ROWS, make_problem
 from steode.solvers.equations import Problem
+from steode.systems.linear.problem import NO_ROWS, make_problem
 
 REFERENCE = LinearModel(
     weight_quantizer=Uniform(bits=2, range=2.0),

@@ -1,7 +1,7 @@
 """A measure that costs nothing, for tests of what sweeps do around their measures."""
 
-from steode.sweep.measures import MEASURES, Measure
-from steode.sweep.source import Source, compiled
+from steode.studies.sweep.measures import MEASURES, Measure
+from steode.studies.sweep.source import Source, compiled
 
 
 class Recorder:

@@ -9,7 +9,8 @@ import pytest
 import sympy
 
 import steode
-from steode import binary_relu, classification, datasets, estimators, gradient_flows, plot, regression
+from steode import binary_relu, classification, estimators, gradient_flows, plot, regression
+from steode.estimators import datasets
 
 ROOT = pathlib.Path(__file__).parents[1]
 DOCS = ROOT / "docs"

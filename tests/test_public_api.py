@@ -47,7 +47,7 @@ def test_every_public_name_is_listed_and_nothing_else():
 
 
 def test_listed_names_are_not_modules():
-    # steode.solve is the function, although steode/solve.py is imported under the same name
+    # steode.solve is the function, although steode/systems/linear/solve.py is imported under the same name
     assert {name for name, value in PUBLIC.items() if isinstance(value, types.ModuleType)} == set()
 
 

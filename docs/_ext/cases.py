@@ -24,9 +24,9 @@ from steode import (
     TwoPoint,
     Uniform,
 )
-from steode.binary_relu import BinaryReLUModel
-from steode.classification import ClassificationModel
-from steode.regression import ROLES, RegressionModel
+from steode.systems.binary_relu import BinaryReLUModel
+from steode.systems.classification import ClassificationModel
+from steode.systems.regression import ROLES, RegressionModel
 
 TWO_BITS = Uniform(bits=2, range=2.0)
 THREE_BITS = Uniform(bits=3, range=2.0, kind="mid-tread")

@@ -7,8 +7,8 @@ import numpy as np
 from checks import _axes
 
 from steode import binary_relu
-from steode.binary_relu.compiled import compile_averages
 from steode.plot import style
+from steode.systems.binary_relu.compiled import compile_averages
 from steode.systems.binary_relu.surrogates import check_surrogate
 
 SAMPLES, POINTS = 40_000, 8

@@ -11,7 +11,7 @@ import typer
 from steode._version import __version__
 from steode.cli.options import keeping, results_folder
 from steode.errors import ConvergenceError, DivergenceError, SpecificationError
-from steode.report.folder import ResultsFolder, distinct_names
+from steode.studies.report.folder import ResultsFolder, distinct_names
 
 FILES = ("flow", "descent", "runs")
 FIGURES = ("losses", "ends")
@@ -34,7 +34,7 @@ def run_file(path: pathlib.Path, changes: dict, out: pathlib.Path, allow_outside
 
     Raises `SpecificationError` for anything in the file that makes no sense, before anything is computed.
     """
-    from steode.binary_relu import read_study
+    from steode.systems.binary_relu import read_study
 
     study = read_study(path, changes)
     folder = results_folder(out)
@@ -63,7 +63,7 @@ def run_file(path: pathlib.Path, changes: dict, out: pathlib.Path, allow_outside
 
 def _about(model, settings) -> dict:
     """What decides the results of a case, as JSON gives it back."""
-    from steode.binary_relu import to_dict
+    from steode.systems.binary_relu import to_dict
 
     about = {"steode": __version__, "model": to_dict(model), "run": dataclasses.asdict(settings)}
     return json.loads(json.dumps(about))
@@ -80,7 +80,7 @@ def _earlier(out: pathlib.Path) -> dict:
 
 def _finished(start: pathlib.Path, about: dict, entry: object) -> dict:
     """Results in files of an earlier command, if all of them are there and `entry` says that they are of this case."""
-    from steode.binary_relu import load
+    from steode.systems.binary_relu import load
 
     if not isinstance(entry, dict) or entry.get("notes") or any(entry.get(key) != about[key] for key in about):
         return {}
@@ -203,8 +203,8 @@ def _figure(title: str, results: dict, panel):
 
 def _losses(ax, found: dict) -> None:
     """Lines: the flow. Points: the population's loss at the runs' weights, mean over seeds."""
-    from steode.binary_relu import compare
     from steode.plot import style
+    from steode.systems.binary_relu import compare
 
     descent, flow = found["descent"], found["flow"]
     sampled = compare(descent, found["runs"], "loss") if found["runs"] is not None else None

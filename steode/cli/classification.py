@@ -7,7 +7,7 @@ import typer
 
 from steode.cli.options import keeping, results_folder
 from steode.errors import SpecificationError
-from steode.report.folder import ResultsFolder, distinct_names
+from steode.studies.report.folder import ResultsFolder, distinct_names
 
 
 def run_file(path: pathlib.Path, changes: dict, out: pathlib.Path, allow_outside: bool = False) -> None:
@@ -25,7 +25,7 @@ def run_file(path: pathlib.Path, changes: dict, out: pathlib.Path, allow_outside
 
     Raises `SpecificationError` for anything that does not make sense, before anything is computed.
     """
-    from steode.classification import read_study
+    from steode.systems.classification import read_study
 
     study = read_study(path, changes)
     folder = results_folder(out)
@@ -46,7 +46,7 @@ def run_file(path: pathlib.Path, changes: dict, out: pathlib.Path, allow_outside
 def _case(model, settings, folder: ResultsFolder, name: str):
     """The runs of one case, from its file if that holds them already."""
     from steode import classification
-    from steode.simulate.request import key_words
+    from steode.engine.request import key_words
 
     file = folder.path / name
     if file.exists():
@@ -103,7 +103,7 @@ def _report(label: str, runs) -> str:
 
 def _obstacles(runs) -> list[str]:
     """What stands in the way of every run, whatever its start."""
-    from steode.classification import obstacles
+    from steode.systems.classification import obstacles
 
     found = [obstacles(runs.model, start) for start in runs.weights[:, 0]]
     return [one for one in found[0] if all(one in other for other in found)]

@@ -6,9 +6,9 @@ import pathlib
 import typer
 
 from steode.cli.options import keeping, results_folder
-from steode.configuration import load_toml
 from steode.errors import ConvergenceError, DivergenceError, SpecificationError, UnsupportedError
-from steode.report.folder import ResultsFolder
+from steode.studies.configuration import load_toml
+from steode.studies.report.folder import ResultsFolder
 
 SEEDS = 8
 """Runs where neither the file nor the command says how many."""
@@ -26,7 +26,7 @@ def run_file(path: pathlib.Path, changes: dict, out: pathlib.Path, allow_outside
 
     Parameters
     ----------
-    path : the TOML file; see `steode.report.study.read_study`. Its [run] table may ask for no runs: seeds = 0.
+    path : the TOML file; see `steode.studies.report.study.read_study`. Its [run] table may ask for no runs: seeds = 0.
     changes : dotted keys such as "run.dim" -> new values.
     out : folder, made if it is not there.
     allow_outside : whether files that it names may lie outside its own folder.
@@ -52,7 +52,7 @@ def run_file(path: pathlib.Path, changes: dict, out: pathlib.Path, allow_outside
 
 def _read(path: pathlib.Path, changes: dict, allow_outside: bool = False):
     """The study of a file, all of whose models are updated by FOGZO, and the number of runs."""
-    from steode.report.study import read_study
+    from steode.studies.report.study import read_study
     from steode.systems.linear.update_rules import FOGZO
 
     table = load_toml(path).get("run")
@@ -71,7 +71,7 @@ def _read(path: pathlib.Path, changes: dict, allow_outside: bool = False):
 def _case(case, settings, seeds: int, folder: ResultsFolder, about: dict) -> dict:
     """Both limits and the runs by name, None where there are none; numbers go to `about`, data to `folder` at once."""
     from steode import STE, compare, fixed_points, simulate, solve
-    from steode.report.study import record_times
+    from steode.studies.report.study import record_times
 
     rule, slug = case.model.update_rule, case.slug or "model"
     models = {"fogzo": case.model, "ste": case.model.replace(update_rule=STE())}

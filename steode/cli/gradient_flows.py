@@ -5,7 +5,7 @@ import pathlib
 import typer
 
 from steode.cli.options import results_folder
-from steode.gradient_flows import read_study, study
+from steode.systems.gradient_flows import read_study, study
 from steode.systems.gradient_flows.figures import draw
 
 

@@ -4,9 +4,9 @@ import pathlib
 
 import typer
 
-from steode.report.study import built_in_studies, read_study
-from steode.report.summary import table
-from steode.report.write import write_report
+from steode.studies.report.study import built_in_studies, read_study
+from steode.studies.report.summary import table
+from steode.studies.report.write import write_report
 
 
 def run_file(path: pathlib.Path | None, changes: dict, out: pathlib.Path, allow_outside: bool = False) -> None:

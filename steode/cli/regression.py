@@ -6,7 +6,7 @@ import typer
 
 from steode.cli.options import keeping, results_folder
 from steode.errors import DivergenceError, UnsupportedError
-from steode.report.folder import ResultsFolder, distinct_names
+from steode.studies.report.folder import ResultsFolder, distinct_names
 
 POINTS = 12
 """Numbers of steps at which runs are measured and bounds are computed."""
@@ -27,7 +27,7 @@ def run_file(path: pathlib.Path, changes: dict, out: pathlib.Path, allow_outside
 
     Raises `SpecificationError` for anything that does not make sense, before anything is computed.
     """
-    from steode.regression import read_study
+    from steode.systems.regression import read_study
 
     study = read_study(path, changes, allow_outside=allow_outside)
     folder = results_folder(out)
@@ -86,7 +86,7 @@ def _report(label: str, found: dict) -> str:
         final = ", ".join(f"{name} {found['runs'].mean(name)[-1]:.6g}" for name in found["runs"].values)
         lines.append(f"mean risk of the runs after {found['runs'].steps[-1]} steps: {final}")
     if found["bounds"]:
-        from steode.regression.bounds import SOURCE
+        from steode.systems.regression.bounds import SOURCE
 
         last = found["bounds"][-1]
         lines.append(f"bound ({SOURCE}): raw {last.raw:.6g}, k* = {last.effective_dimension}")

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from steode.cli.options import AllowOutside, Dim, End, Key, Method, Seeds, Set, Spec, Times, Tolerance, all_changes
-from steode.configuration import load_toml
 from steode.errors import SpecificationError
-from steode.expression import suggestion
+from steode.parts.expression import suggestion
+from steode.studies.configuration import load_toml
 
 SYSTEMS = {
     "linear": "linear",

@@ -2,8 +2,8 @@
 
 from matplotlib.axes import Axes
 
-from steode.fixed_points import FixedPoints
 from steode.plot import style
+from steode.systems.linear.fixed_points import FixedPoints
 
 
 @style.styled

@@ -5,11 +5,11 @@ import scipy.spatial
 from matplotlib.axes import Axes
 from matplotlib.patches import Wedge
 
-from steode.classification import ClassificationModel, ClassificationRuns, spans
-from steode.classification.simulate import check_weights
 from steode.errors import SpecificationError, check_integer
 from steode.plot import style
+from steode.systems.classification import ClassificationModel, ClassificationRuns, spans
 from steode.systems.classification.plane import arcs_with_loss
+from steode.systems.classification.simulate import check_weights
 
 OWN, OTHER, LOSS = style.COLORS[0], style.GRAY, style.COLORS[1]
 

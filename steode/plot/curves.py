@@ -4,11 +4,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.transforms import blended_transform_factory
 
-from steode.comparison import Comparison
-from steode.fluctuation import Fluctuations
-from steode.plateau import Plateaus
 from steode.plot import style
-from steode.trajectory import Trajectory
+from steode.results.comparison import Comparison
+from steode.results.plateau import Plateaus
+from steode.results.trajectory import Trajectory
+from steode.systems.linear.fluctuation import Fluctuations
 
 MARKS = 21
 """Markers on a simulated curve: enough to see it follow the line, few enough to see the line."""

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from steode.deployments import Deployments
 from steode.errors import SpecificationError
 from steode.plot import style
+from steode.systems.linear.deployments import Deployments
 
 LABELS = {
     "last_iterate": "last iterate",

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from steode.fixed_points import FixedPoints
 from steode.plot import style
+from steode.systems.linear.fixed_points import FixedPoints
 
 TERMS = (
     ("input_term", "input quantization"),

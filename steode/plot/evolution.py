@@ -6,10 +6,10 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from steode.errors import SpecificationError
+from steode.parts.quantizers import StepFunction
 from steode.plot import style
 from steode.plot.law import kept_time, weights_at
-from steode.quantizers import StepFunction
-from steode.trajectory import Trajectory
+from steode.results.trajectory import Trajectory
 
 OVERLAP = 1.35
 """Height of the tallest density in units of the distance between two base lines."""

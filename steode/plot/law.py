@@ -4,10 +4,10 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from steode.errors import SpecificationError
+from steode.parts.quantizers import StepFunction
 from steode.plot import style
-from steode.quantizers import StepFunction
+from steode.results.trajectory import Trajectory
 from steode.systems.linear.surrogates import ClippedSurrogate
-from steode.trajectory import Trajectory
 
 MOST_LINES = 33
 """Thresholds and levels are drawn up to this many; beyond it they would hide the density."""

@@ -11,7 +11,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from steode.errors import SpecificationError
 from steode.plot import style
 from steode.plot.swept import Scale, color_norm, sweep_field, words
-from steode.sweep.axes import resolve
+from steode.studies.sweep.axes import resolve
 
 MISSING = "#BDBDBD"
 MOST_MARKS = 12

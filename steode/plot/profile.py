@@ -10,7 +10,7 @@ from matplotlib.colors import LogNorm
 from steode.errors import SpecificationError
 from steode.plot import style
 from steode.plot.swept import Scale, color_norm, sweep_field, words
-from steode.sweep.axes import resolve
+from steode.studies.sweep.axes import resolve
 
 
 @style.styled

@@ -4,8 +4,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from steode.errors import SpecificationError
+from steode.parts.quantizers import EntrywiseMap, StepFunction
 from steode.plot import style
-from steode.quantizers import EntrywiseMap, StepFunction
 
 BEYOND = 1.35
 """The axis of a step function reaches this far beyond its outermost levels and thresholds."""

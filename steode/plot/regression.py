@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 
 from steode.errors import SpecificationError
 from steode.plot import style
-from steode.regression import QUANTITIES, RegressionBounds, RegressionRisk, RegressionRuns
+from steode.systems.regression import QUANTITIES, RegressionBounds, RegressionRisk, RegressionRuns
 
 SHORT = {
     "raw_last": "risk on raw inputs, last iterate",
@@ -40,7 +40,7 @@ def regression_risk(
     exact : from `steode.regression.risk`, or None.
     runs : from `steode.regression.simulate`; bars are two standard errors.
     bounds : from `steode.regression.bounds` at several numbers of steps; infinite ones are left out.
-    quantity : name in `steode.regression.QUANTITIES`.
+    quantity : name in `steode.systems.regression.QUANTITIES`.
     label : of the model in the legend.
     color : number of the model on these axes.
     ax : axes to draw on, or None for a new figure.

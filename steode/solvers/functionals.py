@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from steode.laws import Law
+from steode.parts.laws import Law
 from steode.solvers.density import DensityOperator
 from steode.solvers.domain import thresholds_of
 from steode.solvers.equations import Problem

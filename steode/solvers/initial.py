@@ -8,8 +8,8 @@ import numpy as np
 import scipy.stats
 from jaxtyping import Array, Float
 
-from steode import laws
 from steode.errors import SpecificationError
+from steode.parts import laws
 from steode.solvers.libraries import either, library, sums_at
 
 

@@ -57,7 +57,7 @@ def state(problem: Problem, force: Float[Array, "..."]) -> State:
 
 
 def error_terms(problem: Problem, found: State) -> dict[str, Float[Array, ""]]:
-    """The parts of the generalization error of an output that answers linearly; see `steode.fixed_point`.
+    """The parts of the generalization error of an output with linear answers; see `steode.systems.linear.fixed_point`.
 
     Summed from them, a small error is not a difference of large overlaps.
     """

@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from steode.laws import Law
-from steode.quadrature import rule_of_sample
+from steode.parts.laws import Law
+from steode.parts.quadrature import rule_of_sample
 from steode.solvers.libraries import library
 from steode.solvers.start import DrawnStart, Kinks, Moments, NominalStart, Rows, Start, kinks_at
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from steode.laws import Empirical, Law
+from steode.parts.laws import Empirical, Law
 from steode.solvers.domain import TAIL, Extent
 from steode.solvers.initial import node_masses
 from steode.solvers.libraries import library

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from steode.laws import Law
+from steode.parts.laws import Law
 from steode.solvers.equations import Problem
 from steode.solvers.fixed_point import kinks
 from steode.solvers.libraries import as_array

@@ -11,7 +11,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Array, Float
 
-from steode.laws import ContinuousLaw, Law
+from steode.parts.laws import ContinuousLaw, Law
 from steode.solvers.libraries import library
 
 MOST_KINKS = 300

@@ -8,9 +8,9 @@ import functools
 
 import sympy
 
-from steode.elementwise import Elementwise
-from steode.quantizers import EntrywiseMap, Identity, StepFunction
-from steode.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
+from steode.parts.elementwise import Elementwise
+from steode.parts.quantizers import EntrywiseMap, Identity, StepFunction
+from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
 from steode.symbolic import symbols as sym
 from steode.symbolic.stationary_law import stationary_spread
 

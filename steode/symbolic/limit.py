@@ -4,7 +4,7 @@ import dataclasses
 
 import sympy
 
-from steode.quantizers import EntrywiseMap
+from steode.parts.quantizers import EntrywiseMap
 from steode.symbolic import averages
 from steode.symbolic import symbols as sym
 from steode.symbolic.derivation import Derivation, Step

@@ -28,7 +28,7 @@ from steode import (
     Uniform,
     UniformLaw,
 )
-from steode.laws import ContinuousLaw
+from steode.parts.laws import ContinuousLaw
 from tests.agreement import finite_elements
 from tests.models import REFERENCE
 

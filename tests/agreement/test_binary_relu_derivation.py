@@ -9,9 +9,9 @@ import sympy
 from sympy import Rational, cos, pi, sin, sqrt
 
 from steode import binary_relu
-from steode.binary_relu.compiled import compile_averages
 from steode.systems.binary_relu import symbols as sym
 from steode.systems.binary_relu.averages import plane_averages
+from steode.systems.binary_relu.compiled import compile_averages
 from steode.systems.binary_relu.derivation import derive_for
 from steode.systems.binary_relu.surrogates import SURROGATES, X, check_surrogate
 

@@ -7,7 +7,7 @@ import pytest
 import sympy
 
 from steode import SpecificationError, binary_relu
-from steode.binary_relu.compiled import compile_gradient
+from steode.systems.binary_relu.compiled import compile_gradient
 from steode.systems.binary_relu.surrogates import SURROGATES, X
 
 pytestmark = pytest.mark.representative

@@ -6,7 +6,7 @@ import scipy.integrate
 import sympy
 
 from steode import classification
-from steode.classification import ClassificationModel
+from steode.systems.classification import ClassificationModel
 from steode.systems.classification import symbols as sym
 
 pytestmark = pytest.mark.representative

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from steode import SpecificationError, classification
-from steode.classification import ClassificationModel, ClassificationRuns
-from steode.classification.simulate import TRAINING, compiled_derivative
-from steode.simulate.noise import normals
-from steode.simulate.request import key_words, seed_sequence
+from steode.engine.noise import normals
+from steode.engine.request import key_words, seed_sequence
+from steode.systems.classification import ClassificationModel, ClassificationRuns
+from steode.systems.classification.simulate import TRAINING, compiled_derivative
 from steode.systems.classification.simulation import classification_system
 from steode.systems.classification.surrogates import SURROGATES
 

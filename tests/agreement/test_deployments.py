@@ -9,13 +9,13 @@ import scipy.stats
 from matplotlib.figure import Figure
 
 from steode import plot
-from steode.deployments import deployments
-from steode.elementwise import Elementwise
 from steode.errors import SpecificationError, UnsupportedError
-from steode.laws import Constant, Discrete, Empirical, Normal
-from steode.quantizers import Identity, Levels, Sign, SignedInteger, Uniform
+from steode.parts.elementwise import Elementwise
+from steode.parts.laws import Constant, Discrete, Empirical, Normal
+from steode.parts.quantizers import Identity, Levels, Sign, SignedInteger, Uniform
+from steode.parts.spectrum import Isotropic
 from steode.solvers import latent, stationary
-from steode.spectrum import Isotropic
+from steode.systems.linear.deployments import deployments
 from steode.systems.linear.input_moments import coordinate_moments
 from steode.systems.linear.spec import ClippedSurrogate, LinearModel
 from tests.models import REFERENCE, STEP_QUANTIZERS, problem_at

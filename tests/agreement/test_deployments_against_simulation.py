@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from steode.compare import normal_score
-from steode.deployments import deployments
 from steode.errors import DivergenceError
-from steode.fixed_points import fixed_points
-from steode.laws import Empirical, Normal, TwoPoint
-from steode.quantizers import Identity, Uniform
-from steode.simulate import simulate
+from steode.parts.laws import Empirical, Normal, TwoPoint
+from steode.parts.quantizers import Identity, Uniform
+from steode.systems.linear.compare import normal_score
+from steode.systems.linear.deployments import deployments
+from steode.systems.linear.fixed_points import fixed_points
+from steode.systems.linear.simulate import simulate
 from steode.systems.linear.spec import LinearModel
 
 LARGEST_Z = 4.0

@@ -19,8 +19,8 @@ from steode import (
     fixed_points,
     solve,
 )
-from steode.explore import view
-from steode.explore.controls import controls_of, model_at
+from steode.plot.explore import view
+from steode.plot.explore.controls import controls_of, model_at
 from tests.models import REFERENCE
 
 pytestmark = pytest.mark.representative

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from steode import LinearModel, Normal, Uniform, simulate
-from steode.simulate.job import TRAINING
-from steode.simulate.noise import normals
-from steode.simulate.request import key_words, seed_sequence
+from steode.engine.noise import normals
+from steode.engine.request import key_words, seed_sequence
+from steode.systems.linear.job import TRAINING
 
 DIM, STEPS = 100_000, 2_000
 

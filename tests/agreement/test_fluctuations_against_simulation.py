@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from steode.fluctuations import fluctuations
-from steode.laws import Constant, Normal, TwoPoint, UniformLaw
-from steode.problem import make_problem
-from steode.quantizers import Levels, SignedInteger, Uniform
-from steode.simulate import simulate
-from steode.solve import solve
+from steode.parts.laws import Constant, Normal, TwoPoint, UniformLaw
+from steode.parts.quantizers import Levels, SignedInteger, Uniform
 from steode.solvers.domain import reach, resolution, thresholds_of
 from steode.solvers.linear_noise import linear_noise
 from steode.solvers.mesh import make_mesh
 from steode.solvers.noise_refinement import time_steps
 from steode.solvers.start import NominalStart
+from steode.systems.linear.fluctuations import fluctuations
+from steode.systems.linear.problem import make_problem
+from steode.systems.linear.simulate import simulate
+from steode.systems.linear.solve import solve
 from steode.systems.linear.spec import ClippedSurrogate, LinearModel
 from tests.theory.test_fluctuations import CHECK, EVERYTHING
 

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from steode import FOGZO, Constant, LinearModel, Normal, Uniform
-from steode.problem import make_problem
 from steode.solvers.density import DensityOperator, evolve
 from steode.solvers.domain import reach, resolution, thresholds_of
 from steode.solvers.mesh import make_mesh
 from steode.solvers.start import NominalStart
+from steode.systems.linear.problem import make_problem
 
 GRID = Uniform(bits=2, range=2.0)
 MODEL = LinearModel(

@@ -24,9 +24,9 @@ from steode import (
     solve,
     sweep,
 )
-from steode.problem import make_problem, nominal_start
 from steode.solvers.density import DensityOperator
 from steode.symbolic import symbols as sym
+from steode.systems.linear.problem import make_problem, nominal_start
 
 pytestmark = pytest.mark.representative
 

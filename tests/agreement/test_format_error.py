@@ -5,12 +5,12 @@ import pytest
 import scipy.stats
 import sympy
 
-from steode.elementwise import Elementwise
 from steode.errors import SpecificationError, UnsupportedError
-from steode.format_error import format_error
-from steode.formats import FloatFormat, IntegerFormat, bfloat16, float4_e2m1fn, float8_e4m3fn, float8_e5m2, int4
-from steode.quantizers import Identity, Levels, Sign, SignedInteger, Uniform
-from steode.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
+from steode.parts.elementwise import Elementwise
+from steode.parts.format_error import format_error
+from steode.parts.formats import FloatFormat, IntegerFormat, bfloat16, float4_e2m1fn, float8_e4m3fn, float8_e5m2, int4
+from steode.parts.quantizers import Identity, Levels, Sign, SignedInteger, Uniform
+from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
 
 pytestmark = pytest.mark.representative
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from steode import LinearModel, Normal, fixed_points
-from steode.format_error import format_error
-from steode.formats import IntegerFormat, float4_e2m1fn, float8_e4m3fn
-from steode.quantizers import Uniform
-from steode.stochastic import StochasticRounding
+from steode.parts.format_error import format_error
+from steode.parts.formats import IntegerFormat, float4_e2m1fn, float8_e4m3fn
+from steode.parts.quantizers import Uniform
+from steode.parts.stochastic import StochasticRounding
 
 ROOT = pathlib.Path(__file__).parents[2]
 

@@ -9,11 +9,11 @@ import pytest
 
 from steode import Elementwise, Identity, LinearModel, Normal, Uniform, simulate
 from steode.bridge import entrywise_function
-from steode.formats import FloatFormat, float8_e4m3fn
-from steode.laws import Constant
-from steode.simulate import job
-from steode.spectrum import Eigenvalues, PowerLaw
-from steode.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticMap, StochasticRounding
+from steode.parts.formats import FloatFormat, float8_e4m3fn
+from steode.parts.laws import Constant
+from steode.parts.spectrum import Eigenvalues, PowerLaw
+from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticMap, StochasticRounding
+from steode.systems.linear import job
 from steode.systems.linear.input_moments import coordinate_moments
 from steode.systems.linear.literal_maps import random_map
 from steode.systems.linear.system import HELD_OUT_BATCHES, HELD_OUT_SAMPLES, linear_system

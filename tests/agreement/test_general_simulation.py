@@ -8,12 +8,13 @@ import scipy.special
 
 from steode import Elementwise, LinearModel, Normal, SpecificationError, Uniform, simulate, simulate_paired
 from steode.bridge import entrywise_function
-from steode.schedule import Schedule
-from steode.simulate import engine, job, placement
-from steode.simulate.noise import normals
-from steode.simulate.request import key_words, seed_sequence
-from steode.spectrum import Eigenvalues, PowerLaw
-from steode.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticMap, StochasticRounding
+from steode.engine import engine, placement
+from steode.engine.noise import normals
+from steode.engine.request import key_words, seed_sequence
+from steode.parts.schedule import Schedule
+from steode.parts.spectrum import Eigenvalues, PowerLaw
+from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticMap, StochasticRounding
+from steode.systems.linear import job
 from steode.systems.linear.surrogates import ClippedSurrogate, DerivativeOf, IdentitySurrogate
 from steode.systems.linear.system import linear_system
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import sympy
 
-from steode.compare import compare
-from steode.convergence import convergence_in_dim
-from steode.elementwise import Elementwise
-from steode.laws import Constant, Laplace, Normal, TwoPoint, UniformLaw
-from steode.quantizers import Identity, Levels, Sign, SignedInteger, Ternary, Uniform
-from steode.simulate import simulate
-from steode.solve import solve
+from steode.parts.elementwise import Elementwise
+from steode.parts.laws import Constant, Laplace, Normal, TwoPoint, UniformLaw
+from steode.parts.quantizers import Identity, Levels, Sign, SignedInteger, Ternary, Uniform
+from steode.systems.linear.compare import compare
+from steode.systems.linear.convergence import convergence_in_dim
+from steode.systems.linear.simulate import simulate
+from steode.systems.linear.solve import solve
 from steode.systems.linear.spec import ClippedSurrogate, LinearModel
 
 X = sympy.Symbol("x")

@@ -17,8 +17,8 @@ from steode import (
     Uniform,
     derive,
 )
-from steode.problem import numeric_output
 from steode.solvers import output
+from steode.systems.linear.problem import numeric_output
 
 TANH = Elementwise(sympy.tanh(sympy.Symbol("x")))
 BASE = LinearModel(teacher=TwoPoint(1.0), init=Normal(std=0.5), learning_rate=0.3, noise=0.2)

@@ -7,8 +7,8 @@ import matplotlib.pyplot as plt
 import pytest
 
 from steode import LinearModel, SpecificationError, Trajectory, TwoPoint, compare, plot, simulate, solve
-from steode.configuration import to_dict
-from steode.quantizers import StepFunction
+from steode.parts.quantizers import StepFunction
+from steode.studies.configuration import to_dict
 from tests.models import REFERENCE
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from steode import regression
-from steode.spectrum import PowerLaw
-from steode.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise
+from steode.parts.spectrum import PowerLaw
+from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise
 
 KINDS = {"additive": AdditiveNoise, "multiplicative": MultiplicativeNoise, "common": CommonFactor}
 STRENGTHS = {"data": 0.1, "label": 0.2, "parameter": 0.1, "activation": 0.2, "gradient": 0.3}

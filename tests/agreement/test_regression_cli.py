@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from steode import SpecificationError, regression
 from steode.cli import main
+from steode.parts.spectrum import PowerLaw
 from steode.plot.regression import regression_risk
-from steode.spectrum import PowerLaw
 
 pytestmark = pytest.mark.representative
 

@@ -7,9 +7,9 @@ import pytest
 import xarray
 
 from steode import DivergenceError, SpecificationError, UnsupportedError, regression
-from steode.quantizers import Sign, Uniform
-from steode.spectrum import PowerLaw
-from steode.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
+from steode.parts.quantizers import Sign, Uniform
+from steode.parts.spectrum import PowerLaw
+from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
 from steode.systems.regression.input_moments import input_moments
 from steode.systems.regression.simulation import regression_system
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from steode import Discrete, Elementwise, LinearModel, Uniform, UniformLaw, fixed_points, solve
+from steode.parts.spectrum import Eigenvalues
 from steode.solvers import linearized, stationary_mesh
 from steode.solvers.density import DensityOperator
 from steode.solvers.late_decay import late_decay
-from steode.spectrum import Eigenvalues
-from steode.stability import stability
+from steode.systems.linear.stability import stability
 from tests.models import REFERENCE
 from tests.theory.test_stability import problem_of, variance_on_mesh
 

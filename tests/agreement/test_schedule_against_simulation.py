@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from steode import Constant, LinearModel, Normal, Uniform, compare, simulate, solve
-from steode.problem import make_problem
-from steode.schedule import Schedule
+from steode.parts.schedule import Schedule
 from steode.solvers.adaptive import _evolve
 from steode.solvers.domain import reach, resolution, thresholds_of
 from steode.solvers.mesh import make_mesh
 from steode.solvers.start import NominalStart
+from steode.systems.linear.problem import make_problem
 from tests.test_readme import ROOT, snippets
 
 GRID = Uniform(bits=2, range=2.0)

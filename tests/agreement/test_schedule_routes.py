@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from steode import SpecificationError, limit_function, solve
-from steode.schedule import Schedule
+from steode.parts.schedule import Schedule
 from tests.theory.test_schedule_in_the_limit import PLAIN, QUANTIZED, WAVE, start_with_moments
 
 pytestmark = pytest.mark.representative

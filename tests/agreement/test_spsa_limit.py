@@ -21,8 +21,8 @@ from steode import (
     solve,
 )
 from steode.bridge import entrywise_function, numeric_map
-from steode.problem import smoothed_descent
 from steode.symbolic import symbols as sym
+from steode.systems.linear.problem import smoothed_descent
 from steode.systems.linear.system import linear_system
 from steode.systems.linear.update_rules import DIRECTIONS
 

@@ -8,11 +8,11 @@ import pytest
 import scipy.optimize
 
 from steode import FOGZO, Discrete, Elementwise, LinearModel, Uniform
-from steode.problem import make_problem, nominal_start
+from steode.parts.spectrum import Eigenvalues
+from steode.parts.stochastic import CommonFactor, StochasticRounding
 from steode.solvers import linearized
 from steode.solvers.density import DensityOperator
-from steode.spectrum import Eigenvalues
-from steode.stochastic import CommonFactor, StochasticRounding
+from steode.systems.linear.problem import make_problem, nominal_start
 
 PLAIN = LinearModel(
     teacher=Discrete((-1.1, 0.7)), weight_quantizer=Uniform(2, 2.0), input_quantizer=Uniform(3, 2.0),

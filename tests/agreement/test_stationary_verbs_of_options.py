@@ -21,8 +21,8 @@ from steode import (
     optimal_range,
     sweep,
 )
-from steode.spectrum import Eigenvalues
-from steode.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
+from steode.parts.spectrum import Eigenvalues
+from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
 
 GRID = Uniform(2, 1.5)
 CORE = LinearModel(teacher=Discrete((-0.4, 0.9)), weight_quantizer=GRID, learning_rate=0.3, noise=0.2)

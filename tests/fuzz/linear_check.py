@@ -11,8 +11,8 @@ import itertools
 import numpy as np
 
 from steode import FOGZO, SPSA, ClippedSurrogate, Constant, Trajectory, compare, derive, fixed_points, simulate, solve
-from steode.quantizers import StepFunction
-from steode.schedule import Schedule
+from steode.parts.quantizers import StepFunction
+from steode.parts.schedule import Schedule
 from tests.fuzz.report import LARGEST_Z, Report, score
 from tests.fuzz.scan import scan_problems
 from tests.fuzz.specifications import Specification

@@ -6,7 +6,7 @@ Their expectations are exact at finite size, so that runs have no systematic gap
 import numpy as np
 
 from steode import binary_relu, classification, regression
-from steode.regression.results import QUANTITIES
+from steode.systems.regression.results import QUANTITIES
 from tests.fuzz.report import LARGEST_Z, Report, score
 from tests.fuzz.specifications import Specification
 

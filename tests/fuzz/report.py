@@ -5,8 +5,8 @@ import time
 
 import numpy as np
 
-from steode.compare import normal_score
 from steode.errors import ConvergenceError, DivergenceError, SpecificationError, SteodeError
+from steode.systems.linear.compare import normal_score
 
 LARGEST_Z = 5.0
 """|z| at any one time exceeds it with probability 6e-7 if the limit is right."""

@@ -5,8 +5,8 @@ import importlib.util
 import numpy as np
 
 from steode import SPSA, Identity, Sign
-from steode.laws import Constant, Discrete, TwoPoint
-from steode.quantizers import StepFunction
+from steode.parts.laws import Constant, Discrete, TwoPoint
+from steode.parts.quantizers import StepFunction
 from steode.systems.linear.surrogates import IdentitySurrogate
 
 MODULE = "tests.agreement.test_fixed_points_by_scan"

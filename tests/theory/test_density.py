@@ -20,12 +20,12 @@ from steode import (
     fixed_points,
     solve,
 )
-from steode.problem import make_problem
 from steode.solvers.density import DensityOperator, evolve, positive_part
 from steode.solvers.domain import reach, resolution, thresholds_of
 from steode.solvers.exponential_fit import fitted_rates
 from steode.solvers.mesh import Resolution, make_mesh
 from steode.solvers.start import NominalStart
+from steode.systems.linear.problem import make_problem
 from tests.models import REFERENCE, REFERENCE_EPS_G, REFERENCE_TIMES
 
 

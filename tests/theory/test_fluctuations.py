@@ -12,18 +12,18 @@ import scipy.stats
 import sympy
 
 from steode import plot
-from steode.compare import compare
 from steode.errors import SpecificationError, UnsupportedError
-from steode.fluctuations import fluctuations
-from steode.laws import Constant, Discrete, Empirical, Normal, TwoPoint
-from steode.problem import make_problem
-from steode.quantizers import Uniform
-from steode.simulate import simulate
-from steode.solve import solve
+from steode.parts.laws import Constant, Discrete, Empirical, Normal, TwoPoint
+from steode.parts.quantizers import Uniform
 from steode.solvers.adjoint import linearize
 from steode.solvers.density import DensityOperator
 from steode.solvers.functionals import functionals, start_noise
 from steode.solvers.start import NominalStart
+from steode.systems.linear.compare import compare
+from steode.systems.linear.fluctuations import fluctuations
+from steode.systems.linear.problem import make_problem
+from steode.systems.linear.simulate import simulate
+from steode.systems.linear.solve import solve
 from steode.systems.linear.spec import ClippedSurrogate, LinearModel
 
 CHECK = LinearModel(teacher=Constant(1.0), init=Constant(0.0), learning_rate=0.8, noise=0.3)

@@ -22,10 +22,10 @@ from steode import (
     fluctuations,
     solve,
 )
-from steode.problem import numeric_output
 from steode.solvers.entrywise import IdentityMap
 from steode.solvers.output import GeneralOutput
 from steode.symbolic import symbols as sym
+from steode.systems.linear.problem import numeric_output
 
 X = sympy.Symbol("x")
 TANH = Elementwise(sympy.tanh(X))

@@ -8,9 +8,9 @@ import pytest
 import sympy
 
 from steode import UnsupportedError, regression
-from steode.quantizers import Identity, Uniform
-from steode.spectrum import PowerLaw
-from steode.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
+from steode.parts.quantizers import Identity, Uniform
+from steode.parts.spectrum import PowerLaw
+from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
 from steode.symbolic.wick import wick
 from steode.systems.regression import symbols as sym
 from steode.systems.regression.derivation import derive_for

@@ -9,13 +9,13 @@ import pytest
 import scipy.integrate
 
 from steode import Constant, LinearModel, Normal, Uniform, solve
-from steode.problem import make_problem
-from steode.schedule import Schedule
+from steode.parts.schedule import Schedule
 from steode.solvers.density import DensityOperator, evolve
 from steode.solvers.domain import reach, resolution, thresholds_of
 from steode.solvers.mesh import make_mesh
 from steode.solvers.particles import evolve_particles
 from steode.solvers.start import NominalStart
+from steode.systems.linear.problem import make_problem
 
 TIMES = np.array([0.5, 1.0, 2.0, 4.0, 8.0])
 WAVE = Schedule("0.6 + 0.5*sin(3*tau)")

@@ -19,11 +19,11 @@ from steode import (
     Uniform,
     fixed_points,
 )
-from steode.problem import make_problem
 from steode.solvers import linearized, self_consistency, stationary_mesh
 from steode.solvers.density import DensityOperator
 from steode.solvers.start import NominalStart
-from steode.stability import stability
+from steode.systems.linear.problem import make_problem
+from steode.systems.linear.stability import stability
 from tests.models import REFERENCE
 
 BISTABLE = LinearModel(

@@ -8,7 +8,7 @@ import scipy.stats
 import sympy
 
 from steode import Elementwise, bridge
-from steode.quantizers import StepFunction
+from steode.parts.quantizers import StepFunction
 from steode.symbolic import symbols as sym
 from steode.symbolic.averages import GaussianMean, GaussianSlope, GaussianSquare, StationarySpread, explicit
 from tests.models import ODD_SMOOTH_MAPS, STEP_QUANTIZERS

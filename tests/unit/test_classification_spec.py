@@ -7,8 +7,8 @@ import pytest
 import sympy
 
 from steode import SpecificationError, UnsupportedError, classification
-from steode.classification import ClassificationModel, surrogate_report
 from steode.systems.binary_relu.surrogates import X
+from steode.systems.classification import ClassificationModel, surrogate_report
 from steode.systems.classification import symbols as sym
 
 

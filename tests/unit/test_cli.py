@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from steode.cli import main
-from steode.report import results
-from steode.report.study import BUILT_IN, RunSettings, built_in_studies
-from steode.trajectory import Trajectory
+from steode.results.trajectory import Trajectory
+from steode.studies.report import results
+from steode.studies.report.study import BUILT_IN, RunSettings, built_in_studies
 
 STUDY = """
 title = "A small study"

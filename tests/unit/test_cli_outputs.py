@@ -9,9 +9,9 @@ from full_disk import fill
 from sweep_recorder import Recorder
 
 from steode.cli import main
-from steode.regression import read_study
-from steode.report.folder import distinct_names
-from steode.trajectory import Trajectory
+from steode.results.trajectory import Trajectory
+from steode.studies.report.folder import distinct_names
+from steode.systems.regression import read_study
 
 SPECS = {
     "linear": """

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from steode import configuration
-from steode.compare import compare, normal_score
-from steode.convergence import DimensionScaling, convergence_in_dim
 from steode.errors import ConvergenceError, SpecificationError
-from steode.laws import Constant, Normal
-from steode.quantizers import Uniform
-from steode.simulate import simulate
-from steode.solve import solve
+from steode.parts.laws import Constant, Normal
+from steode.parts.quantizers import Uniform
+from steode.results.trajectory import Provenance, Trajectory
+from steode.studies import configuration
+from steode.systems.linear.compare import compare, normal_score
+from steode.systems.linear.convergence import DimensionScaling, convergence_in_dim
+from steode.systems.linear.simulate import simulate
+from steode.systems.linear.solve import solve
 from steode.systems.linear.spec import LinearModel
-from steode.trajectory import Provenance, Trajectory
 
 # weights not quantized: its limit is a small system of differential equations, quick to solve
 MODEL = LinearModel(
@@ -260,6 +260,6 @@ def test_a_limit_too_coarse_for_the_ladder_is_refused(monkeypatch):
     def coarse(model, t_end, *, times, **options):
         return trajectory("limit", times, np.ones(times.size), error=np.full(times.size, 0.5))
 
-    monkeypatch.setattr(importlib.import_module("steode.convergence"), "solve", coarse)
+    monkeypatch.setattr(importlib.import_module("steode.systems.linear.convergence"), "solve", coarse)
     with pytest.raises(ConvergenceError, match="lower tolerance"):
         convergence_in_dim(MODEL.replace(teacher=Constant(1.0)), (50, 100), t_end=4.0, seeds=2)

@@ -11,7 +11,7 @@ import sympy
 
 from steode import Elementwise, LinearModel, TwoPoint, simulate
 from steode.bridge import TABLE
-from steode.simulate.placement import CPU_OPTIONS
+from steode.engine.placement import CPU_OPTIONS
 
 REFERENCES = {
     sympy.erf: scipy.special.erf,

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import sympy
 
-from steode.configuration import from_dict, load_toml, model_from_table, to_dict
-from steode.elementwise import Elementwise
 from steode.errors import SpecificationError
-from steode.laws import Constant, Discrete, Empirical, Laplace, Normal, TwoPoint, UniformLaw
-from steode.quantizers import Identity, Levels, Sign, SignedInteger, Ternary, Uniform
+from steode.parts.elementwise import Elementwise
+from steode.parts.laws import Constant, Discrete, Empirical, Laplace, Normal, TwoPoint, UniformLaw
+from steode.parts.quantizers import Identity, Levels, Sign, SignedInteger, Ternary, Uniform
+from steode.studies.configuration import from_dict, load_toml, model_from_table, to_dict
 from steode.systems.linear.spec import ClippedSurrogate, LinearModel
 
 x = sympy.Symbol("x", real=True)

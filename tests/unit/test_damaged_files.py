@@ -6,10 +6,12 @@ from full_disk import fill
 from models import REFERENCE
 from sweep_recorder import Recorder
 
-from steode import SpecificationError, Trajectory, WriteError, binary_relu, simulate, store
-from steode.simulate import CheckpointWarning, memory
-from steode.simulate.placement import Cores
-from steode.sweep import sweep
+from steode import SpecificationError, Trajectory, WriteError, binary_relu, simulate
+from steode.engine import memory
+from steode.engine.placement import Cores
+from steode.results import store
+from steode.studies.sweep import sweep
+from steode.systems.linear.simulate import CheckpointWarning
 
 RUN = {"seeds": 2, "times": [0.0, 1.0, 2.0], "snapshot_times": [1.0]}
 AXES = {"learning_rate": [0.1, 0.2, 0.3]}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from steode import SpecificationError, UnsupportedError
-from steode.datasets import digits, read_idx, read_mnist
+from steode.estimators.datasets import digits, read_idx, read_mnist
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 4, 5), np.uint8)
 LABELS = np.array([0, 1, 2, 0, 1, 9], np.uint8)

@@ -12,9 +12,9 @@ import pytest
 
 from steode import LinearModel, Normal, Uniform, simulate
 from steode.bridge import entrywise_function
-from steode.simulate.engine import ACCELERATOR_BLOCK_NUMBERS, SEGMENTS_PER_CHUNK
-from steode.simulate.placement import Shards
-from steode.simulate.program import Segments
+from steode.engine.engine import ACCELERATOR_BLOCK_NUMBERS, SEGMENTS_PER_CHUNK
+from steode.engine.placement import Shards
+from steode.engine.program import Segments
 from steode.systems.linear.system import linear_system
 
 MODEL = LinearModel(

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from steode import Constant, LinearModel, Normal, Uniform
-from steode.problem import make_problem, nominal_start
 from steode.solvers.domain import reach
+from steode.systems.linear.problem import make_problem, nominal_start
 
 
 def ends(unit: float, target: float) -> np.ndarray:

@@ -12,14 +12,14 @@ import scipy.stats
 import sympy
 
 from steode.bridge import entrywise_function
-from steode.elementwise import Elementwise
-from steode.laws import Constant
-from steode.quantizers import Identity, Levels, SignedInteger, Uniform
-from steode.simulate import simulate
-from steode.simulate.noise import _single, normals, threefry2x32
-from steode.simulate.request import key_words, seed_sequence
-from steode.spectrum import Isotropic
+from steode.engine.noise import _single, normals, threefry2x32
+from steode.engine.request import key_words, seed_sequence
+from steode.parts.elementwise import Elementwise
+from steode.parts.laws import Constant
+from steode.parts.quantizers import Identity, Levels, SignedInteger, Uniform
+from steode.parts.spectrum import Isotropic
 from steode.systems.linear.input_moments import coordinate_moments
+from steode.systems.linear.simulate import simulate
 from steode.systems.linear.spec import ClippedSurrogate, LinearModel
 from steode.systems.linear.system import linear_system
 from tests.models import SMALL as MODEL
@@ -63,7 +63,7 @@ def test_normals_are_addressed_by_row_and_standard_normal(dtype):
 
 
 def test_extreme_hash_words_give_finite_symmetric_numbers(monkeypatch):
-    module = importlib.import_module("steode.simulate.noise")
+    module = importlib.import_module("steode.engine.noise")
     for dtype, largest in (("float32", 5.5), ("float64", 8.3)):
         with jax.enable_x64(dtype == "float64"):
             ends = []

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import sympy
 
-from steode.elementwise import Elementwise
 from steode.errors import SpecificationError, SteodeError, check_finite, check_integer, check_positive
-from steode.laws import Constant, Discrete, Empirical, Laplace, Normal, TwoPoint, UniformLaw
-from steode.quantizers import Levels, Sign, SignedInteger, Ternary, Uniform
+from steode.parts.elementwise import Elementwise
+from steode.parts.laws import Constant, Discrete, Empirical, Laplace, Normal, TwoPoint, UniformLaw
+from steode.parts.quantizers import Levels, Sign, SignedInteger, Ternary, Uniform
 from steode.systems.linear.spec import ClippedSurrogate, LinearModel
 
 x, y = sympy.symbols("x y", real=True)

@@ -10,11 +10,11 @@ import pytest
 import scipy.special
 import sympy
 
-from steode.binary_relu import BinaryReLUModel
-from steode.elementwise import Elementwise
 from steode.errors import SpecificationError
-from steode.expression import CONSTANTS, FUNCTIONS, MOST_ARGUMENTS, parse_expression, write_expression
-from steode.schedule import Schedule
+from steode.parts.elementwise import Elementwise
+from steode.parts.expression import CONSTANTS, FUNCTIONS, MOST_ARGUMENTS, parse_expression, write_expression
+from steode.parts.schedule import Schedule
+from steode.systems.binary_relu import BinaryReLUModel
 from steode.systems.classification.surrogates import check_surrogate
 from steode.systems.linear.surrogates import DerivativeOf
 

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steode import Constant, LinearModel, derive, fixed_points, formats
+from steode import Constant, LinearModel, derive, fixed_points
 from steode.errors import SpecificationError, UnsupportedError
-from steode.formats import FloatFormat, IntegerFormat, bfloat16, float4_e2m1fn, float8_e4m3fn, float8_e5m2, int4
-from steode.quantizers import SignedInteger, Uniform
-from steode.stochastic import StochasticRounding
+from steode.parts import formats
+from steode.parts.formats import FloatFormat, IntegerFormat, bfloat16, float4_e2m1fn, float8_e4m3fn, float8_e5m2, int4
+from steode.parts.quantizers import SignedInteger, Uniform
+from steode.parts.stochastic import StochasticRounding
 
 FLOATS = {
     "float8_e4m3fn": float8_e4m3fn(),

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steode.errors import SpecificationError
-from steode.laws import Constant, Discrete, Empirical, Laplace, Law, Normal, TwoPoint, UniformLaw
-from steode.spectrum import Eigenvalues
+from steode.parts.laws import Constant, Discrete, Empirical, Laplace, Law, Normal, TwoPoint, UniformLaw
+from steode.parts.spectrum import Eigenvalues
 
 CONTINUOUS = {
     "standard normal": Normal(),

@@ -5,10 +5,10 @@ import pytest
 
 from steode import Empirical, SpecificationError, regression, sweep
 from steode.cli import main
-from steode.laws import array_file
-from steode.report.study import read_study
-from steode.report.sweep_study import read_sweep
-from steode.spectrum import Eigenvalues
+from steode.parts.laws import array_file
+from steode.parts.spectrum import Eigenvalues
+from steode.studies.report.study import read_study
+from steode.studies.report.sweep_study import read_sweep
 
 
 def command(*arguments) -> int:

@@ -16,13 +16,13 @@ from steode import (
     classification,
     solve,
 )
-from steode.configuration import from_dict, to_dict
 from steode.errors import LARGEST, SMALLEST
-from steode.formats import FloatFormat
-from steode.regression import RegressionModel
-from steode.schedule import Schedule
-from steode.simulate import simulate
+from steode.parts.formats import FloatFormat
+from steode.parts.schedule import Schedule
+from steode.studies.configuration import from_dict, to_dict
+from steode.systems.linear.simulate import simulate
 from steode.systems.linear.surrogates import DerivativeOf
+from steode.systems.regression import RegressionModel
 
 x = sympy.Symbol("x", real=True)
 

@@ -8,8 +8,8 @@ import pytest
 
 from steode import plot
 from steode.errors import SpecificationError
-from steode.plateau import plateau
-from steode.quantizers import Levels, Uniform
+from steode.parts.quantizers import Levels, Uniform
+from steode.results.plateau import plateau
 from steode.systems.linear.spec import ClippedSurrogate
 from tests import figures
 from tests.figures import CALLS, CURVE, MASSES, MODEL, MOVES, NODES, TIMES, VOLUMES, comparison, limit, simulation

@@ -17,8 +17,8 @@ from matplotlib.testing.compare import compare_images
 from matplotlib.text import Text
 
 from steode import plot
-from steode.plateau import plateau
 from steode.plot import style
+from steode.results.plateau import plateau
 from tests import figures
 from tests.figures import CALLS
 

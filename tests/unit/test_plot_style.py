@@ -15,7 +15,7 @@ from matplotlib.text import Text
 from steode import plot
 from steode.plot import style
 from steode.plot.panels import panels, share_legend
-from steode.sweep import labels
+from steode.studies.sweep import labels
 from tests.figures import CALLS, limit, simulation
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "notation.md"

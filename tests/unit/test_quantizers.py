@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steode import Constant, LinearModel, StochasticRounding, bridge, int4
-from steode.elementwise import Elementwise
 from steode.errors import SpecificationError
-from steode.quantizers import EntrywiseMap, Identity, Levels, Sign, SignedInteger, StepFunction, Ternary, Uniform
+from steode.parts.elementwise import Elementwise
+from steode.parts.quantizers import EntrywiseMap, Identity, Levels, Sign, SignedInteger, StepFunction, Ternary, Uniform
 from steode.systems.linear.literal_maps import device_map, random_map
 from steode.systems.regression.simulation import _quantizer
 

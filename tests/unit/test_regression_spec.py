@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from steode import Normal, SpecificationError, regression
-from steode.quantizers import Uniform
-from steode.regression.configuration import from_dict, read_study, to_dict, to_toml
-from steode.spectrum import Eigenvalues, Isotropic, PowerLaw
-from steode.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
+from steode.parts.quantizers import Uniform
+from steode.parts.spectrum import Eigenvalues, Isotropic, PowerLaw
+from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
+from steode.systems.regression.configuration import from_dict, read_study, to_dict, to_toml
 
 MODEL = regression.RegressionModel(
     spectrum=PowerLaw(2.0, 4),

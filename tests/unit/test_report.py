@@ -9,16 +9,16 @@ import pytest
 import sympy
 from matplotlib.figure import Figure
 
-from steode.derive import derive
-from steode.elementwise import Elementwise
 from steode.errors import SpecificationError
-from steode.laws import Constant, Normal
-from steode.quantizers import Identity, Levels, Sign, Uniform
-from steode.report import documents, equations
-from steode.report.figures import symbol
-from steode.report.folder import ResultsFolder
-from steode.report.study import RunSettings, built_in_studies, nearest, read_study, record_times
-from steode.report.write import write_report
+from steode.parts.elementwise import Elementwise
+from steode.parts.laws import Constant, Normal
+from steode.parts.quantizers import Identity, Levels, Sign, Uniform
+from steode.studies.report import documents, equations
+from steode.studies.report.figures import symbol
+from steode.studies.report.folder import ResultsFolder
+from steode.studies.report.study import RunSettings, built_in_studies, nearest, read_study, record_times
+from steode.studies.report.write import write_report
+from steode.systems.linear.derive import derive
 from steode.systems.linear.spec import ClippedSurrogate, LinearModel
 
 x = sympy.Symbol("x")

@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 import sympy
 
+from steode.engine import engine, placement
+from steode.engine.request import key_words, seed_sequence
 from steode.errors import DivergenceError, SpecificationError
-from steode.laws import Constant
-from steode.quantizers import Levels, Uniform
-from steode.simulate import engine, job, placement, simulate
-from steode.simulate.request import key_words, seed_sequence
+from steode.parts.laws import Constant
+from steode.parts.quantizers import Levels, Uniform
+from steode.systems.linear import job
+from steode.systems.linear.simulate import simulate
 from steode.systems.linear.spec import LinearModel
 from tests.models import SMALL as MODEL
 from tests.models import SMALL_DIM as DIM

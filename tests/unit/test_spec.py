@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import sympy
 
-from steode.elementwise import Elementwise
 from steode.errors import SpecificationError
-from steode.laws import Constant, Empirical, Normal
-from steode.quantizers import Identity, Levels, SignedInteger, Uniform
-from steode.stochastic import AdditiveNoise, StochasticMap
+from steode.parts.elementwise import Elementwise
+from steode.parts.laws import Constant, Empirical, Normal
+from steode.parts.quantizers import Identity, Levels, SignedInteger, Uniform
+from steode.parts.stochastic import AdditiveNoise, StochasticMap
 from steode.systems.linear.spec import ClippedSurrogate, IdentitySurrogate, LinearModel
 
 x = sympy.Symbol("x", real=True)

@@ -7,19 +7,19 @@ import pytest
 from models import REFERENCE
 from sweep_recorder import Recorder
 
-from steode import configuration
 from steode.errors import ConvergenceError, SpecificationError, UnsupportedError
-from steode.fixed_points import fixed_points
-from steode.laws import Constant, Normal
-from steode.plateau import plateau
-from steode.quantizers import Uniform
-from steode.solve import solve
-from steode.sweep import curves, sweep
-from steode.sweep.axes import read_axes
-from steode.sweep.curves import _first_time
-from steode.sweep.grid import Grid
-from steode.sweep.measures import MEASURES, Measure
-from steode.sweep.source import single
+from steode.parts.laws import Constant, Normal
+from steode.parts.quantizers import Uniform
+from steode.results.plateau import plateau
+from steode.studies import configuration
+from steode.studies.sweep import curves, sweep
+from steode.studies.sweep.axes import read_axes
+from steode.studies.sweep.curves import _first_time
+from steode.studies.sweep.grid import Grid
+from steode.studies.sweep.measures import MEASURES, Measure
+from steode.studies.sweep.source import single
+from steode.systems.linear.fixed_points import fixed_points
+from steode.systems.linear.solve import solve
 from steode.systems.linear.spec import ClippedSurrogate, LinearModel
 
 RATES = [0.1, 0.3, 0.5, 1.0]

@@ -14,10 +14,10 @@ from sweep_recorder import Recorder
 
 from steode.cli import main
 from steode.errors import SpecificationError
-from steode.laws import Normal
-from steode.report.sweep_study import read_sweep
-from steode.sweep import results, sweep
-from steode.sweep.measures import MEASURES
+from steode.parts.laws import Normal
+from steode.studies.report.sweep_study import read_sweep
+from steode.studies.sweep import results, sweep
+from steode.studies.sweep.measures import MEASURES
 
 RATES = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
 AXES = {"learning_rate": RATES}

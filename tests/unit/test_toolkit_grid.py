@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from steode.errors import SpecificationError
-from steode.formats import float4_e2m1fn, float8_e4m3fn, float8_e5m2
-from steode.toolkit_grid import TOOLKIT_GRIDS, toolkit_grid
+from steode.parts.formats import float4_e2m1fn, float8_e4m3fn, float8_e5m2
+from steode.parts.toolkit_grid import TOOLKIT_GRIDS, toolkit_grid
 
 QWIX_FIXED = {
     "int2": [-2.66666675, -1.33333337, 0.0, 1.33333337],

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import xarray
 
-from steode.configuration import from_dict, to_dict
 from steode.errors import SpecificationError, WriteError
-from steode.laws import Constant
-from steode.quantizers import Uniform
+from steode.parts.laws import Constant
+from steode.parts.quantizers import Uniform
+from steode.results.trajectory import OBSERVABLES, Density, Provenance, Snapshots, Trajectory, device_name
+from steode.studies.configuration import from_dict, to_dict
 from steode.systems.linear.spec import LinearModel
-from steode.trajectory import OBSERVABLES, Density, Provenance, Snapshots, Trajectory, device_name
 
 MODEL = LinearModel(teacher=Constant(1.0), weight_quantizer=Uniform(2, 2.0), input_quantizer=Uniform(2, 2.0))
 SUFFIXES = (".nc", ".npz")

@@ -96,4 +96,4 @@ def _entries(argument: str, given, size: int, of: str, may_be_number: bool) -> t
 def check_model(model: object) -> None:
     """Raise `SpecificationError` unless `model` is a `BinaryReLUModel`."""
     if not isinstance(model, BinaryReLUModel):
-        raise SpecificationError("model", "a BinaryReLUModel", model, "See steode.binary_relu.BinaryReLUModel.")
+        raise SpecificationError("model", "a BinaryReLUModel", model, "See steode.systems.binary_relu.BinaryReLUModel.")

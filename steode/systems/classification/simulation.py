@@ -1,6 +1,6 @@
 """Coarse-gradient training of two layers with a quantized ReLU: the literal update on samples, and what is measured.
 
-Nothing here comes from the derivation. `steode.simulate.engine` runs it: seeds, chunks, random numbers. What a seed
+Nothing here comes from the derivation. `steode.engine.engine` runs it: seeds, chunks, random numbers. What a seed
 keeps, the engine's `fixed`, is the basis of its subspaces, shape (input dimension, sum of d_i).
 """
 

@@ -163,7 +163,7 @@ class ClassificationModel:
 def check_model(model: object) -> None:
     """Raise `SpecificationError` unless `model` is a `ClassificationModel`."""
     if not isinstance(model, ClassificationModel):
-        remedy = "See steode.classification.ClassificationModel."
+        remedy = "See steode.systems.classification.ClassificationModel."
         raise SpecificationError("model", "a ClassificationModel", model, remedy)
 
 

@@ -8,7 +8,7 @@ import functools
 import sympy
 
 from steode.errors import SpecificationError
-from steode.expression import parse_expression
+from steode.parts.expression import parse_expression
 from steode.systems.binary_relu.surrogates import Surrogate, X
 from steode.systems.binary_relu.surrogates import check_surrogate as check_derivative
 

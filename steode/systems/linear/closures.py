@@ -2,8 +2,8 @@
 
 import sympy
 
-from steode.quantizers import Identity, StepFunction
-from steode.stochastic import StochasticRounding
+from steode.parts.quantizers import Identity, StepFunction
+from steode.parts.stochastic import StochasticRounding
 from steode.symbolic import averages
 from steode.symbolic import symbols as sym
 from steode.symbolic.derivation import Step

@@ -10,9 +10,9 @@ one coordinate sees it (`residual`) and its averages (`output`), the update rule
 
 import sympy
 
-from steode.quantizers import StepFunction
-from steode.schedule import Schedule
-from steode.stochastic import CommonFactor, StochasticMap, StochasticRounding
+from steode.parts.quantizers import StepFunction
+from steode.parts.schedule import Schedule
+from steode.parts.stochastic import CommonFactor, StochasticMap, StochasticRounding
 from steode.symbolic import averages
 from steode.symbolic import symbols as sym
 from steode.symbolic.derivation import Derivation, Step

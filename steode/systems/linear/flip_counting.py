@@ -2,7 +2,7 @@
 
 import sympy
 
-from steode.quantizers import Identity, StepFunction
+from steode.parts.quantizers import Identity, StepFunction
 from steode.symbolic import symbols as sym
 from steode.symbolic.derivation import Step
 from steode.symbolic.expectation import expectation

@@ -10,7 +10,7 @@ import functools
 
 import sympy
 
-from steode.quantizers import Identity, StepFunction
+from steode.parts.quantizers import Identity, StepFunction
 from steode.symbolic import averages
 from steode.symbolic import symbols as sym
 from steode.symbolic.averages import GaussianSlope

@@ -8,9 +8,9 @@ import numpy as np
 import scipy.integrate
 
 from steode.errors import ConvergenceError
-from steode.quantizers import EntrywiseMap, Identity, StepFunction
-from steode.spectrum import Spectrum
-from steode.stochastic import StochasticMap, StochasticRounding
+from steode.parts.quantizers import EntrywiseMap, Identity, StepFunction
+from steode.parts.spectrum import Spectrum
+from steode.parts.stochastic import StochasticMap, StochasticRounding
 
 REACH = 12.0
 """Standard deviations beyond which inputs are left out: their probability is below 1e-32."""

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import sympy
 
-from steode.quantizers import EntrywiseMap, StepFunction
-from steode.stochastic import StochasticRounding
+from steode.parts.quantizers import EntrywiseMap, StepFunction
+from steode.parts.stochastic import StochasticRounding
 from steode.symbolic import averages
 from steode.symbolic import symbols as sym
 from steode.symbolic.averages import GaussianSlope, GaussianSquare

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 
-from steode.quantizers import EntrywiseMap, Identity, StepFunction
-from steode.stochastic import AdditiveNoise, CommonFactor, StochasticMap, StochasticRounding
+from steode.parts.quantizers import EntrywiseMap, Identity, StepFunction
+from steode.parts.stochastic import AdditiveNoise, CommonFactor, StochasticMap, StochasticRounding
 from steode.systems.linear.surrogates import ClippedSurrogate, DerivativeOf, OutputSurrogate
 
 SELECTED_LEVELS = 128

@@ -10,10 +10,10 @@ import dataclasses
 
 import sympy
 
-from steode.elementwise import Elementwise
 from steode.errors import UnsupportedError
-from steode.quantizers import Identity
-from steode.stochastic import CommonFactor, StochasticMap
+from steode.parts.elementwise import Elementwise
+from steode.parts.quantizers import Identity
+from steode.parts.stochastic import CommonFactor, StochasticMap
 from steode.symbolic import averages
 from steode.symbolic import symbols as sym
 from steode.symbolic.averages import GaussianSlope, GaussianSquare

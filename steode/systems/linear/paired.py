@@ -19,7 +19,7 @@ from steode.systems.linear.system import LinearSystem, linear_system
 
 
 class PairedSystem(eqx.Module):
-    """C linear systems of one structure with one teacher, as `steode.simulate.engine` runs them: weights (C, d)."""
+    """C linear systems of one structure with one teacher, as `steode.engine.engine` runs them: weights (C, d)."""
 
     members: LinearSystem  # leaves (C, ...)
     same_inputs: bool = eqx.field(static=True)  # one input quantizer for all

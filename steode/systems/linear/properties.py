@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from steode.elementwise import Elementwise
 from steode.errors import UnsupportedError
-from steode.quantizers import Identity, StepFunction
-from steode.schedule import Schedule
-from steode.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
+from steode.parts.elementwise import Elementwise
+from steode.parts.quantizers import Identity, StepFunction
+from steode.parts.schedule import Schedule
+from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
 from steode.systems.linear.output import derive_output
 from steode.systems.linear.spec import MAPS, LinearModel
 from steode.systems.linear.surrogates import ClippedSurrogate

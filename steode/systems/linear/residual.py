@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import sympy
 
-from steode.quantizers import EntrywiseMap, Identity
-from steode.stochastic import CommonFactor
+from steode.parts.quantizers import EntrywiseMap, Identity
+from steode.parts.stochastic import CommonFactor
 from steode.symbolic import symbols as sym
 from steode.symbolic.derivation import Step
 from steode.systems.linear.output import Output

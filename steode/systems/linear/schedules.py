@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import sympy
 
-from steode.schedule import Schedule
+from steode.parts.schedule import Schedule
 from steode.symbolic import symbols as sym
 from steode.symbolic.derivation import Step
 

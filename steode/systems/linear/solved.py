@@ -4,7 +4,7 @@ import functools
 
 import sympy
 
-from steode.laws import Constant, Law, TwoPoint
+from steode.parts.laws import Constant, Law, TwoPoint
 from steode.symbolic import symbols as sym
 from steode.symbolic.derivation import Step
 from steode.symbolic.limit import MomentEquations

@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 
 from steode.errors import SpecificationError, check_integer, check_nonnegative, check_positive
-from steode.laws import Constant, ContinuousLaw, Discrete, Empirical, Law, Normal, TwoPoint
-from steode.quantizers import EntrywiseMap, Identity, StepFunction
-from steode.schedule import Schedule
-from steode.spectrum import Isotropic, Spectrum
-from steode.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticMap, StochasticRounding
+from steode.parts.laws import Constant, ContinuousLaw, Discrete, Empirical, Law, Normal, TwoPoint
+from steode.parts.quantizers import EntrywiseMap, Identity, StepFunction
+from steode.parts.schedule import Schedule
+from steode.parts.spectrum import Isotropic, Spectrum
+from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticMap, StochasticRounding
 from steode.systems.linear.surrogates import (
     ClippedSurrogate,
     IdentitySurrogate,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import sympy
 
-from steode.quantizers import Identity, StepFunction
+from steode.parts.quantizers import Identity, StepFunction
 from steode.symbolic import averages
 from steode.symbolic import symbols as sym
 from steode.symbolic.averages import StationarySpread

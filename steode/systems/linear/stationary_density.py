@@ -4,7 +4,7 @@ import functools
 
 import sympy
 
-from steode.quantizers import StepFunction
+from steode.parts.quantizers import StepFunction
 from steode.symbolic import averages
 from steode.symbolic import symbols as sym
 from steode.symbolic.derivation import Step

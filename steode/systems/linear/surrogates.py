@@ -6,8 +6,8 @@ import functools
 import numpy as np
 import sympy
 
-from steode.elementwise import Elementwise
 from steode.errors import SpecificationError, check_positive
+from steode.parts.elementwise import Elementwise
 
 MASS = sympy.Symbol("m", real=True)
 """Stands for a point mass while its factor is looked at."""

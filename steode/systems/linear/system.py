@@ -18,9 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from steode.quantizers import EntrywiseMap, Identity
-from steode.schedule import Schedule
-from steode.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise
+from steode.parts.quantizers import EntrywiseMap, Identity
+from steode.parts.schedule import Schedule
+from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise
 from steode.systems.linear.input_moments import coordinate_moments
 from steode.systems.linear.literal_maps import (
     Deterministic,
@@ -55,7 +55,7 @@ class Moments(eqx.Module):
 
 
 class LinearSystem(eqx.Module):
-    """A LinearModel in dimension `dim`, as `steode.simulate.engine` runs it; changed numbers recompile nothing.
+    """A LinearModel in dimension `dim`, as `steode.engine.engine` runs it; changed numbers recompile nothing.
 
     A part that does nothing (no spectrum, no decay, the identity as a map) leaves no instruction in the compiled step.
     """
@@ -137,7 +137,7 @@ class LinearSystem(eqx.Module):
         return jnp.asarray(self.schedule(time), self.learning_rate.dtype)
 
     def observe(self, teacher, state) -> dict[str, Array]:
-        """Observables by name, without those that are sampled; see `steode.trajectory.OBSERVABLES`."""
+        """Observables by name, without those that are sampled; see `steode.results.trajectory.OBSERVABLES`."""
         weights = self.weights(state)
         image_map = self.weight_map.image if isinstance(self.weight_map, Deterministic) else None
         measured = statistics(weights, image_map, self.edges)

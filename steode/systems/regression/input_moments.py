@@ -6,8 +6,8 @@ They serve to measure the risk of simulated weights; nothing here comes from the
 import numpy as np
 import scipy.special
 
-from steode.quantizers import EntrywiseMap, StepFunction
-from steode.stochastic import StochasticRounding
+from steode.parts.quantizers import EntrywiseMap, StepFunction
+from steode.parts.stochastic import StochasticRounding
 
 CELLS_AT_ONCE = 2**22
 """Cells times coordinates held in memory."""

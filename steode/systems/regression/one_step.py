@@ -10,8 +10,8 @@ import dataclasses
 import sympy
 
 from steode.errors import UnsupportedError
-from steode.quantizers import EntrywiseMap, Identity
-from steode.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise
+from steode.parts.quantizers import EntrywiseMap, Identity
+from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise
 from steode.symbolic.expectation import Group, expectation
 from steode.symbolic.wick import gaussian
 from steode.systems.regression import symbols as sym

@@ -1,6 +1,6 @@
 """Quantized SGD for linear regression at finite dimension: the literal update, and what is measured of the weights.
 
-Nothing here comes from the derivation. `steode.simulate.engine` runs it: seeds, chunks, random numbers.
+Nothing here comes from the derivation. `steode.engine.engine` runs it: seeds, chunks, random numbers.
 """
 
 import abc
@@ -13,8 +13,8 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from steode.errors import UnsupportedError
-from steode.quantizers import EntrywiseMap, Identity, StepFunction
-from steode.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
+from steode.parts.quantizers import EntrywiseMap, Identity, StepFunction
+from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
 from steode.systems.regression.input_moments import input_moments
 from steode.systems.regression.spec import RegressionModel
 
@@ -86,7 +86,7 @@ class Stochastic(Quantizer):
 
 
 class RegressionSystem(eqx.Module):
-    """A RegressionModel as `steode.simulate.engine` runs it; changed numbers recompile nothing.
+    """A RegressionModel as `steode.engine.engine` runs it; changed numbers recompile nothing.
 
     The state is (w, mean of the averaged iterates, number of them); the engine's `fixed` is not used.
     """

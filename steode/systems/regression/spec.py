@@ -8,10 +8,10 @@ import pathlib
 import numpy as np
 
 from steode.errors import SpecificationError, check_array, check_integer, check_nonnegative, check_positive
-from steode.laws import Constant, Empirical
-from steode.quantizers import EntrywiseMap, Identity, StepFunction
-from steode.spectrum import Eigenvalues, Isotropic, Spectrum
-from steode.stochastic import StochasticMap
+from steode.parts.laws import Constant, Empirical
+from steode.parts.quantizers import EntrywiseMap, Identity, StepFunction
+from steode.parts.spectrum import Eigenvalues, Isotropic, Spectrum
+from steode.parts.stochastic import StochasticMap
 
 ROLES = ("data", "label", "parameter", "activation", "gradient")
 """What is quantized in one step, in the order of the forward and backward pass."""
@@ -121,7 +121,7 @@ class RegressionModel:
 def check_model(model) -> None:
     """Raise `SpecificationError` unless `model` is a `RegressionModel`."""
     if not isinstance(model, RegressionModel):
-        raise SpecificationError("model", "a RegressionModel", model, "See steode.regression.RegressionModel.")
+        raise SpecificationError("model", "a RegressionModel", model, "See steode.systems.regression.RegressionModel.")
 
 
 def _spectrum(given) -> Spectrum:

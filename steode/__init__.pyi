@@ -1,0 +1,135 @@
+# what `__init__.py` gives, and where it is: read by type checkers, and by `lazy_loader` when a name is first asked for
+from ._version import __version__
+from .errors import (
+    ConvergenceError,
+    DivergenceError,
+    SpecificationError,
+    SteodeError,
+    UnsupportedError,
+    WriteError,
+)
+from .parts.elementwise import Elementwise
+from .parts.format_error import FormatError, format_error
+from .parts.formats import FloatFormat, IntegerFormat, bfloat16, float4_e2m1fn, float8_e4m3fn, float8_e5m2, int4
+from .parts.laws import Constant, Discrete, Empirical, Laplace, Normal, TwoPoint, UniformLaw
+from .parts.quantizers import Identity, Levels, Sign, SignedInteger, Ternary, Uniform
+from .parts.schedule import Schedule
+from .parts.spectrum import Eigenvalues, Isotropic, PowerLaw
+from .parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
+from .parts.toolkit_grid import toolkit_grid
+from .plot.explore import explore
+from .results.plateau import Plateau, Plateaus, plateau
+from .results.trajectory import Density, Snapshots, Trajectory
+from .studies.sweep import sweep
+from .symbolic.derivation import Derivation, Step
+from .symbolic.limit import Limit
+from .systems import binary_relu, classification, gradient_flows, regression
+from .systems.linear.compare import Comparison, compare
+from .systems.linear.convergence import DimensionScaling, convergence_in_dim
+from .systems.linear.deployments import Deployments, deployments
+from .systems.linear.derive import derive
+from .systems.linear.fixed_point import FixedPoint, FixedPoints
+from .systems.linear.fixed_point_function import FixedPointFunction, fixed_point_function
+from .systems.linear.fixed_points import fixed_points
+from .systems.linear.fluctuation import Fluctuations
+from .systems.linear.fluctuations import fluctuations
+from .systems.linear.limit_function import LimitFunction, limit_function
+from .systems.linear.optimal_range import OptimalRange, optimal_range
+from .systems.linear.plateau_estimate import PlateauEstimate, plateau_estimate
+from .systems.linear.simulate import CheckpointWarning, simulate, simulate_paired
+from .systems.linear.solve import solve
+from .systems.linear.spec import LinearModel
+from .systems.linear.stability import Stability, stability
+from .systems.linear.surrogates import ClippedSurrogate, DerivativeOf, IdentitySurrogate
+from .systems.linear.update_rules import FOGZO, SPSA, STE, Momentum
+
+__all__ = [
+    "FOGZO",
+    "SPSA",
+    "STE",
+    "AdditiveNoise",
+    "CheckpointWarning",
+    "ClippedSurrogate",
+    "CommonFactor",
+    "Comparison",
+    "Constant",
+    "ConvergenceError",
+    "Density",
+    "Deployments",
+    "Derivation",
+    "DerivativeOf",
+    "DimensionScaling",
+    "Discrete",
+    "DivergenceError",
+    "Eigenvalues",
+    "Elementwise",
+    "Empirical",
+    "FixedPoint",
+    "FixedPointFunction",
+    "FixedPoints",
+    "FloatFormat",
+    "Fluctuations",
+    "FormatError",
+    "Identity",
+    "IdentitySurrogate",
+    "IntegerFormat",
+    "Isotropic",
+    "Laplace",
+    "Levels",
+    "Limit",
+    "LimitFunction",
+    "LinearModel",
+    "Momentum",
+    "MultiplicativeNoise",
+    "Normal",
+    "OptimalRange",
+    "Plateau",
+    "PlateauEstimate",
+    "Plateaus",
+    "PowerLaw",
+    "Schedule",
+    "Sign",
+    "SignedInteger",
+    "Snapshots",
+    "SpecificationError",
+    "Stability",
+    "SteodeError",
+    "Step",
+    "StochasticRounding",
+    "Ternary",
+    "Trajectory",
+    "TwoPoint",
+    "Uniform",
+    "UniformLaw",
+    "UnsupportedError",
+    "WriteError",
+    "__version__",
+    "bfloat16",
+    "binary_relu",
+    "classification",
+    "compare",
+    "convergence_in_dim",
+    "deployments",
+    "derive",
+    "explore",
+    "fixed_point_function",
+    "fixed_points",
+    "float4_e2m1fn",
+    "float8_e4m3fn",
+    "float8_e5m2",
+    "fluctuations",
+    "format_error",
+    "gradient_flows",
+    "int4",
+    "limit_function",
+    "optimal_range",
+    "plateau",
+    "plateau_estimate",
+    "regression",
+    "simulate",
+    "simulate_paired",
+    "solve",
+    "stability",
+    "sweep",
+    "toolkit_grid",
+]

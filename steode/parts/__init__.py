@@ -1,0 +1,1 @@
+"""Exact data that specifications are made of: entrywise maps, number formats, laws, spectra, schedules, expressions."""

@@ -1,0 +1,1 @@
+"""What verbs return, and the files it is kept in."""

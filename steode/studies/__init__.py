@@ -1,0 +1,1 @@
+"""Specification files, sweeps over parameters, and reports."""

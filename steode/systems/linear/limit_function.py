@@ -1,0 +1,175 @@
+"""The verb `limit_function`: the solution of the limit as a pure JAX function of its continuous parameters."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from steode import bridge
+from steode.errors import SpecificationError, check_integer, check_positive
+from steode.parts.schedule import Schedule
+from steode.solvers import moments
+from steode.solvers.adaptive import MAX_STEPS, TIME_FRACTION
+from steode.solvers.density import DensityOperator, adaptive_controller, evolve
+from steode.solvers.domain import breakpoints_of, reach, resolution
+from steode.solvers.fixed_point import kinks_by_eigenvalue
+from steode.solvers.mesh import Mesh, make_mesh
+from steode.solvers.start import Rows
+from steode.symbolic import symbols as sym
+from steode.systems.linear.derive import derive
+from steode.systems.linear.problem import make_problem, nominal_start
+from steode.systems.linear.properties import require
+from steode.systems.linear.solve import check_model, checked_times
+from steode.systems.linear.spec import LinearModel
+
+MOST_AT_THE_EDGE = 1e-6
+"""Mass in the outermost control volumes beyond which the mesh, whose ends are fixed, is too short."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LimitFunction:
+    """Observables of the limit at fixed times, as a function of parameters; works under jit, vmap, jvp and grad.
+
+    Attributes
+    ----------
+    parameters : the model's own values, name -> float: noise and, where the model has them, learning_rate (not where it
+        is a schedule), weight_range, input_range, weight_decay and bound.
+    times : shape (T,).
+    model, method, tolerance : as given to `limit_function`.
+    rows, mesh : the discretization of the laws and of the weight axis (no mesh for the closure).
+    """
+
+    model: LinearModel
+    method: str
+    parameters: dict[str, float]
+    times: np.ndarray
+    tolerance: float
+    rows: Rows
+    mesh: Mesh | None
+
+    def __call__(self, parameters: dict[str, Float[Array, ""]]) -> dict[str, Float[Array, "T ..."]]:
+        """Observables by name, each with a leading axis of times.
+
+        Parameters left out keep the model's values. NaN where the integration fails or mass reaches an end of the
+        mesh. Raises `SpecificationError` for an unknown name, or if 64-bit floats are off.
+        """
+        unknown = sorted(set(parameters) - set(self.parameters))
+        if unknown:
+            remedy = ""
+            if unknown[0] == "learning_rate":
+                remedy = "The learning rate is a schedule, which is fixed: make a limit_function of another model."
+            raise SpecificationError("parameters", "names among " + ", ".join(self.parameters), unknown[0], remedy)
+        if not jax.config.read("jax_enable_x64"):
+            remedy = 'Call jax.config.update("jax_enable_x64", True) first.'
+            raise SpecificationError("jax_enable_x64", "64-bit floats", "32-bit floats", remedy)
+        given, times = self.parameters | parameters, jnp.asarray(self.times)
+        if self.method == "gaussian":
+            return closure(self.model, closure_rows(self.rows), given, times, self.tolerance)
+        solution = self._density(jax.device_put(make_problem(self.model, self.rows, given)), times)
+        observables, (masses,) = solution.ys
+        too_short = jnp.max(masses[:, :2] + masses[:, -2:]) > MOST_AT_THE_EDGE
+        return _unless((solution.result != diffrax.RESULTS.successful) | too_short, observables)
+
+    def _density(self, problem, times):
+        nodes = self.mesh.nodes(problem.weight_map.breaks, problem.bound)
+        controller = adaptive_controller(TIME_FRACTION * self.tolerance, times)
+        operator = DensityOperator(problem, nodes)
+        return evolve(
+            operator, self.rows.masses(nodes, problem.bound), times, times[-1:], controller, 1e-3 * times[-1], MAX_STEPS
+        )
+
+
+class ClosureRows(NamedTuple):
+    """Teacher values and the mean and variance of w_0 given each, arrays of shape (K,), and rho; see `Rows`."""
+
+    teacher: Float[Array, " K"]
+    weights: Float[Array, " K"]
+    rho: float
+    mean: Float[Array, " K"]
+    variance: Float[Array, " K"]
+    eigenvalues: Float[Array, " K"] | None
+
+
+def closure_rows(rows: Rows) -> ClosureRows:
+    """What the Gaussian closure takes of initial data: arrays alone."""
+    return ClosureRows(rows.teacher, rows.weights, rows.rho, rows.mean, rows.variance, rows.eigenvalues)
+
+
+def closure(model: LinearModel, rows: ClosureRows, parameters: dict, times: Float[Array, " T"], tolerance) -> dict:
+    """Observables by the Gaussian closure, (T,) each; NaN where it fails. All but the model may be traced."""
+    problem = jax.device_put(make_problem(model, rows, parameters))
+    start = jnp.asarray(rows.mean), jnp.asarray(rows.variance)
+    solution = moments.gaussian_closure(problem, *start, times, 1e-3 * tolerance, MAX_STEPS)
+    return _unless(solution.result != diffrax.RESULTS.successful, solution.ys)
+
+
+def _unless(failed, observables: dict) -> dict:
+    return {name: jnp.where(failed, jnp.nan, value) for name, value in observables.items()}
+
+
+def limit_function(
+    model: LinearModel,
+    times: Sequence[float],
+    *,
+    method: str = "density",
+    tolerance: float = 1e-4,
+    intervals: int = 2048,
+    teacher_values: int = 48,
+) -> LimitFunction:
+    """The limit's observables at `times` as a differentiable JAX function of learning rate, noise, ranges and bound.
+
+    A learning rate that is a `Schedule` is followed in time, but is no parameter.
+
+    Parameters
+    ----------
+    model : the specification; its laws and bit widths are fixed, its continuous parameters become arguments.
+    times : increasing times > 0 (0 may be the first).
+    method : "density" or "gaussian" (see `steode.solve`).
+    tolerance : of the time integration, as in `steode.solve`.
+    intervals, teacher_values : size of the mesh and of the teacher quadrature, fixed here: unlike `solve` this function
+        does not estimate its error in space (compare two sizes). The mesh moves with the ranges; its ends and spacings
+        are chosen at the model's own values, so keep parameters within about a factor of two of them.
+
+    Examples
+    --------
+    >>> function = limit_function(model, [10.0])
+    >>> gradient = jax.grad(lambda p: function(p)["eps_g"][-1])(function.parameters)
+
+    Raises
+    ------
+    SpecificationError, UnsupportedError
+        As `steode.solve`.
+    """
+    check_model(model)
+    if method not in ("density", "gaussian"):
+        remedy = "Use solve for the other methods."
+        raise SpecificationError("method", '"density" or "gaussian"', method, remedy)
+    require(model, "limit_function, gaussian" if method == "gaussian" else "limit_function")
+    check_positive("tolerance", tolerance)
+    check_integer("intervals", intervals, 16)
+    check_integer("teacher_values", teacher_values, 2)
+    times = checked_times("times", times, np.inf)
+    bridge.check_learning_rate(model.learning_rate, float(times[-1]))
+    start = nominal_start(model)
+    with jax.enable_x64(True):
+        edges = kinks_by_eigenvalue(make_problem(model, start.rows(np.zeros(0), 2)))
+        rows = start.rows(edges, teacher_values)
+        mesh = None
+        if method == "density":
+            problem = make_problem(model, rows)
+            bound = None if problem.bound is None else float(problem.bound)
+            low, high = reach(problem, start.extent, float(times[-1]))
+            margin = (high - low) / 4
+            ends = (low - margin, high + margin)
+            fineness = resolution(problem, start.extent, float(times[-1]))
+            mesh = make_mesh(breakpoints_of(problem), bound, *ends, fineness, intervals)
+    values = derive(model).parameters
+    parameters = {name: values[symbol] for name, symbol in sym.PARAMETERS.items() if symbol in values}
+    if isinstance(model.learning_rate, Schedule):
+        parameters.pop("learning_rate", None)
+    return LimitFunction(model, method, parameters, times, tolerance, rows, mesh)

@@ -1,0 +1,159 @@
+"""A model's numbers put into the compiled equations of its limit."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from steode import bridge
+from steode.parts.quantizers import StepFunction
+from steode.parts.schedule import Schedule
+from steode.solvers.entrywise import Map
+from steode.solvers.equations import Problem
+from steode.solvers.libraries import as_array
+from steode.solvers.output import GeneralOutput
+from steode.solvers.smoothed_descent import SmoothedDescent
+from steode.solvers.spectral_start import DrawnSpectralStart, SpectralStart
+from steode.solvers.start import DrawnStart, NominalStart, Rows, Start
+from steode.solvers.stationary_rows import TeacherRows, teacher_rows
+from steode.systems.linear.derive import derive
+from steode.systems.linear.output import Output
+from steode.systems.linear.spec import LinearModel
+from steode.systems.linear.surrogates import ClippedSurrogate, DerivativeOf
+from steode.systems.linear.update_rules import FOGZO, SPSA, STE, Momentum, UpdateRule
+
+NODES, MOST_NODES = 16, 48
+"""Gauss points in each panel of a continuous teacher law at stationarity: the second for step functions alone."""
+TERMS = 500_000
+"""Teacher values times levels there; the quadrature is made coarser for very fine quantizers."""
+
+
+class _NoRows(NamedTuple):
+    """A place for the teacher law, whose quadrature needs the problem's kinks."""
+
+    teacher: np.ndarray = np.zeros(1)
+    weights: np.ndarray = np.ones(1)
+    rho: float = 1.0
+    eigenvalues: None = None
+
+
+NO_ROWS = _NoRows()
+
+
+def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None) -> Problem:
+    """The equations of a model with its numbers, or those in `parameters`; with SPSA, those of the STE.
+
+    Numbers are arrays of NumPy's, but for parameters that are arrays of JAX's.
+    See `steode.limit_function` and `steode.fixed_point_function` for the names.
+    """
+    parameters = parameters or {}
+    if isinstance(model.update_rule, SPSA):
+        # overlaps and observables are the same, and `smoothed_descent` is what moves the weights
+        model = model.replace(update_rule=STE())
+    bound = model.surrogate.bound if isinstance(model.surrogate, ClippedSurrogate) else None
+    bound = parameters.get("bound", bound)
+    decay = parameters.get("weight_decay", model.weight_decay)
+    limit, faster = derive(model), rate_factor(model.update_rule)
+    eta, schedule = parameters.get("learning_rate", model.learning_rate), None
+    if isinstance(eta, Schedule):
+        schedule = _scaled(bridge.entrywise_function(eta), faster)
+        eta = schedule(0.0)
+    else:
+        eta = faster * eta
+    weight_map = bridge.numeric_map(model.weight_quantizer, parameters.get("weight_range"))
+    if "levels" in parameters or "thresholds" in parameters:
+        names = {field.name for field in dataclasses.fields(weight_map)} & parameters.keys()
+        weight_map = dataclasses.replace(weight_map, **{name: as_array(parameters[name]) for name in names})
+    # the equations of a batch of one do not contain its size
+    general = model.replace(batch_size=max(model.batch_size, 2)) if "batch_size" in parameters else model
+    return Problem(
+        equations=bridge.compile_limit(derive(general)),
+        eta=as_array(eta) if schedule is None else np.asarray(eta, float),
+        decay=as_array(decay) if model.weight_decay else None,
+        batch=as_array(parameters.get("batch_size", float(model.batch_size))),
+        sigma=as_array(parameters.get("noise", model.noise)),
+        bound=None if bound is None else as_array(bound),
+        weight_map=weight_map,
+        input_map=bridge.numeric_map(model.input_quantizer, parameters.get("input_range")),
+        teacher=as_array(rows.teacher),
+        teacher_weights=as_array(rows.weights),
+        rho=as_array(rows.rho),
+        schedule=schedule,
+        eigenvalues=None if rows.eigenvalues is None else as_array(rows.eigenvalues),
+        output=None if limit.output is None else numeric_output(model, limit.output),
+        linear_response=limit.output is None or limit.output.is_linear,
+        directions=_directions(model.update_rule),
+    )
+
+
+def rate_factor(rule: UpdateRule) -> float:
+    """By which the learning rate of the limit is larger than that of the steps."""
+    return 1 / (1 - rule.beta) if isinstance(rule, Momentum) else 1.0
+
+
+@functools.lru_cache(maxsize=64)
+def _scaled(schedule: Callable, factor: float) -> Callable:
+    """One function for each, so that compiled programs are found again."""
+    return schedule if factor == 1 else lambda time: factor * schedule(time)
+
+
+def stationary_problem(model: LinearModel, response: tuple = (1.0, -1.0), part: float = 1.0) -> Problem:
+    """The equations of a model with its teacher law, cut at the kinks that they have under a response."""
+    nodes, values = NODES, None if model.spectrum.is_isotropic else model.spectrum.values
+    if isinstance(model.weight_quantizer, StepFunction):
+        levels, eigenvalues = len(model.weight_quantizer.unit_levels), 1 if values is None else np.unique(values).size
+        nodes = int(np.clip(TERMS // (levels * (levels + 24) * eigenvalues), 8, MOST_NODES))
+    bare = dataclasses.replace(make_problem(model, NO_ROWS), response=response)
+    return dataclasses.replace(rows_of(model, bare, nodes, part).place(bare), response=(1.0, -1.0))
+
+
+def rows_of(model: LinearModel, problem: Problem, nodes: int, part: float = 1.0) -> TeacherRows:
+    """The teacher law of a model with its eigenvalues; `problem` has the model's numbers, and any rows."""
+    values = None if model.spectrum.is_isotropic else model.spectrum.values
+    return teacher_rows(problem, model.teacher, values, nodes, model.weight_quantizer.is_odd, part)
+
+
+def smoothed_descent(model: LinearModel) -> SmoothedDescent | None:
+    """The drift and diffusion that replace those of the problem with SPSA; None with other update rules."""
+    rule = model.update_rule
+    if not isinstance(rule, SPSA):
+        return None
+    dynamics = bridge.compile_descent(derive(model))
+    return SmoothedDescent(dynamics, np.asarray(rule.eps), np.asarray(rule.ratio), rule.directions)
+
+
+def _directions(rule: UpdateRule) -> tuple | None:
+    return (np.asarray(rule.c), np.asarray(float(rule.n))) if isinstance(rule, FOGZO) else None
+
+
+def numeric_output(model: LinearModel, output: Output) -> Map | GeneralOutput:
+    """What the symbol f stands for in the averages of a model's output: its map, or the whole output."""
+    if not output.needs_quadrature:
+        return bridge.numeric_map(model.activation)
+    surrogate, backward = model.activation_surrogate, None
+    if isinstance(surrogate, DerivativeOf):
+        backward = bridge.compile_expression(surrogate.derivative, (surrogate.proxy.variable,))
+    return GeneralOutput(
+        activation=bridge.numeric_map(model.activation),
+        backward=backward,
+        bound=np.asarray(surrogate.bound) if isinstance(surrogate, ClippedSurrogate) else None,
+        teacher_map=bridge.numeric_map(model.teacher_activation),
+        label_map=bridge.numeric_map(model.label_quantizer),
+        residual_map=bridge.numeric_map(model.residual_quantizer),
+    )
+
+
+def nominal_start(model: LinearModel) -> Start:
+    """Independent w* and w_0 from the model's laws, with the eigenvalue each coordinate carries."""
+    if model.spectrum.is_isotropic:
+        return NominalStart(model.teacher, model.init)
+    return SpectralStart(model.teacher, model.init, model.spectrum.values)
+
+
+def drawn_start(model: LinearModel, teacher: np.ndarray, initial: np.ndarray) -> Start:
+    """The empirical law of drawn weights (d,), with the eigenvalues of their coordinates."""
+    if model.spectrum.is_isotropic:
+        return DrawnStart(teacher, initial)
+    return DrawnSpectralStart(teacher, initial, model.spectrum.coordinates(teacher.size))

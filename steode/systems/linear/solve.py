@@ -1,0 +1,256 @@
+"""The verb `solve`: the limit of a specification as a trajectory."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from steode import bridge
+from steode._version import __version__
+from steode.errors import ConvergenceError, SpecificationError, check_positive
+from steode.parts.quantizers import StepFunction
+from steode.parts.schedule import Schedule
+from steode.results.trajectory import Density, Provenance, Trajectory, device_name
+from steode.solvers import moments
+from steode.solvers.adaptive import MAX_STEPS, solve_density
+from steode.solvers.domain import learning_rates
+from steode.solvers.particles import evolve_particles
+from steode.solvers.programs import padded
+from steode.solvers.start import Start
+from steode.studies.configuration import to_dict
+from steode.systems.dispatch import for_every_system
+from steode.systems.linear.derive import derive
+from steode.systems.linear.problem import drawn_start, make_problem, nominal_start, smoothed_descent
+from steode.systems.linear.properties import require
+from steode.systems.linear.spec import LinearModel
+from steode.systems.linear.update_rules import SPSA
+
+METHODS = ("density", "gaussian", "moments", "particles")
+POPULATIONS = 8
+PARTICLES = 20_000
+MOST_STEPS = 100_000
+"""Time steps of particles beyond which a request is refused: minutes on a core."""
+
+
+@for_every_system
+def solve(
+    model: LinearModel,
+    t_end: float,
+    *,
+    times: Sequence[float] | None = None,
+    method: str | None = None,
+    tolerance: float = 1e-4,
+    density_times: Sequence[float] = (),
+    start: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Trajectory:
+    """Solve the high-dimensional limit of `model` from tau = 0 to `t_end`.
+
+    Parameters
+    ----------
+    model : the specification.
+    t_end : last rescaled time tau = step/d, > 0.
+    times : increasing times in [0, t_end] to report; 201 equally spaced ones if not given.
+    method : None takes "moments" where those equations are exact and no density is asked for, and "density" otherwise;
+        `.provenance.method` says which it was.
+        "density": the exact limit, by the Fokker-Planck equation (any model);
+        "gaussian": the Gaussian closure, approximate unless the weights are not quantized (identity surrogate only);
+        "moments": the exact moment equations (weights whose quantized mean is w itself, identity surrogate);
+        "particles": Euler-Maruyama with 8 populations of 20,000 particles, an independent check; its `error`
+        is the standard error over populations and leaves out the bias of the time step.
+    tolerance : wanted error of eps_g relative to its largest value on [0, t_end] (density), or of the integrator
+        (gaussian, moments). For particles it does not apply.
+    density_times : times at which to keep mu(w | w*) in `.density` (density only).
+    start : drawn (teacher, initial weights), each of shape (d,): start from their empirical joint law instead of the
+        model's laws. None starts from the laws.
+
+    With SPSA the only method is "particles".
+
+    Returns
+    -------
+    Trajectory with observables eps_g, V, m, q, mean_w, std_w and, for density and particles with
+    quantized weights, level_fraction; with FOGZO and density also mean_slope. `.error` holds error estimates for
+    density and particles.
+
+    Raises
+    ------
+    SpecificationError
+        If an argument makes no sense, a learning-rate schedule is not positive and finite up to `t_end`, or particles
+        would take more than 100,000 time steps.
+    UnsupportedError
+        If the method does not exist for this model; the message says which does.
+    ConvergenceError
+        If the tolerance cannot be reached.
+    """
+    check_model(model)
+    t_end = check_positive("t_end", t_end)
+    tolerance = check_positive("tolerance", tolerance)
+    times = checked_times("times", np.linspace(0, t_end, 201) if times is None else times, t_end)
+    density_times = checked_times("density_times", density_times, t_end)
+    if method is None and isinstance(model.update_rule, SPSA):
+        method = "particles"
+    if method is None:
+        method = "density" if density_times.size or derive(model).exact_moments is None else "moments"
+    if method not in METHODS:
+        raise SpecificationError("method", "one of " + ", ".join(METHODS), method, "Leave it out for the exact limit.")
+    if density_times.size and method != "density":
+        raise SpecificationError(
+            "density_times", "method 'density'", method, "Other methods do not compute the density."
+        )
+    require(model, f"solve, {method}")
+    if start is not None:
+        require(model, "solve, drawn start")
+    bridge.check_learning_rate(model.learning_rate, t_end)
+    with jax.enable_x64(True):
+        initial = nominal_start(model) if start is None else drawn_start(model, *_checked_start(start))
+        observables, error, density = _SOLVERS[method](model, initial, times, density_times, tolerance)
+    settings = {"t_end": t_end, "tolerance": tolerance, "start": "nominal" if start is None else "drawn"}
+    provenance = Provenance("limit", method, to_dict(model), settings, __version__, device_name(), model)
+    return Trajectory(times, observables, error, density, None, provenance)
+
+
+def _solve_density(model, start: Start, times, density_times, tolerance):
+    kept = np.union1d(density_times, times[-1:])
+    solution = solve_density(lambda rows: make_problem(model, rows), start, times, kept, tolerance)
+    density = None
+    if density_times.size:
+        wanted = np.isin(kept, density_times)
+        rows = solution.rows
+        density = Density(
+            density_times, solution.nodes, solution.volumes, rows.teacher, rows.weights, solution.masses[wanted]
+        )
+    return solution.observables, solution.error, density
+
+
+def _solve_gaussian(model, start: Start, times, density_times, tolerance):
+    rows = start.rows(np.zeros(0), 48)
+    found = _gaussian_closure(make_problem(model, rows), rows.mean, rows.variance, padded(times), tolerance)
+    return _checked_ys(found, times.size, "gaussian", model), {}, None
+
+
+def _solve_moments(model, start: Start, times, density_times, tolerance):
+    given = start.moments()
+    arguments = (given.teacher_square, given.cross, given.square, given.mean, given.teacher_mean)
+    problem = make_problem(model, start.rows(np.zeros(0), 48))
+    if given.eigenvalues is not None:
+        own = {"eigenvalues": given.eigenvalues, "teacher_weights": given.weights, "teacher": 0 * given.weights}
+        problem = dataclasses.replace(problem, **own)
+    found = _exact_moments(problem, *map(np.asarray, arguments), padded(times), tolerance)
+    return _checked_ys(found, times.size, "moments", model), {}, None
+
+
+def _solve_particles(model, start: Start, times, density_times, tolerance):
+    problem = make_problem(model, start.rows(np.zeros(0), 2))
+    # a small part of the relaxation time, and as many equal steps as end exactly on each reported time
+    fastest = float(learning_rates(problem, float(times[-1])).max())
+    longest = min(0.02, 0.02 / (fastest * float(jnp.max(problem.alpha_2))))
+    drawn = [start.draw(np.random.default_rng(seed), PARTICLES) for seed in range(POPULATIONS)]
+    teacher, initial, eigenvalues = (
+        None if arrays[0] is None else jnp.asarray(np.stack(arrays)) for arrays in zip(*drawn, strict=True)
+    )
+    descent = smoothed_descent(model)
+    if descent is not None and isinstance(model.weight_quantizer, StepFunction):
+        at_fastest = dataclasses.replace(problem, eta=jnp.asarray(fastest))
+        longest = min(longest, float(descent.longest_step(at_fastest, teacher[0], initial[0])))
+    spans = np.diff(times, prepend=0.0)
+    if float(times[-1]) > MOST_STEPS * longest:
+        expected = f"at most {MOST_STEPS * longest:.3g}, {MOST_STEPS:,} steps of particles"
+        remedy = f"One may not be longer than {longest:.1e}: lower the learning rate or, for SPSA, raise eps and ratio."
+        raise SpecificationError("times", expected, float(times[-1]), remedy)
+    steps = np.ceil(spans / longest).astype(int)
+    dts = spans / np.maximum(steps, 1)
+    keys = jax.random.split(jax.random.key(0), POPULATIONS)
+    populations = (teacher, initial, eigenvalues, keys)
+    spans = jnp.asarray(steps), jnp.asarray(dts)
+    values = jax.device_get(_evolve_populations(problem, populations, *spans, descent))
+    if not np.all(np.isfinite(values["std_w"])):
+        # a step function hides weights that are not finite: its image of them is a level
+        raise ConvergenceError("particles: the weights grow without bound; lower the learning rate, or stop before.")
+    error = {name: value.std(axis=0, ddof=1) / np.sqrt(POPULATIONS) for name, value in values.items()}
+    return {name: value.mean(axis=0) for name, value in values.items()}, error, None
+
+
+@eqx.filter_jit
+def _gaussian_closure(problem, mean, variance, times, tolerance):
+    solution = moments.gaussian_closure(problem, mean, variance, times, 1e-3 * tolerance, MAX_STEPS)
+    return solution.ys, solution.result, solution.result == diffrax.RESULTS.successful
+
+
+@eqx.filter_jit
+def _exact_moments(problem, teacher_square, cross, second, mean, teacher_mean, times, tolerance):
+    given = (teacher_square, cross, second, mean, teacher_mean)
+    solution = moments.exact_moments(problem, *given, times, 1e-3 * tolerance, MAX_STEPS)
+    return solution.ys, solution.result, solution.result == diffrax.RESULTS.successful
+
+
+@eqx.filter_jit
+def _evolve_populations(problem, populations, steps, dts, descent):
+    def one(population):
+        teacher, initial, eigenvalues, key = population
+        own = dataclasses.replace(problem, eigenvalues=eigenvalues)
+        return evolve_particles(own, teacher, initial, steps, dts, key, descent)
+
+    return jax.lax.map(one, populations)
+
+
+_SOLVERS = {
+    "density": _solve_density,
+    "gaussian": _solve_gaussian,
+    "moments": _solve_moments,
+    "particles": _solve_particles,
+}
+
+
+def _checked_ys(found: tuple, count: int, method: str, model) -> dict[str, np.ndarray]:
+    observables, result, succeeded = found
+    observables = {name: values[:count] for name, values in jax.device_get(observables).items()}
+    if not succeeded or not np.all(np.isfinite(observables["eps_g"])):
+        rate = model.learning_rate
+        if isinstance(rate, Schedule):
+            remedy = f"while the learning rate {rate} is large the error may grow without bound: lower it."
+        else:
+            remedy = f"at learning rate {rate:g} the error may grow without bound: see fixed_points(model)."
+        raise ConvergenceError(f"{method}: the integration failed ({result}); {remedy}")
+    return observables
+
+
+def check_model(model) -> None:
+    """Raise `SpecificationError` unless `model` is a `LinearModel`."""
+    if not isinstance(model, LinearModel):
+        raise SpecificationError("model", "a LinearModel", model, "See steode.LinearModel.")
+
+
+def checked_times(argument: str, times, t_end: float) -> np.ndarray:
+    """`times` as an increasing float array within [0, t_end]; `times` itself must hold one > 0."""
+    try:
+        array = np.array(times, dtype=float)
+    except (TypeError, ValueError):
+        raise SpecificationError(
+            argument, "a sequence of numbers", times, "For example numpy.linspace(0, 10)."
+        ) from None
+    if array.ndim != 1 or not np.all(np.isfinite(array)) or np.any(np.diff(array) <= 0):
+        raise SpecificationError(argument, "a sequence of increasing finite numbers", times, "Sort them.")
+    if argument == "times" and (array.size == 0 or array[-1] <= 0):
+        raise SpecificationError(argument, "at least one time > 0", times, "For example numpy.linspace(0, 10).")
+    if array.size and (array[0] < 0 or array[-1] > t_end * (1 + 1e-12)):
+        raise SpecificationError(
+            argument, f"times between 0 and t_end = {t_end:g}", times, "Extend t_end or drop the times beyond it."
+        )
+    return array
+
+
+def _checked_start(start) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        teacher, initial = (np.asarray(part, dtype=float) for part in start)
+    except (TypeError, ValueError):
+        remedy = "Give a pair of arrays of the same length."
+        raise SpecificationError("start", "a pair (teacher weights, initial weights)", start, remedy) from None
+    if teacher.ndim != 1 or teacher.shape != initial.shape or teacher.size == 0:
+        shapes = f"shapes {teacher.shape} and {initial.shape}"
+        raise SpecificationError("start", "two arrays of the same shape (d,)", shapes, "Use one seed's weights.")
+    if not (np.all(np.isfinite(teacher)) and np.all(np.isfinite(initial))):
+        raise SpecificationError("start", "finite weights", "NaN or infinity", "Remove them.")
+    return teacher, initial
