@@ -41,9 +41,10 @@ COLUMNS = {"level_fraction": "level", "bin_fraction": "bin"}
 class Provenance:
     """Where a trajectory came from: enough to make it again.
 
-    `specification` is the model as a nested dict (see `steode.studies.configuration`), `settings` the remaining arguments.
-    A learning-rate schedule given by a function is kept as that function, so that the model can be made again as long as
-    the program runs. `model` is the specification itself, where it is at hand: not after reading a file.
+    `specification` is the model as a nested dict (see `steode.studies.configuration`), `settings` the remaining
+    arguments. A learning-rate schedule given by a function is kept as that function, so that the model can be made
+    again as long as the program runs. `model` is the specification itself, where it is at
+    hand: not after reading a file.
     """
 
     kind: str
