@@ -35,7 +35,7 @@ from steode.bridge import entrywise_function
 from steode.engine.engine import BLOCK_NUMBERS
 from steode.engine.placement import CPU_OPTIONS
 from steode.engine.program import _numbers
-from steode.systems.linear.system import linear_system
+from steode.systems.linear.literal.system import linear_system
 
 HERE = pathlib.Path(__file__).parent
 GRID = Uniform(bits=2, range=2.0)

@@ -22,8 +22,8 @@
 import numpy as np
 
 from steode import gradient_flows as flows
+from steode.plot.gradient_flows import draw
 from steode.systems.gradient_flows import references
-from steode.systems.gradient_flows.figures import draw
 
 models = {
     "word co-occurrence": flows.CooccurrenceModel(samples=12, vocabulary=16, width=24, neurons=32, spread=0.5),

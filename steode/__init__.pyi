@@ -16,10 +16,10 @@ from .parts.quantizers import Identity, Levels, Sign, SignedInteger, Ternary, Un
 from .parts.schedule import Schedule
 from .parts.spectrum import Eigenvalues, Isotropic, PowerLaw
 from .parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
+from .parts.surrogates import ClippedSurrogate, DerivativeOf, IdentitySurrogate
 from .parts.toolkit_grid import toolkit_grid
+from .parts.update_rules import FOGZO, SPSA, STE, Momentum
 from .plot.explore import explore
-from .results.plateau import Plateau, Plateaus, plateau
-from .results.trajectory import Density, Snapshots, Trajectory
 from .studies.sweep import sweep
 from .symbolic.derivation import Derivation, Step
 from .symbolic.limit import Limit
@@ -35,13 +35,13 @@ from .systems.linear.fluctuation import Fluctuations
 from .systems.linear.fluctuations import fluctuations
 from .systems.linear.limit_function import LimitFunction, limit_function
 from .systems.linear.optimal_range import OptimalRange, optimal_range
+from .systems.linear.plateau import Plateau, Plateaus, plateau
 from .systems.linear.plateau_estimate import PlateauEstimate, plateau_estimate
 from .systems.linear.simulate import CheckpointWarning, simulate, simulate_paired
 from .systems.linear.solve import solve
 from .systems.linear.spec import LinearModel
 from .systems.linear.stability import Stability, stability
-from .systems.linear.surrogates import ClippedSurrogate, DerivativeOf, IdentitySurrogate
-from .systems.linear.update_rules import FOGZO, SPSA, STE, Momentum
+from .systems.linear.trajectory import Density, Snapshots, Trajectory
 
 __all__ = [
     "FOGZO",

@@ -13,7 +13,7 @@ import jax.scipy.special
 import numpy as np
 import sympy
 
-from steode.errors import SpecificationError, UnsupportedError
+from steode.errors import SPAN, SpecificationError, UnsupportedError
 from steode.parts.elementwise import Elementwise
 from steode.parts.quantizers import EntrywiseMap, Identity, StepFunction
 from steode.parts.schedule import TAU, Schedule
@@ -25,7 +25,6 @@ from steode.solvers.smoothed_descent import Dynamics
 from steode.symbolic import averages
 from steode.symbolic import symbols as sym
 from steode.symbolic.limit import Limit
-from steode.systems.linear.spec import SPAN
 
 
 def arctangent(x):

@@ -20,6 +20,8 @@ The limit multiplies and divides by up to six of them (rates, second moments and
 1e308 of double precision; beyond the bounds an overflow somewhere inside would be the answer.
 """
 UNITS = "Choose units in which it is nearer to 1: products of several such numbers leave double precision."
+SPAN = 1e12
+"""Largest ratio of two lengths that double precision resolves."""
 LARGEST_INTEGER, LARGEST_SIZE = 2**64 - 1, 10**7
 """Largest integer of a specification, the largest random key; and largest number of entries, runs or records."""
 

@@ -8,14 +8,14 @@ import xarray
 from steode import plot
 from steode.parts.laws import Constant
 from steode.parts.quantizers import Uniform
-from steode.results.plateau import plateau
-from steode.results.trajectory import Density, Provenance, Snapshots, Trajectory
-from steode.studies.configuration import to_dict
 from steode.systems.linear.compare import Comparison
+from steode.systems.linear.configuration import to_dict
 from steode.systems.linear.deployments import Deployments
 from steode.systems.linear.fixed_point import FixedPoint, FixedPoints
 from steode.systems.linear.fluctuation import Fluctuations
+from steode.systems.linear.plateau import plateau
 from steode.systems.linear.spec import LinearModel
+from steode.systems.linear.trajectory import Density, Provenance, Snapshots, Trajectory
 
 MODEL = LinearModel(
     teacher=Constant(1.0), weight_quantizer=Uniform(2, 2.0), input_quantizer=Uniform(2, 2.0), learning_rate=0.1

@@ -12,7 +12,8 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 STEODE = ROOT / "steode"
 SOURCES = sorted(STEODE.rglob("*.py"))
-SYSTEMS = sorted((STEODE / "systems").rglob("*.py"))
+MOST_ROOMS = 12
+"""Files and folders at the top of the package, beside `__init__.py` and the version."""
 LONGEST = 300
 """Lines after which a file holds a second idea."""
 
@@ -46,10 +47,12 @@ def test_only_the_bridge_imports_both_sympy_and_jax():
     assert both == [STEODE / "bridge.py"]
 
 
-RUN = ("simulation.py", "system.py", "literal_maps.py", "literal_rules.py", "paired.py", "integration.py", "solve.py")
-"""The modules of a system that run on JAX."""
-SYMBOLS = sorted([*(STEODE / "symbolic").glob("*.py"), *(path for path in SYSTEMS if path.name not in RUN)])
-NUMBERS = sorted({*(STEODE / "solvers").glob("*.py"), *(STEODE / "simulate").glob("*.py"), *SYSTEMS} - {*SYMBOLS})
+SYMBOLS = sorted(
+    path for room in ("symbolic", "parts", "systems/linear/derivations") for path in (STEODE / room).rglob("*.py")
+)
+NUMBERS = sorted(
+    path for room in ("solvers", "engine", "systems/linear/literal") for path in (STEODE / room).glob("*.py")
+)
 
 
 @pytest.mark.parametrize("path", SYMBOLS, ids=lambda path: str(path.relative_to(STEODE)))
@@ -62,11 +65,20 @@ def test_no_sympy_among_the_numbers(path):
     assert "sympy" not in direct_imports(path)
 
 
-def test_import_steode_loads_no_plotting():
-    program = (
-        "import sys, steode\n"
-        "print([name for name in sys.modules if name.startswith(('matplotlib', 'steode.plot', 'steode.cli', 'typer'))])"
-    )
+def test_there_are_few_rooms():
+    rooms = {path.name for path in STEODE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert len(rooms - {"__init__.py", "_version.py"}) <= MOST_ROOMS
+
+
+HEAVY = ("jax", "sympy", "scipy", "numpy", "xarray", "matplotlib", "typer", "steode.")
+
+
+@pytest.mark.parametrize(
+    ("first", "absent"),
+    [("", HEAVY), ("steode.solve, steode.LinearModel", ("matplotlib", "steode.plot", "steode.cli", "typer"))],
+)
+def test_import_steode_loads_nothing_before_it_is_asked_for(first, absent):
+    program = f"import sys, steode\n{first}\nprint([name for name in sys.modules if name.startswith({absent!r})])"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     assert result.stdout.strip() == "[]"
     assert result.stderr == ""

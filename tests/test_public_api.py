@@ -1,9 +1,13 @@
 """The public names: all listed, nothing else, each with a docstring that says what it takes."""
 
+import ast
 import functools
 import importlib.metadata
 import inspect
+import pathlib
 import re
+import subprocess
+import sys
 import types
 
 import equinox as eqx
@@ -11,7 +15,9 @@ import pytest
 
 import steode
 
-PUBLIC = {name: getattr(steode, name) for name in steode.__all__}
+SYSTEMS = {"binary_relu", "classification", "gradient_flows", "regression"}
+"""The folders of systems beside the linear one, whose names are public too."""
+PUBLIC = {name: getattr(steode, name) for name in steode.__all__ if name not in SYSTEMS}
 CALLABLES = {name: value for name, value in PUBLIC.items() if callable(value)}
 CLASSES = {name: value for name, value in PUBLIC.items() if inspect.isclass(value)}
 NOUNS = {name: value for name, value in CLASSES.items() if not issubclass(value, Exception)}
@@ -37,13 +43,21 @@ def own_members(kind: type) -> dict[str, object]:
 
 
 def test_every_public_name_is_listed_and_nothing_else():
-    present = {
-        name
-        for name, value in vars(steode).items()
-        if not name.startswith("_") and not isinstance(value, types.ModuleType)
-    }
-    assert present == {name for name in steode.__all__ if not name.startswith("_")}
-    assert len(set(steode.__all__)) == len(steode.__all__)
+    stub = ast.parse((pathlib.Path(steode.__file__).with_suffix(".pyi")).read_text(encoding="utf-8"))
+    imported = [alias.name for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names]
+    (listed,) = (ast.literal_eval(node.value) for node in stub.body if isinstance(node, ast.Assign))
+    assert sorted(imported) == sorted(listed) == sorted(steode.__all__)
+    assert len(set(listed)) == len(listed)
+
+
+@pytest.mark.parametrize("first", ["steode.systems.linear.solve", "steode.plot", "steode.systems.regression.risk"])
+def test_a_public_name_is_the_same_thing_whatever_was_imported_before(first):
+    program = (
+        f"import importlib, inspect, steode; importlib.import_module({first!r})\n"
+        "print({n for n in steode.__all__ if inspect.ismodule(getattr(steode, n))} - {'__version__'})"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert set(re.findall(r"'(\w+)'", result.stdout)) == SYSTEMS
 
 
 def test_listed_names_are_not_modules():

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from steode import store
 from steode.cli.options import FIGURES, AllowOutside, Set, Spec, check_out, show_label, the_study
-from steode.results import store
 from steode.studies.report.folder import drawn, written
 from steode.systems.linear.deployments import deployments as compare_deployments
 from steode.systems.linear.fixed_points import fixed_points as find_fixed_points

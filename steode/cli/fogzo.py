@@ -7,7 +7,7 @@ import typer
 
 from steode.cli.options import keeping, results_folder
 from steode.errors import ConvergenceError, DivergenceError, SpecificationError, UnsupportedError
-from steode.studies.configuration import load_toml
+from steode.parts.configuration import load_toml
 from steode.studies.report.folder import ResultsFolder
 
 SEEDS = 8
@@ -52,8 +52,8 @@ def run_file(path: pathlib.Path, changes: dict, out: pathlib.Path, allow_outside
 
 def _read(path: pathlib.Path, changes: dict, allow_outside: bool = False):
     """The study of a file, all of whose models are updated by FOGZO, and the number of runs."""
+    from steode.parts.update_rules import FOGZO
     from steode.studies.report.study import read_study
-    from steode.systems.linear.update_rules import FOGZO
 
     table = load_toml(path).get("run")
     seeds = changes.get("run.seeds", table.get("seeds", SEEDS) if isinstance(table, dict) else SEEDS)

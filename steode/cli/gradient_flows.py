@@ -5,8 +5,8 @@ import pathlib
 import typer
 
 from steode.cli.options import results_folder
+from steode.plot.gradient_flows import draw
 from steode.systems.gradient_flows import read_study, study
-from steode.systems.gradient_flows.figures import draw
 
 
 def run_file(path: pathlib.Path, changes: dict, out: pathlib.Path, allow_outside: bool = False) -> None:

@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
+from steode import store
 from steode.errors import SpecificationError
-from steode.results import store
-from steode.results.trajectory import Trajectory
-from steode.studies.configuration import parse_toml
+from steode.parts.configuration import parse_toml
 from steode.studies.report.folder import ResultsFolder, written
 from steode.studies.report.study import Case, Study, built_in_studies, read_study
+from steode.systems.linear.trajectory import Trajectory
 
 Spec = Annotated[
     pathlib.Path | None, typer.Argument(metavar="SPEC.toml", show_default=False, help="Specification file.")

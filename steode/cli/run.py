@@ -8,8 +8,8 @@ import typer
 
 from steode.cli.options import AllowOutside, Dim, End, Key, Method, Seeds, Set, Spec, Times, Tolerance, all_changes
 from steode.errors import SpecificationError
+from steode.parts.configuration import load_toml
 from steode.parts.expression import suggestion
-from steode.studies.configuration import load_toml
 
 SYSTEMS = {
     "linear": "linear",

@@ -8,9 +8,9 @@ import numpy as np
 import typer
 import xarray
 
+from steode import store
 from steode.cli.options import FIGURES, AllowOutside, Set, Spec, all_changes, check_out
 from steode.errors import SpecificationError, WriteError
-from steode.results import store
 from steode.studies.report.folder import drawn, written
 from steode.studies.report.sweep_study import read_sweep
 from steode.studies.sweep import sweep as compute

@@ -6,6 +6,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from steode import store
 from steode.cli.options import (
     AllowOutside,
     DataFile,
@@ -25,16 +26,15 @@ from steode.cli.options import (
     the_study,
 )
 from steode.errors import SpecificationError, UnsupportedError
-from steode.results import store
-from steode.results.plateau import plateau as find_plateaus
-from steode.results.trajectory import Trajectory
 from steode.studies.report import documents
 from steode.studies.report.folder import written
 from steode.studies.report.study import nearest, record_times
 from steode.systems.linear.derive import derive as derive_limit
+from steode.systems.linear.plateau import plateau as find_plateaus
 from steode.systems.linear.plateau_estimate import plateau_estimate
 from steode.systems.linear.simulate import simulate as simulate_runs
 from steode.systems.linear.solve import solve as solve_limit
+from steode.systems.linear.trajectory import Trajectory
 
 
 def derive(

@@ -1,6 +1,6 @@
 """Checkpoints: what is done of a simulation, in one file that is either whole or absent.
 
-A file holds the weights of every seed, all that was recorded, and the request it belongs to; `steode.results.store`
+A file holds the weights of every seed, all that was recorded, and the request it belongs to; `steode.store`
 replaces it as a whole, so that a process killed at any moment leaves the last checkpoint intact. What is read back is
 believed if its checksum agrees and its contents are such as a run of the same request could have written.
 """
@@ -14,9 +14,9 @@ import warnings
 import jax
 import numpy as np
 
+from steode import store
 from steode.engine.engine import Plan, Progress
 from steode.errors import SpecificationError, WriteError
-from steode.results import store
 
 REQUEST = "request"
 

@@ -12,7 +12,7 @@ import jax
 
 from steode.engine.placement import workers
 from steode.errors import SpecificationError
-from steode.results.memory import available_memory
+from steode.store.memory import available_memory
 
 GENERATED = 4
 """Blocks of normal numbers alive while a block of samples is made, beside the samples."""

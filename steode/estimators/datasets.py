@@ -7,8 +7,8 @@ import zlib
 
 import numpy as np
 
+from steode import store
 from steode.errors import SpecificationError, UnsupportedError, check_path
-from steode.results import store
 
 __all__ = ["digits", "read_idx", "read_mnist"]
 

@@ -5,10 +5,10 @@ from matplotlib.axes import Axes
 from matplotlib.transforms import blended_transform_factory
 
 from steode.plot import style
-from steode.results.comparison import Comparison
-from steode.results.plateau import Plateaus
-from steode.results.trajectory import Trajectory
+from steode.systems.linear.comparison import Comparison
 from steode.systems.linear.fluctuation import Fluctuations
+from steode.systems.linear.plateau import Plateaus
+from steode.systems.linear.trajectory import Trajectory
 
 MARKS = 21
 """Markers on a simulated curve: enough to see it follow the line, few enough to see the line."""

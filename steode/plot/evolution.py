@@ -9,7 +9,7 @@ from steode.errors import SpecificationError
 from steode.parts.quantizers import StepFunction
 from steode.plot import style
 from steode.plot.law import kept_time, weights_at
-from steode.results.trajectory import Trajectory
+from steode.systems.linear.trajectory import Trajectory
 
 OVERLAP = 1.35
 """Height of the tallest density in units of the distance between two base lines."""

@@ -5,9 +5,9 @@ from matplotlib.axes import Axes
 
 from steode.errors import SpecificationError
 from steode.parts.quantizers import StepFunction
+from steode.parts.surrogates import ClippedSurrogate
 from steode.plot import style
-from steode.results.trajectory import Trajectory
-from steode.systems.linear.surrogates import ClippedSurrogate
+from steode.systems.linear.trajectory import Trajectory
 
 MOST_LINES = 33
 """Thresholds and levels are drawn up to this many; beyond it they would hide the density."""

@@ -171,9 +171,11 @@ def _gaussian_step_average(kind, levels, thresholds, mean, variance):
     # Q = L_0 + sum of jumps times indicators w > T_j, so every average is linear in tails or point masses
     power = 2 if kind is GaussianSquare else 1
     template = gaussian_point_mass() if kind is GaussianSlope else gaussian_tail()
+    # a number may be Python's
+    mean, variance = (sympy.sympify(value, strict=True) for value in (mean, variance))
     total = sympy.S.Zero if kind is GaussianSlope else levels[0] ** power
     for low, high, threshold in zip(levels[:-1], levels[1:], thresholds, strict=True):
-        factor = template.xreplace({sym.w: threshold, sym.M: sympy.sympify(mean), sym.S: sympy.sympify(variance)})
+        factor = template.xreplace({sym.w: threshold, sym.M: mean, sym.S: variance})
         total += (high**power - low**power) * factor
     return total
 
@@ -208,6 +210,8 @@ def level_sum(average: sympy.Expr, count: int) -> sympy.Expr:
     j, levels = sym.j, sym.L
     power = 2 if kind is GaussianSquare else 1
     template = gaussian_point_mass() if kind is GaussianSlope else gaussian_tail()
+    # a number may be Python's
+    mean, variance = (sympy.sympify(value, strict=True) for value in (mean, variance))
     factor = template.subs({sym.w: sym.T[j], sym.M: mean, sym.S: variance}, simultaneous=True)
     start = sympy.S.Zero if kind is GaussianSlope else levels[0] ** power
     return start + sympy.Sum((levels[j] ** power - levels[j - 1] ** power) * factor, (j, 1, count - 1))

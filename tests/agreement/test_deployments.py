@@ -16,7 +16,7 @@ from steode.parts.quantizers import Identity, Levels, Sign, SignedInteger, Unifo
 from steode.parts.spectrum import Isotropic
 from steode.solvers import latent, stationary
 from steode.systems.linear.deployments import deployments
-from steode.systems.linear.input_moments import coordinate_moments
+from steode.systems.linear.literal.input_moments import coordinate_moments
 from steode.systems.linear.spec import ClippedSurrogate, LinearModel
 from tests.models import REFERENCE, STEP_QUANTIZERS, problem_at
 

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from steode import FOGZO, Constant, Identity, LinearModel, Normal, Uniform, compare, fixed_points, simulate, solve
 from steode.bridge import entrywise_function
 from steode.cli import app
-from steode.systems.linear.literal_rules import LAWS
-from steode.systems.linear.system import linear_system
+from steode.systems.linear.literal.rules import LAWS
+from steode.systems.linear.literal.system import linear_system
 
 MODEL = LinearModel(
     teacher=Normal(std=1.0),

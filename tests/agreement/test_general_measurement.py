@@ -14,9 +14,9 @@ from steode.parts.laws import Constant
 from steode.parts.spectrum import Eigenvalues, PowerLaw
 from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticMap, StochasticRounding
 from steode.systems.linear import job
-from steode.systems.linear.input_moments import coordinate_moments
-from steode.systems.linear.literal_maps import random_map
-from steode.systems.linear.system import HELD_OUT_BATCHES, HELD_OUT_SAMPLES, linear_system
+from steode.systems.linear.literal.input_moments import coordinate_moments
+from steode.systems.linear.literal.maps import random_map
+from steode.systems.linear.literal.system import HELD_OUT_BATCHES, HELD_OUT_SAMPLES, linear_system
 
 pytestmark = pytest.mark.representative
 

@@ -14,9 +14,9 @@ from steode.engine.request import key_words, seed_sequence
 from steode.parts.schedule import Schedule
 from steode.parts.spectrum import Eigenvalues, PowerLaw
 from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticMap, StochasticRounding
+from steode.parts.surrogates import ClippedSurrogate, DerivativeOf, IdentitySurrogate
 from steode.systems.linear import job
-from steode.systems.linear.surrogates import ClippedSurrogate, DerivativeOf, IdentitySurrogate
-from steode.systems.linear.system import linear_system
+from steode.systems.linear.literal.system import linear_system
 
 pytestmark = pytest.mark.representative
 

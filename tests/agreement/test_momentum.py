@@ -22,7 +22,7 @@ from steode import (
     stability,
 )
 from steode.bridge import entrywise_function
-from steode.systems.linear.system import linear_system
+from steode.systems.linear.literal.system import linear_system
 from tests.composition import BASE, MODELS
 
 GRID = Uniform(bits=2, range=2.0)

@@ -8,7 +8,7 @@ import pytest
 
 from steode import LinearModel, SpecificationError, Trajectory, TwoPoint, compare, plot, simulate, solve
 from steode.parts.quantizers import StepFunction
-from steode.studies.configuration import to_dict
+from steode.systems.linear.configuration import to_dict
 from tests.models import REFERENCE
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from steode import Constant, LinearModel, Uniform, solve
-from steode.systems.linear.surrogates import DerivativeOf
+from steode.parts.surrogates import DerivativeOf
 
 GRID = Uniform(bits=2, range=2.0)
 

@@ -21,10 +21,10 @@ from steode import (
     solve,
 )
 from steode.bridge import entrywise_function, numeric_map
+from steode.parts.update_rules import DIRECTIONS
 from steode.symbolic import symbols as sym
+from steode.systems.linear.literal.system import linear_system
 from steode.systems.linear.problem import smoothed_descent
-from steode.systems.linear.system import linear_system
-from steode.systems.linear.update_rules import DIRECTIONS
 
 MODEL = LinearModel(
     teacher=Normal(std=1.0),

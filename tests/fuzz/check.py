@@ -9,7 +9,7 @@ import numpy as np
 
 import steode
 from steode import binary_relu, classification, regression
-from steode.studies import configuration
+from steode.systems.linear import configuration
 from tests.fuzz.linear_check import check_linear
 from tests.fuzz.other_checks import check_binary_relu, check_classification, check_regression
 from tests.fuzz.report import Report

@@ -7,7 +7,7 @@ import numpy as np
 from steode import SPSA, Identity, Sign
 from steode.parts.laws import Constant, Discrete, TwoPoint
 from steode.parts.quantizers import StepFunction
-from steode.systems.linear.surrogates import IdentitySurrogate
+from steode.parts.surrogates import IdentitySurrogate
 
 MODULE = "tests.agreement.test_fixed_points_by_scan"
 SEPARATION = 2e-3

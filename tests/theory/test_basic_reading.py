@@ -6,8 +6,8 @@ import sympy
 from steode import derive
 from steode.symbolic import symbols as sym
 from steode.symbolic.averages import GaussianMean, GaussianSlope
-from steode.systems.linear.basic import basic_limit
-from steode.systems.linear.stationary_density import target
+from steode.systems.linear.derivations.basic import basic_limit
+from steode.systems.linear.derivations.stationary_density import target
 from tests.models import REFERENCE
 
 

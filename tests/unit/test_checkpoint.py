@@ -15,8 +15,8 @@ import pytest
 
 from steode import CheckpointWarning, DivergenceError, LinearModel, Normal, SpecificationError, Uniform, simulate
 from steode.engine import placement
-from steode.results.trajectory import Trajectory
 from steode.systems.linear import job
+from steode.systems.linear.trajectory import Trajectory
 
 MODEL = LinearModel(
     teacher=Normal(), weight_quantizer=Uniform(2, 2.0), input_quantizer=Uniform(2, 2.0), learning_rate=0.3, noise=0.2

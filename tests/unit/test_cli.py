@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from steode.cli import main
-from steode.results.trajectory import Trajectory
 from steode.studies.report import results
 from steode.studies.report.study import BUILT_IN, RunSettings, built_in_studies
+from steode.systems.linear.trajectory import Trajectory
 
 STUDY = """
 title = "A small study"

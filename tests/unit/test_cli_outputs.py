@@ -9,8 +9,8 @@ from full_disk import fill
 from sweep_recorder import Recorder
 
 from steode.cli import main
-from steode.results.trajectory import Trajectory
 from steode.studies.report.folder import distinct_names
+from steode.systems.linear.trajectory import Trajectory
 from steode.systems.regression import read_study
 
 SPECS = {

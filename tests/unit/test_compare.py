@@ -11,13 +11,13 @@ import scipy.stats
 from steode.errors import ConvergenceError, SpecificationError
 from steode.parts.laws import Constant, Normal
 from steode.parts.quantizers import Uniform
-from steode.results.trajectory import Provenance, Trajectory
-from steode.studies import configuration
+from steode.systems.linear import configuration
 from steode.systems.linear.compare import compare, normal_score
 from steode.systems.linear.convergence import DimensionScaling, convergence_in_dim
 from steode.systems.linear.simulate import simulate
 from steode.systems.linear.solve import solve
 from steode.systems.linear.spec import LinearModel
+from steode.systems.linear.trajectory import Provenance, Trajectory
 
 # weights not quantized: its limit is a small system of differential equations, quick to solve
 MODEL = LinearModel(

@@ -7,10 +7,11 @@ import pytest
 import sympy
 
 from steode.errors import SpecificationError
+from steode.parts.configuration import load_toml
 from steode.parts.elementwise import Elementwise
 from steode.parts.laws import Constant, Discrete, Empirical, Laplace, Normal, TwoPoint, UniformLaw
 from steode.parts.quantizers import Identity, Levels, Sign, SignedInteger, Ternary, Uniform
-from steode.studies.configuration import from_dict, load_toml, model_from_table, to_dict
+from steode.systems.linear.configuration import from_dict, to_dict
 from steode.systems.linear.spec import ClippedSurrogate, LinearModel
 
 x = sympy.Symbol("x", real=True)
@@ -66,7 +67,7 @@ def test_a_toml_file_describes_a_model(tmp_path):
         'input_quantizer = {type = "Elementwise", expression = "tanh(x)"}\n'
         '[teacher]\ntype = "Empirical"\nvalues = "weights.npy"\n[surrogate]\ntype = "ClippedSurrogate"\nbound = 1\n'
     )
-    assert model_from_table(load_toml(path), tmp_path) == LinearModel(
+    assert from_dict(load_toml(path), tmp_path) == LinearModel(
         teacher=Empirical([0.5, -0.25]),
         weight_quantizer=Uniform(2, 2.0),
         input_quantizer=Elementwise(sympy.tanh(x)),

@@ -6,10 +6,9 @@ from full_disk import fill
 from models import REFERENCE
 from sweep_recorder import Recorder
 
-from steode import SpecificationError, Trajectory, WriteError, binary_relu, simulate
+from steode import SpecificationError, Trajectory, WriteError, binary_relu, simulate, store
 from steode.engine import memory
 from steode.engine.placement import Cores
-from steode.results import store
 from steode.studies.sweep import sweep
 from steode.systems.linear.simulate import CheckpointWarning
 

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from steode import Constant, Identity, LinearModel, Schedule, Ternary, TwoPoint, Uniform, derive
-from steode.systems.linear.derivation import derive_linear
+from steode.systems.linear.derivations.derivation import derive_linear
 from tests.models import REFERENCE
 
 MODELS = {

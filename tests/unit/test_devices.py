@@ -15,7 +15,7 @@ from steode.bridge import entrywise_function
 from steode.engine.engine import ACCELERATOR_BLOCK_NUMBERS, SEGMENTS_PER_CHUNK
 from steode.engine.placement import Shards
 from steode.engine.program import Segments
-from steode.systems.linear.system import linear_system
+from steode.systems.linear.literal.system import linear_system
 
 MODEL = LinearModel(
     teacher=Normal(), weight_quantizer=Uniform(2, 2.0), input_quantizer=Uniform(2, 2.0), learning_rate=0.3, noise=0.2

@@ -18,10 +18,10 @@ from steode.parts.elementwise import Elementwise
 from steode.parts.laws import Constant
 from steode.parts.quantizers import Identity, Levels, SignedInteger, Uniform
 from steode.parts.spectrum import Isotropic
-from steode.systems.linear.input_moments import coordinate_moments
+from steode.systems.linear.literal.input_moments import coordinate_moments
+from steode.systems.linear.literal.system import linear_system
 from steode.systems.linear.simulate import simulate
 from steode.systems.linear.spec import ClippedSurrogate, LinearModel
-from steode.systems.linear.system import linear_system
 from tests.models import SMALL as MODEL
 from tests.models import SMALL_DIM as DIM
 

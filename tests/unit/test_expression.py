@@ -14,9 +14,9 @@ from steode.errors import SpecificationError
 from steode.parts.elementwise import Elementwise
 from steode.parts.expression import CONSTANTS, FUNCTIONS, MOST_ARGUMENTS, parse_expression, write_expression
 from steode.parts.schedule import Schedule
+from steode.parts.surrogates import DerivativeOf
 from steode.systems.binary_relu import BinaryReLUModel
 from steode.systems.classification.surrogates import check_surrogate
-from steode.systems.linear.surrogates import DerivativeOf
 
 X = sympy.Symbol("x", real=True)
 FULL_WIDTH = "".join(chr(ord(letter) + 0xFEE0) for letter in "subs")

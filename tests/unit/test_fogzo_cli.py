@@ -1,4 +1,4 @@
-"""steode fogzo: what is refused before anything is computed, and what a case's numbers become."""
+"""steode run with FOGZO: what is refused before anything is computed, and what a case's numbers become."""
 
 import types
 
@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from steode import FOGZO, SpecificationError
-from steode.cli import fogzo
-from steode.cli.fogzo import app
+from steode.cli import app, fogzo
 
 MODEL = """
+system = "fogzo"
 [model]
 learning_rate = 0.3
 teacher = {type = "Normal", std = 1.0}
@@ -25,7 +25,7 @@ def command(*arguments) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (MODEL.partition("update_rule")[0], 'Write update_rule = {type = "FOGZO", c = 2.0, eps = 0.3} under'),
+        (MODEL.partition("update_rule")[0], 'Write {type = "FOGZO", c = 2.0, eps = 0.3}; the system "linear"'),
         (MODEL.replace("c = 2.0", "c = -1.0"), r"FOGZO\.c"),
         (MODEL.replace("n = 3", "n = 0"), r"FOGZO\.n"),
         (MODEL + "[run]\nseeds = -1", r"run\.seeds"),

@@ -24,9 +24,10 @@ from steode import (
     sweep,
 )
 from steode.cli import main
-from steode.studies.configuration import from_dict, load_toml
+from steode.parts.configuration import load_toml
 from steode.studies.report.study import read_study
 from steode.studies.report.sweep_study import read_sweep
+from steode.systems.linear.configuration import from_dict
 
 RUN = "__import__('os').system('touch canary')"
 FULL_WIDTH = "x." + "".join(chr(ord(letter) + 0xFEE0) for letter in "subs") + "(x, tanh(x))"

@@ -19,9 +19,9 @@ from steode import (
 from steode.errors import LARGEST, SMALLEST
 from steode.parts.formats import FloatFormat
 from steode.parts.schedule import Schedule
-from steode.studies.configuration import from_dict, to_dict
+from steode.parts.surrogates import DerivativeOf
+from steode.systems.linear.configuration import from_dict, to_dict
 from steode.systems.linear.simulate import simulate
-from steode.systems.linear.surrogates import DerivativeOf
 from steode.systems.regression import RegressionModel
 
 x = sympy.Symbol("x", real=True)

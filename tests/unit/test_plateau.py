@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steode.errors import SpecificationError
-from steode.results.plateau import plateau
-from steode.results.trajectory import Provenance, Trajectory
+from steode.systems.linear.plateau import plateau
+from steode.systems.linear.trajectory import Provenance, Trajectory
 
 
 def trajectory(times, values):

@@ -9,7 +9,7 @@ import pytest
 from steode import plot
 from steode.errors import SpecificationError
 from steode.parts.quantizers import Levels, Uniform
-from steode.results.plateau import plateau
+from steode.systems.linear.plateau import plateau
 from steode.systems.linear.spec import ClippedSurrogate
 from tests import figures
 from tests.figures import CALLS, CURVE, MASSES, MODEL, MOVES, NODES, TIMES, VOLUMES, comparison, limit, simulation

@@ -18,7 +18,7 @@ from matplotlib.text import Text
 
 from steode import plot
 from steode.plot import style
-from steode.results.plateau import plateau
+from steode.systems.linear.plateau import plateau
 from tests import figures
 from tests.figures import CALLS
 

@@ -15,7 +15,7 @@ from steode import Constant, LinearModel, StochasticRounding, bridge, int4
 from steode.errors import SpecificationError
 from steode.parts.elementwise import Elementwise
 from steode.parts.quantizers import EntrywiseMap, Identity, Levels, Sign, SignedInteger, StepFunction, Ternary, Uniform
-from steode.systems.linear.literal_maps import device_map, random_map
+from steode.systems.linear.literal.maps import device_map, random_map
 from steode.systems.regression.simulation import _quantizer
 
 x = sympy.Symbol("x", real=True)

@@ -32,10 +32,10 @@ from steode import (
 from steode.bridge import check_learning_rate, entrywise_function
 from steode.cli import main
 from steode.parts.schedule import Schedule
-from steode.studies.configuration import from_dict, to_dict
 from steode.studies.sweep.axes import read_axes
 from steode.systems.linear.compare import compare
-from steode.systems.linear.system import linear_system
+from steode.systems.linear.configuration import from_dict, to_dict
+from steode.systems.linear.literal.system import linear_system
 
 DECAY = Schedule("0.5/(1 + tau/10)")
 GRID = Uniform(bits=2, range=2.0)

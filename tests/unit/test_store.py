@@ -11,9 +11,9 @@ import pytest
 import xarray
 from full_disk import files_of_at_most
 
+from steode import store
 from steode.errors import SpecificationError, WriteError
-from steode.results import store
-from steode.results.store.contents import _seal
+from steode.store.contents import _seal
 
 DATASET = xarray.Dataset(
     {"a": (("row", "column"), np.arange(12.0).reshape(3, 4)), "word": ("row", ["converged", "vanished", "running"])},
@@ -163,7 +163,7 @@ def test_what_unpacks_to_more_than_the_memory_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "a.npz"
     path.write_bytes(forged({"a.npy": npy(np.zeros(100_000))}))
     assert path.stat().st_size < 2000
-    monkeypatch.setattr("steode.results.store.contents.available_memory", lambda: 400_000)
+    monkeypatch.setattr("steode.store.contents.available_memory", lambda: 400_000)
     with pytest.raises(SpecificationError, match="more than there is memory for"):
         store.read_npz("path", path, "a file", sealed=False)
 

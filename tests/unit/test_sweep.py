@@ -10,15 +10,15 @@ from sweep_recorder import Recorder
 from steode.errors import ConvergenceError, SpecificationError, UnsupportedError
 from steode.parts.laws import Constant, Normal
 from steode.parts.quantizers import Uniform
-from steode.results.plateau import plateau
-from steode.studies import configuration
 from steode.studies.sweep import curves, sweep
 from steode.studies.sweep.axes import read_axes
 from steode.studies.sweep.curves import _first_time
 from steode.studies.sweep.grid import Grid
 from steode.studies.sweep.measures import MEASURES, Measure
 from steode.studies.sweep.source import single
+from steode.systems.linear import configuration
 from steode.systems.linear.fixed_points import fixed_points
+from steode.systems.linear.plateau import plateau
 from steode.systems.linear.solve import solve
 from steode.systems.linear.spec import ClippedSurrogate, LinearModel
 

@@ -19,7 +19,7 @@ from steode import (
     simulate,
     solve,
 )
-from steode.studies.configuration import from_dict, to_dict
+from steode.systems.linear.configuration import from_dict, to_dict
 
 TANH = Elementwise("tanh(x)")
 MODEL = LinearModel(

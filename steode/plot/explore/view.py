@@ -10,14 +10,14 @@ from matplotlib.figure import Figure
 from steode import plot
 from steode.errors import SteodeError
 from steode.plot import style
-from steode.results.plateau import Plateaus, plateau
-from steode.results.trajectory import Trajectory
 from steode.systems.linear.fixed_point import FixedPoints
 from steode.systems.linear.fixed_points import fixed_points
+from steode.systems.linear.plateau import Plateaus, plateau
 from steode.systems.linear.plateau_estimate import PlateauEstimate, plateau_estimate
 from steode.systems.linear.simulate import simulate
 from steode.systems.linear.solve import solve
 from steode.systems.linear.spec import LinearModel
+from steode.systems.linear.trajectory import Trajectory
 
 TOLERANCE = 2e-3
 """Relative accuracy of the density solution: well below the width of a line."""

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 
 import xarray
 
+from steode import store
 from steode.errors import WriteError
-from steode.results import store
-from steode.results.trajectory import Trajectory
+from steode.systems.linear.trajectory import Trajectory
 
 LONGEST_NAME = 120
 """Bytes of a case's part of a file name."""

@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 
 from steode.errors import UnsupportedError
-from steode.results.plateau import Plateaus, plateau
-from steode.results.trajectory import Trajectory
 from steode.studies.report import documents
 from steode.studies.report.folder import ResultsFolder
 from steode.studies.report.study import Case, Study, record_times
@@ -15,9 +13,11 @@ from steode.symbolic.limit import Limit
 from steode.systems.linear.compare import Comparison, compare
 from steode.systems.linear.derive import derive
 from steode.systems.linear.fixed_points import FixedPoints, fixed_points
+from steode.systems.linear.plateau import Plateaus, plateau
 from steode.systems.linear.plateau_estimate import PlateauEstimate, plateau_estimate
 from steode.systems.linear.simulate import simulate
 from steode.systems.linear.solve import solve
+from steode.systems.linear.trajectory import Trajectory
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 system = "linear"                              # optional; "fogzo" for `steode run` at equal passes
 title = "..."                                  # optional, with a description
-[model]                                        # see steode.studies.configuration
+[model]                                        # see steode.parts.configuration
 learning_rate = 0.1
 teacher = {type = "Constant", value = 1.0}
 [vary]                                         # optional: one case for each value
@@ -21,11 +21,11 @@ import tomllib
 import numpy as np
 
 from steode.errors import LARGEST_SIZE, SpecificationError, check_integer, check_nonnegative, check_positive
+from steode.parts.configuration import build, check_plain, load_toml, set_entry, suggestion
 from steode.parts.laws.array_file import Place
-from steode.studies.configuration import build, check_plain, load_toml, set_entry, suggestion
+from steode.parts.update_rules import SPSA
 from steode.systems.linear.solve import METHODS
 from steode.systems.linear.spec import LinearModel
-from steode.systems.linear.update_rules import SPSA
 
 BUILT_IN = ("reference", "plateau")
 """Names of the studies that come with steode and are run when no file is given."""

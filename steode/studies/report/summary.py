@@ -6,10 +6,10 @@ import math
 import numpy as np
 
 from steode._version import __version__
-from steode.results.plateau import Plateaus
-from steode.results.trajectory import device_name
 from steode.studies.report.results import CaseResult, StudyResult
 from steode.studies.report.study import nearest
+from steode.systems.linear.plateau import Plateaus
+from steode.systems.linear.trajectory import device_name
 
 ACCEPTED_Z = 4.0
 """Largest |z| at which limit and simulation are said to agree."""

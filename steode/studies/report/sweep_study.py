@@ -1,6 +1,6 @@
 """Sweeps described by a specification file.
 
-[model]                                        # see steode.studies.configuration
+[model]                                        # see steode.parts.configuration
 learning_rate = 0.1
 ...
 [sweep]
@@ -20,8 +20,8 @@ import tomllib
 import numpy as np
 
 from steode.errors import SpecificationError, check_finite, check_integer
+from steode.parts.configuration import build, check_plain, load_toml, set_entry
 from steode.parts.laws.array_file import Place
-from steode.studies.configuration import build, check_plain, load_toml, set_entry
 from steode.studies.report.study import TABLES, as_table, check_keys
 from steode.studies.sweep import sweep
 from steode.systems.linear.spec import LinearModel

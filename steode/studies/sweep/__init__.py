@@ -9,16 +9,16 @@ import numpy as np
 import xarray
 from tqdm import tqdm
 
+from steode import store
 from steode.engine.checkpoint import CheckpointWarning
 from steode.errors import WriteError, check_integer
 from steode.parts.schedule import check_writable
-from steode.results import store
-from steode.studies.configuration import to_dict
 from steode.studies.sweep.axes import read_axes
 from steode.studies.sweep.grid import Grid
 from steode.studies.sweep.request import read_request
 from steode.studies.sweep.results import CONVERGED, PENDING, UNCONVERGED, Results
 from steode.studies.sweep.source import FLAG
+from steode.systems.linear.configuration import to_dict
 from steode.systems.linear.solve import check_model
 from steode.systems.linear.spec import LinearModel
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from steode.errors import SpecificationError, UnsupportedError
+from steode.parts.configuration import plain, suggestion
 from steode.parts.schedule import Schedule
-from steode.studies.configuration import plain, suggestion
 from steode.systems.linear.spec import LinearModel
 
 
@@ -17,7 +17,7 @@ class Axis:
     """One dimension of a sweep.
 
     keys : dotted keys into the specification that take the same value; the first names the dimension.
-    values : numbers, strings, or plain tables and lists (see `steode.studies.configuration.plain`).
+    values : numbers, strings, or plain tables and lists (see `steode.parts.configuration.plain`).
     """
 
     keys: tuple[str, ...]

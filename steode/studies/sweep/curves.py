@@ -5,14 +5,14 @@ from collections.abc import Callable
 import numpy as np
 
 from steode.errors import ConvergenceError
-from steode.results.plateau import plateau
-from steode.results.trajectory import Provenance, Trajectory
 from steode.studies.sweep.source import FLAG, Source, Values, compiled
 from steode.systems.linear.derive import form
 from steode.systems.linear.limit_function import ClosureRows, closure, closure_rows, limit_function
+from steode.systems.linear.plateau import plateau
 from steode.systems.linear.properties import require
 from steode.systems.linear.solve import solve
 from steode.systems.linear.spec import LinearModel
+from steode.systems.linear.trajectory import Provenance, Trajectory
 
 CONTINUOUS = frozenset({"learning_rate", "noise", "weight_range", "input_range", "weight_decay"})
 """Parameters one compiled Gaussian closure serves; the density equation is solved point by point."""

@@ -8,12 +8,12 @@ from collections.abc import Set
 import numpy as np
 
 from steode.errors import SpecificationError
+from steode.parts.configuration import from_plain, plain, set_entry
 from steode.parts.laws import Constant, Laplace, Normal, TwoPoint
 from steode.parts.laws.array_file import Place
-from steode.studies.configuration import from_plain, plain, set_entry
+from steode.parts.surrogates import ClippedSurrogate
 from steode.studies.sweep.axes import Axis
 from steode.systems.linear.spec import LinearModel
-from steode.systems.linear.surrogates import ClippedSurrogate
 
 PARAMETERS = {
     "learning_rate": "learning_rate",

@@ -7,14 +7,14 @@ import pathlib
 import numpy as np
 import xarray
 
+from steode import store
 from steode._version import __version__
 from steode.errors import SpecificationError
-from steode.results import store
-from steode.results.trajectory import device_name
-from steode.studies.configuration import to_dict
 from steode.studies.sweep.grid import Grid
 from steode.studies.sweep.labels import axis_attributes, variable_attributes
 from steode.studies.sweep.request import Request
+from steode.systems.linear.configuration import to_dict
+from steode.systems.linear.trajectory import device_name
 
 PENDING, UNCONVERGED, CONVERGED = range(3)
 

@@ -22,9 +22,9 @@ import pathlib
 import numpy as np
 
 from steode.errors import LARGEST_INTEGER, LARGEST_SIZE, SpecificationError, check_integer, check_positive
+from steode.parts.configuration import check_plain, parse_toml, set_entry
 from steode.parts.expression import parse_expression, write_expression
-from steode.studies.configuration import check_plain, parse_toml, set_entry
-from steode.studies.study_file import check_known, run_settings, study_table, titles, varied
+from steode.parts.study_file import check_known, run_settings, study_table, titles, varied
 from steode.systems.binary_relu.spec import BinaryReLUModel, check_model
 from steode.systems.binary_relu.starts import Starts, random_starts, starts
 from steode.systems.binary_relu.surrogates import SURROGATES, X

@@ -6,8 +6,8 @@ import pathlib
 import numpy as np
 import xarray
 
+from steode import store
 from steode.errors import SpecificationError, check_path
-from steode.results import store
 from steode.systems.binary_relu.configuration import from_toml, to_toml
 from steode.systems.binary_relu.spec import BinaryReLUModel
 

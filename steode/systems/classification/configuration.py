@@ -20,9 +20,9 @@ import json
 import pathlib
 
 from steode.errors import LARGEST_INTEGER, LARGEST_SIZE, SpecificationError, check_integer
+from steode.parts.configuration import check_plain, parse_toml, set_entry
 from steode.parts.expression import write_expression
-from steode.studies.configuration import check_plain, parse_toml, set_entry
-from steode.studies.study_file import check_known, run_settings, study_table, titles, varied
+from steode.parts.study_file import check_known, run_settings, study_table, titles, varied
 from steode.systems.classification.spec import ClassificationModel
 
 SYSTEM = "classification"

@@ -7,8 +7,8 @@ import numpy as np
 import scipy.stats
 import xarray
 
+from steode import store
 from steode.errors import SpecificationError, check_path
-from steode.results import store
 from steode.systems.classification.configuration import from_toml, to_toml
 from steode.systems.classification.hull import spans
 from steode.systems.classification.spec import POPULATION, ClassificationModel

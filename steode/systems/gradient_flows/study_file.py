@@ -11,7 +11,7 @@ import dataclasses
 import pathlib
 
 from steode.errors import SpecificationError, check_path
-from steode.studies.study_file import check_known, run_settings, study_table
+from steode.parts.study_file import check_known, run_settings, study_table
 from steode.systems.gradient_flows import spec
 from steode.systems.gradient_flows.studies import StudySettings
 

@@ -21,12 +21,12 @@ import numpy as np
 import scipy.special
 
 from steode.errors import SpecificationError
-from steode.results.comparison import Comparison
-from steode.results.trajectory import OBSERVABLES, Trajectory
-from steode.studies import configuration
 from steode.systems.dispatch import for_every_system
+from steode.systems.linear import configuration
+from steode.systems.linear.comparison import Comparison
 from steode.systems.linear.fluctuation import Fluctuations
 from steode.systems.linear.solve import solve
+from steode.systems.linear.trajectory import OBSERVABLES, Trajectory
 
 ROUNDING = 16.0
 """Rounding of a recorded observable, in units of the run's machine epsilon times the size of what it is made of."""

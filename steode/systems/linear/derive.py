@@ -5,12 +5,12 @@ import functools
 
 from steode.errors import SpecificationError
 from steode.parts.quantizers import StepFunction
+from steode.parts.surrogates import IdentitySurrogate
 from steode.symbolic import symbols as sym
 from steode.symbolic.limit import Limit
 from steode.systems.dispatch import for_every_system
-from steode.systems.linear.derivation import derive_linear, maps_of
+from steode.systems.linear.derivations.derivation import derive_linear, maps_of
 from steode.systems.linear.spec import LinearModel
-from steode.systems.linear.surrogates import IdentitySurrogate
 
 
 @for_every_system

@@ -11,10 +11,10 @@ from jaxtyping import Float
 from steode.errors import SpecificationError, UnsupportedError, check_array, check_finite, check_positive
 from steode.parts.quantizers import StepFunction
 from steode.parts.stochastic import StochasticRounding
+from steode.parts.update_rules import STE
 from steode.solvers import stationary
 from steode.solvers.equations import Problem
 from steode.systems.linear.spec import LinearModel
-from steode.systems.linear.update_rules import STE
 
 REGULAR, EXACT = "regular", "exact recovery"
 FINDINGS = {

@@ -5,6 +5,7 @@ import jax
 import numpy as np
 
 from steode.errors import ConvergenceError
+from steode.parts.update_rules import FOGZO
 from steode.solvers import newton_roots, scalar_equations, stationary
 from steode.solvers.equations import Problem
 from steode.solvers.fixed_point import fixed_point_terms, terms_at
@@ -18,7 +19,6 @@ from steode.systems.linear.problem import stationary_problem
 from steode.systems.linear.properties import require
 from steode.systems.linear.solve import check_model
 from steode.systems.linear.spec import LinearModel
-from steode.systems.linear.update_rules import FOGZO
 
 
 @for_every_system

@@ -32,11 +32,11 @@ from steode.errors import (
 )
 from steode.parts.quantizers import StepFunction
 from steode.parts.schedule import check_writable
-from steode.results.trajectory import Provenance, Snapshots, Trajectory, device_name
-from steode.studies import configuration
-from steode.systems.linear.paired import paired_system
+from steode.systems.linear import configuration
+from steode.systems.linear.literal.paired import paired_system
+from steode.systems.linear.literal.system import held_out_batches, linear_system
 from steode.systems.linear.spec import LinearModel
-from steode.systems.linear.system import held_out_batches, linear_system
+from steode.systems.linear.trajectory import Provenance, Snapshots, Trajectory, device_name
 
 TEACHER, INIT, TRAINING, HELD_OUT, ROTATION = range(5)
 """What random numbers are for; each has a stream of its own. One rotation serves all seeds."""

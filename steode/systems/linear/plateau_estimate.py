@@ -8,6 +8,7 @@ import numpy as np
 
 from steode import bridge
 from steode.errors import UnsupportedError
+from steode.parts.surrogates import ClippedSurrogate
 from steode.solvers import stationary
 from steode.solvers.equations import Problem
 from steode.solvers.fixed_point import kinks_by_eigenvalue
@@ -17,7 +18,6 @@ from steode.systems.linear.problem import make_problem, nominal_start
 from steode.systems.linear.properties import require
 from steode.systems.linear.solve import check_model
 from steode.systems.linear.spec import LinearModel
-from steode.systems.linear.surrogates import ClippedSurrogate
 
 TEACHER_VALUES = 200
 SMALLEST = 1e-12

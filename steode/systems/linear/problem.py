@@ -10,6 +10,8 @@ import numpy as np
 from steode import bridge
 from steode.parts.quantizers import StepFunction
 from steode.parts.schedule import Schedule
+from steode.parts.surrogates import ClippedSurrogate, DerivativeOf
+from steode.parts.update_rules import FOGZO, SPSA, STE, Momentum, UpdateRule
 from steode.solvers.entrywise import Map
 from steode.solvers.equations import Problem
 from steode.solvers.libraries import as_array
@@ -18,11 +20,9 @@ from steode.solvers.smoothed_descent import SmoothedDescent
 from steode.solvers.spectral_start import DrawnSpectralStart, SpectralStart
 from steode.solvers.start import DrawnStart, NominalStart, Rows, Start
 from steode.solvers.stationary_rows import TeacherRows, teacher_rows
+from steode.systems.linear.derivations.output import Output
 from steode.systems.linear.derive import derive
-from steode.systems.linear.output import Output
 from steode.systems.linear.spec import LinearModel
-from steode.systems.linear.surrogates import ClippedSurrogate, DerivativeOf
-from steode.systems.linear.update_rules import FOGZO, SPSA, STE, Momentum, UpdateRule
 
 NODES, MOST_NODES = 16, 48
 """Gauss points in each panel of a continuous teacher law at stationarity: the second for step functions alone."""

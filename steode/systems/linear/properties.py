@@ -14,10 +14,10 @@ from steode.parts.elementwise import Elementwise
 from steode.parts.quantizers import Identity, StepFunction
 from steode.parts.schedule import Schedule
 from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
-from steode.systems.linear.output import derive_output
+from steode.parts.surrogates import ClippedSurrogate
+from steode.parts.update_rules import FOGZO, SPSA, STE, Momentum
+from steode.systems.linear.derivations.output import derive_output
 from steode.systems.linear.spec import MAPS, LinearModel
-from steode.systems.linear.surrogates import ClippedSurrogate
-from steode.systems.linear.update_rules import FOGZO, SPSA, STE, Momentum
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,10 +3,10 @@
 import jax
 
 from steode.engine.checkpoint import CheckpointWarning
-from steode.results.trajectory import Trajectory
 from steode.systems.dispatch import for_every_system
 from steode.systems.linear.job import Options, simulate_models
 from steode.systems.linear.spec import LinearModel
+from steode.systems.linear.trajectory import Trajectory
 
 __all__ = ["CheckpointWarning", "simulate", "simulate_paired"]
 
@@ -35,7 +35,7 @@ def simulate(
 
     Every seed draws its own teacher and initial weights from the model's laws and its own samples. Nothing of the limit
     is used: `eps_g` is the exact input average of half the squared noiseless residual (noise of stochastic maps
-    included), computed from the weights (see `steode.systems.linear.system`). Only where
+    included), computed from the weights (see `steode.systems.linear.literal.system`). Only where
     the output is not linear up to noise, in the activations or, for `V`, the label quantizer, is it the average over
     `test_samples` held-out batches, with a relative standard error of about sqrt(2/(test_samples * batch_size)); so are
     `m` and `q` for quantized inputs in a rotated basis. Seeds use all cores of a CPU, all devices of an accelerator

@@ -14,20 +14,20 @@ from steode._version import __version__
 from steode.errors import ConvergenceError, SpecificationError, check_positive
 from steode.parts.quantizers import StepFunction
 from steode.parts.schedule import Schedule
-from steode.results.trajectory import Density, Provenance, Trajectory, device_name
+from steode.parts.update_rules import SPSA
 from steode.solvers import moments
 from steode.solvers.adaptive import MAX_STEPS, solve_density
 from steode.solvers.domain import learning_rates
 from steode.solvers.particles import evolve_particles
 from steode.solvers.programs import padded
 from steode.solvers.start import Start
-from steode.studies.configuration import to_dict
 from steode.systems.dispatch import for_every_system
+from steode.systems.linear.configuration import to_dict
 from steode.systems.linear.derive import derive
 from steode.systems.linear.problem import drawn_start, make_problem, nominal_start, smoothed_descent
 from steode.systems.linear.properties import require
 from steode.systems.linear.spec import LinearModel
-from steode.systems.linear.update_rules import SPSA
+from steode.systems.linear.trajectory import Density, Provenance, Trajectory, device_name
 
 METHODS = ("density", "gaussian", "moments", "particles")
 POPULATIONS = 8

@@ -4,20 +4,20 @@ import dataclasses
 
 import numpy as np
 
-from steode.errors import SpecificationError, check_integer, check_nonnegative, check_positive
+from steode.errors import SPAN, SpecificationError, check_integer, check_nonnegative, check_positive
 from steode.parts.laws import Constant, ContinuousLaw, Discrete, Empirical, Law, Normal, TwoPoint
 from steode.parts.quantizers import EntrywiseMap, Identity, StepFunction
 from steode.parts.schedule import Schedule
 from steode.parts.spectrum import Isotropic, Spectrum
 from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticMap, StochasticRounding
-from steode.systems.linear.surrogates import (
+from steode.parts.surrogates import (
     ClippedSurrogate,
     IdentitySurrogate,
     OutputSurrogate,
     WeightSurrogate,
     check_surrogate,
 )
-from steode.systems.linear.update_rules import FOGZO, SPSA, STE, UpdateRule
+from steode.parts.update_rules import FOGZO, SPSA, STE, UpdateRule
 
 MAPS = (
     "weight_quantizer",
@@ -42,8 +42,8 @@ RANDOM_MAPS = StochasticRounding | AdditiveNoise | MultiplicativeNoise | CommonF
 KNOWN = "Use StochasticRounding, AdditiveNoise, MultiplicativeNoise or CommonFactor."
 EQUAL = 1e-9
 """Relative distance within which a clipping bound and a threshold are the same."""
-SPAN, LOUDEST = 1e12, 1e6
-"""Largest ratio of two lengths that double precision resolves, and of the noise to them: the error is V - sigma^2."""
+LOUDEST = 1e6
+"""Largest ratio of the noise to the lengths of a model: the error is V - sigma^2."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -20,10 +20,10 @@ import json
 import pathlib
 
 from steode.errors import LARGEST_SIZE, check_integer
+from steode.parts.configuration import build, plain, set_entry
 from steode.parts.laws import Constant
 from steode.parts.laws.array_file import Place
-from steode.studies.configuration import build, plain, set_entry
-from steode.studies.study_file import run_settings, study_table, titles, varied
+from steode.parts.study_file import run_settings, study_table, titles, varied
 from steode.systems.regression.spec import RegressionModel
 
 TABLES = ("system", "title", "description", "model", "vary", "run")

@@ -6,8 +6,8 @@ import pathlib
 import numpy as np
 import xarray
 
+from steode import store
 from steode.errors import SpecificationError
-from steode.results import store
 from steode.systems.regression.configuration import to_toml
 from steode.systems.regression.spec import RegressionModel
 

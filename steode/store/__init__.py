@@ -9,9 +9,9 @@ import pathlib
 
 import xarray
 
-from steode.results.store.atomic import remove_parts, write
-from steode.results.store.contents import netcdf_bytes, npz_bytes, read_netcdf, read_npz, values_of
-from steode.results.store.outputs import output_file, output_folder
+from steode.store.atomic import remove_parts, write
+from steode.store.contents import netcdf_bytes, npz_bytes, read_netcdf, read_npz, values_of
+from steode.store.outputs import output_file, output_folder
 
 __all__ = [
     "netcdf_bytes",

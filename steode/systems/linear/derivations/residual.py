@@ -11,11 +11,11 @@ import sympy
 
 from steode.parts.quantizers import EntrywiseMap, Identity
 from steode.parts.stochastic import CommonFactor
+from steode.parts.surrogates import ClippedSurrogate, DerivativeOf
 from steode.symbolic import symbols as sym
 from steode.symbolic.derivation import Step
-from steode.systems.linear.output import Output
+from steode.systems.linear.derivations.output import Output
 from steode.systems.linear.spec import LinearModel
-from steode.systems.linear.surrogates import ClippedSurrogate, DerivativeOf
 
 
 @dataclasses.dataclass(frozen=True)

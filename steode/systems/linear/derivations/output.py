@@ -14,13 +14,13 @@ from steode.errors import UnsupportedError
 from steode.parts.elementwise import Elementwise
 from steode.parts.quantizers import Identity
 from steode.parts.stochastic import CommonFactor, StochasticMap
+from steode.parts.surrogates import IdentitySurrogate
 from steode.symbolic import averages
 from steode.symbolic import symbols as sym
 from steode.symbolic.averages import GaussianSlope, GaussianSquare
 from steode.symbolic.derivation import Step
 from steode.symbolic.expectation import expectation
 from steode.systems.linear.spec import LinearModel
-from steode.systems.linear.surrogates import IdentitySurrogate
 
 STEIN = "Stein's lemma for two Gaussian variables: E[f(h) h*] = Cov(h, h*) E[f'(h)]"
 COVARIANCE = sympy.Matrix([[sym.q, sym.m], [sym.m, sym.rho]])

@@ -17,7 +17,7 @@ import numpy as np
 import xarray
 
 from steode.errors import SpecificationError
-from steode.results.memory import available_memory
+from steode.store.memory import available_memory
 
 MARK = b"\nsteode sha256 "
 SEAL = len(MARK) + 64 + 1

@@ -7,7 +7,7 @@ import stat
 import tempfile
 
 from steode.errors import SpecificationError, check_path
-from steode.results.store.atomic import ROOM_FOR_PART
+from steode.store.atomic import ROOM_FOR_PART
 
 LONGEST_NAME = 255
 """Bytes in a file's name, where the file system does not say."""

@@ -5,14 +5,14 @@ from collections.abc import Callable
 
 import sympy
 
+from steode.parts.surrogates import ClippedSurrogate
 from steode.symbolic import symbols as sym
 from steode.symbolic.derivation import Step
 from steode.symbolic.expectation import expectation, leading_order
-from steode.systems.linear.inputs import input_moment, input_variance
-from steode.systems.linear.output import Output
-from steode.systems.linear.residual import Residual
+from steode.systems.linear.derivations.inputs import input_moment, input_variance
+from steode.systems.linear.derivations.output import Output
+from steode.systems.linear.derivations.residual import Residual
 from steode.systems.linear.spec import LinearModel
-from steode.systems.linear.surrogates import ClippedSurrogate
 
 ICHIKAWA = "setting as in Ichikawa, Kashiwamura, Sakata (arXiv 2510.10693); formula derived here"
 

@@ -10,10 +10,10 @@ import sympy
 from steode.symbolic import symbols as sym
 from steode.symbolic.derivation import Step
 from steode.symbolic.expectation import expectation, leading_order
-from steode.systems.linear.inputs import input_moment
-from steode.systems.linear.motion import Motion, batch, decay, increment, mean_equation
-from steode.systems.linear.output import Output
-from steode.systems.linear.residual import Residual
+from steode.systems.linear.derivations.inputs import input_moment
+from steode.systems.linear.derivations.motion import Motion, batch, decay, increment, mean_equation
+from steode.systems.linear.derivations.output import Output
+from steode.systems.linear.derivations.residual import Residual
 from steode.systems.linear.spec import LinearModel
 
 SOURCE = "two-point estimate of Spall (1992); limit derived here"

@@ -19,12 +19,10 @@ import numpy as np
 import sympy
 
 from steode.errors import LARGEST_INTEGER, SpecificationError
-from steode.parts import elementwise, formats, laws, quantizers, spectrum, stochastic
+from steode.parts import elementwise, formats, laws, quantizers, spectrum, stochastic, surrogates, update_rules
 from steode.parts.expression import suggestion, write_expression
 from steode.parts.laws.array_file import Place
 from steode.parts.schedule import Schedule
-from steode.systems.linear import spec as linear
-from steode.systems.linear import surrogates, update_rules
 
 _TYPES = {
     kind.__name__: kind
@@ -70,28 +68,6 @@ LONGEST_FILE = 10**7
 DEEPEST, LONGEST_KEY = 16, 16
 """Levels of tables and lists, and parts of a dotted key, that a specification may have."""
 _LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){16}""")
-
-
-def to_dict(model: linear.LinearModel) -> dict:
-    """The specification as nested dictionaries of plain numbers, strings and lists; `from_dict` inverts it.
-
-    A schedule given by a function keeps the function: `steode.parts.schedule.check_writable` refuses it where
-    the dictionary is to be written.
-    """
-    return {field.name: plain(getattr(model, field.name)) for field in dataclasses.fields(model)}
-
-
-def from_dict(
-    table: dict, folder: str | pathlib.Path | None = ".", *, allow_outside: bool = False
-) -> linear.LinearModel:
-    """The model a nested dictionary describes.
-
-    Relative paths of .npy files in it start in `folder`, and lead nowhere else without `allow_outside`; with None it
-    may name none. Raises `SpecificationError` for an unknown key or type, a missing argument, or a value the class
-    refuses.
-    """
-    place = Place(None if folder is None else pathlib.Path(folder), allow_outside)
-    return build("specification", linear.LinearModel, table, place)
 
 
 def load_toml(path: str | pathlib.Path) -> dict:
@@ -148,11 +124,6 @@ def check_plain(where: str, table: object) -> None:
         level = below
 
 
-def model_from_table(table: dict, folder: pathlib.Path, allow_outside: bool = False) -> linear.LinearModel:
-    """Like `from_dict`, for the table [model] of a file in `folder`."""
-    return build("model", linear.LinearModel, table, Place(folder, allow_outside))
-
-
 def set_entry(table: dict, key: str, value: object) -> None:
     """Set the entry that a dotted key such as "weight_quantizer.range" names in nested tables, which must exist."""
     *path, last = key.split(".")
@@ -180,7 +151,7 @@ def plain(value: object):
 
 
 def from_plain(where: str, value: object, place: Place):
-    """The part of a specification that `plain` gave; `where` names it in errors, which are those of `from_dict`."""
+    """The part of a specification that `plain` gave; `where` names it in errors, which are those of `build`."""
     if isinstance(value, dict | list | tuple):
         check_plain(where, value)
     return _value(where, value, place)

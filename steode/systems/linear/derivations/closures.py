@@ -4,6 +4,7 @@ import sympy
 
 from steode.parts.quantizers import Identity, StepFunction
 from steode.parts.stochastic import StochasticRounding
+from steode.parts.surrogates import ClippedSurrogate
 from steode.symbolic import averages
 from steode.symbolic import symbols as sym
 from steode.symbolic.derivation import Step
@@ -11,7 +12,6 @@ from steode.symbolic.expectation import gaussian_average, generator
 from steode.symbolic.limit import MomentEquations
 from steode.symbolic.printing import latex
 from steode.systems.linear.spec import LinearModel
-from steode.systems.linear.surrogates import ClippedSurrogate
 
 
 def derive_closures(

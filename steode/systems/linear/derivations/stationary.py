@@ -7,17 +7,17 @@ from collections.abc import Sequence
 import sympy
 
 from steode.parts.quantizers import Identity, StepFunction
+from steode.parts.surrogates import ClippedSurrogate
 from steode.symbolic import averages
 from steode.symbolic import symbols as sym
 from steode.symbolic.averages import StationarySpread
 from steode.symbolic.derivation import Step
 from steode.symbolic.expectation import expectation, generator
 from steode.symbolic.limit import MomentEquations
-from steode.systems.linear import expansions, solved
-from steode.systems.linear.crossing import derive_plateau
+from steode.systems.linear.derivations import expansions, solved
+from steode.systems.linear.derivations.crossing import derive_plateau
+from steode.systems.linear.derivations.stationary_density import cell_masses, density_step, log_slope, temperature
 from steode.systems.linear.spec import LinearModel
-from steode.systems.linear.stationary_density import cell_masses, density_step, log_slope, temperature
-from steode.systems.linear.surrogates import ClippedSurrogate
 
 MEAN = sympy.Symbol(r"\mathrm{E}\left[Q \mid w^{*}\right]", real=True)
 VARIANCE = sympy.Symbol(r"\mathrm{Var}\left[Q \mid w^{*}\right]", nonnegative=True)

@@ -21,8 +21,9 @@ from jaxtyping import Array, Float, PyTree
 from steode.parts.quantizers import EntrywiseMap, Identity
 from steode.parts.schedule import Schedule
 from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise
-from steode.systems.linear.input_moments import coordinate_moments
-from steode.systems.linear.literal_maps import (
+from steode.parts.surrogates import ClippedSurrogate
+from steode.systems.linear.literal.input_moments import coordinate_moments
+from steode.systems.linear.literal.maps import (
     Deterministic,
     Multiplicative,
     RandomMap,
@@ -33,9 +34,8 @@ from steode.systems.linear.literal_maps import (
     output_slope,
     random_map,
 )
-from steode.systems.linear.literal_rules import Rule, dot, literal_rule
+from steode.systems.linear.literal.rules import Rule, dot, literal_rule
 from steode.systems.linear.spec import LinearModel
-from steode.systems.linear.surrogates import ClippedSurrogate
 
 HELD_OUT_SAMPLES, HELD_OUT_BATCHES = 2000, 200
 """Held-out samples for each record where errors have to be sampled, in at least so many batches."""
@@ -137,7 +137,7 @@ class LinearSystem(eqx.Module):
         return jnp.asarray(self.schedule(time), self.learning_rate.dtype)
 
     def observe(self, teacher, state) -> dict[str, Array]:
-        """Observables by name, without those that are sampled; see `steode.results.trajectory.OBSERVABLES`."""
+        """Observables by name, without those that are sampled; see `steode.systems.linear.trajectory.OBSERVABLES`."""
         weights = self.weights(state)
         image_map = self.weight_map.image if isinstance(self.weight_map, Deterministic) else None
         measured = statistics(weights, image_map, self.edges)

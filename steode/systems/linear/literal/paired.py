@@ -13,9 +13,9 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from steode.errors import SpecificationError
-from steode.systems.linear.literal_maps import StepMap
+from steode.systems.linear.literal.maps import StepMap
+from steode.systems.linear.literal.system import LinearSystem, linear_system
 from steode.systems.linear.spec import LinearModel
-from steode.systems.linear.system import LinearSystem, linear_system
 
 
 class PairedSystem(eqx.Module):

@@ -13,24 +13,24 @@ import sympy
 from steode.parts.quantizers import StepFunction
 from steode.parts.schedule import Schedule
 from steode.parts.stochastic import CommonFactor, StochasticMap, StochasticRounding
+from steode.parts.surrogates import ClippedSurrogate
+from steode.parts.update_rules import FOGZO, SPSA, STE, Momentum
 from steode.symbolic import averages
 from steode.symbolic import symbols as sym
 from steode.symbolic.derivation import Derivation, Step
 from steode.symbolic.expectation import expectation, fokker_planck
 from steode.symbolic.limit import Limit
 from steode.symbolic.printing import latex
-from steode.systems.linear import closures, schedules, stationary
-from steode.systems.linear.fogzo import flip_counting
-from steode.systems.linear.inputs import Maps, derive_input_moments, input_moment, input_variance
-from steode.systems.linear.momentum import heavy_ball
-from steode.systems.linear.motion import ICHIKAWA, Motion, straight_through
-from steode.systems.linear.output import derive_output
-from steode.systems.linear.residual import general_residual, plain_residual
+from steode.systems.linear.derivations import closures, schedules, stationary
+from steode.systems.linear.derivations.fogzo import flip_counting
+from steode.systems.linear.derivations.inputs import Maps, derive_input_moments, input_moment, input_variance
+from steode.systems.linear.derivations.momentum import heavy_ball
+from steode.systems.linear.derivations.motion import ICHIKAWA, Motion, straight_through
+from steode.systems.linear.derivations.output import derive_output
+from steode.systems.linear.derivations.residual import general_residual, plain_residual
+from steode.systems.linear.derivations.spsa import smoothed_descent
+from steode.systems.linear.derivations.stationary_density import log_slope
 from steode.systems.linear.spec import LinearModel
-from steode.systems.linear.spsa import smoothed_descent
-from steode.systems.linear.stationary_density import log_slope
-from steode.systems.linear.surrogates import ClippedSurrogate
-from steode.systems.linear.update_rules import FOGZO, SPSA, STE, Momentum
 
 MOTIONS = {STE: straight_through, Momentum: heavy_ball, FOGZO: flip_counting, SPSA: smoothed_descent}
 """Update rule -> what it contributes."""

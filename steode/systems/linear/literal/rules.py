@@ -21,7 +21,7 @@ from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 
 from steode.errors import SpecificationError
-from steode.systems.linear.update_rules import FOGZO, SPSA, STE, Momentum, UpdateRule
+from steode.parts.update_rules import FOGZO, SPSA, STE, Momentum, UpdateRule
 
 
 class Rule(eqx.Module):

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from steode.parts.quantizers import EntrywiseMap, Identity, StepFunction
 from steode.parts.stochastic import AdditiveNoise, CommonFactor, StochasticMap, StochasticRounding
-from steode.systems.linear.surrogates import ClippedSurrogate, DerivativeOf, OutputSurrogate
+from steode.parts.surrogates import ClippedSurrogate, DerivativeOf, OutputSurrogate
 
 SELECTED_LEVELS = 128
 """Up to this many levels a chain of selects is faster than a binary search (measured, one CPU core)."""

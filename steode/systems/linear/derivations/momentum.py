@@ -10,9 +10,9 @@ import sympy
 
 from steode.symbolic import symbols as sym
 from steode.symbolic.derivation import Step
-from steode.systems.linear.motion import Motion, straight_through
-from steode.systems.linear.output import Output
-from steode.systems.linear.residual import Residual
+from steode.systems.linear.derivations.motion import Motion, straight_through
+from steode.systems.linear.derivations.output import Output
+from steode.systems.linear.derivations.residual import Residual
 from steode.systems.linear.spec import LinearModel
 
 GRADIENT, BUFFER, NEXT = sympy.symbols(r"g \bar{g} \bar{g}^{+}", real=True)

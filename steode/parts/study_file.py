@@ -4,8 +4,8 @@ import dataclasses
 import pathlib
 
 from steode.errors import SpecificationError
+from steode.parts.configuration import check_plain, load_toml, set_entry
 from steode.parts.expression import suggestion
-from steode.studies.configuration import check_plain, load_toml, set_entry
 
 
 def study_table(path: pathlib.Path, changes: dict | None, known: tuple[str, ...]) -> dict:

@@ -12,10 +12,10 @@ import jax
 import numpy as np
 import xarray
 
+from steode import store
 from steode.errors import SpecificationError, check_path
 from steode.parts.schedule import check_writable
-from steode.results import store
-from steode.studies.configuration import from_dict
+from steode.systems.linear.configuration import from_dict
 from steode.systems.linear.spec import LinearModel
 
 OBSERVABLES = {
@@ -41,7 +41,7 @@ COLUMNS = {"level_fraction": "level", "bin_fraction": "bin"}
 class Provenance:
     """Where a trajectory came from: enough to make it again.
 
-    `specification` is the model as a nested dict (see `steode.studies.configuration`), `settings` the remaining
+    `specification` is the model as a nested dict (see `steode.parts.configuration`), `settings` the remaining
     arguments. A learning-rate schedule given by a function is kept as that function, so that the model can be made
     again as long as the program runs. `model` is the specification itself, where it is at
     hand: not after reading a file.

@@ -29,8 +29,8 @@ import numpy as np
 import scipy.stats
 
 from steode.errors import SpecificationError, check_finite
-from steode.results.trajectory import COLUMNS, OBSERVABLES, Trajectory
 from steode.solvers.flat_stretches import ROUNDING, crossing, flat_stretches
+from steode.systems.linear.trajectory import COLUMNS, OBSERVABLES, Trajectory
 
 NOISE = 4.0
 """Width of the band, in units of the roughness, below which nothing is called a plateau."""

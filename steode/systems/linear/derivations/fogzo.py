@@ -17,13 +17,13 @@ from steode.symbolic.averages import GaussianSlope
 from steode.symbolic.derivation import Step
 from steode.symbolic.expectation import expectation, leading_order
 from steode.symbolic.printing import latex
-from steode.systems.linear.flip_counting import FLIPS, estimate_steps, update_steps
-from steode.systems.linear.inputs import input_moment
-from steode.systems.linear.motion import VARIANCE, Motion, batch, decay, increment, mean_equation
-from steode.systems.linear.output import Output
-from steode.systems.linear.residual import Residual, moment_of_rest, residual_parts
+from steode.systems.linear.derivations.flip_counting import FLIPS, estimate_steps, update_steps
+from steode.systems.linear.derivations.inputs import input_moment
+from steode.systems.linear.derivations.motion import VARIANCE, Motion, batch, decay, increment, mean_equation
+from steode.systems.linear.derivations.output import Output
+from steode.systems.linear.derivations.residual import Residual, moment_of_rest, residual_parts
+from steode.systems.linear.derivations.stationary_density import density_step, temperature
 from steode.systems.linear.spec import LinearModel
-from steode.systems.linear.stationary_density import density_step, temperature
 
 NOISE = sympy.Symbol(r"\overline{s_{\pm} u}", real=True)
 

@@ -6,8 +6,8 @@ from steode.parts.quantizers import Identity, StepFunction
 from steode.symbolic import symbols as sym
 from steode.symbolic.derivation import Step
 from steode.symbolic.expectation import expectation
-from steode.systems.linear.inputs import input_moment
-from steode.systems.linear.motion import decay
+from steode.systems.linear.derivations.inputs import input_moment
+from steode.systems.linear.derivations.motion import decay
 from steode.systems.linear.spec import LinearModel
 
 SOURCE = "estimator of Yang and Aamodt (arXiv 2510.23926); limit derived here"

@@ -1,1 +1,0 @@
-"""What verbs return, and the files it is kept in."""

@@ -1,0 +1,1 @@
+"""The training algorithm of a linear model taken literally, at finite dimension."""
