@@ -50,7 +50,8 @@ def test_only_the_bridge_imports_both_sympy_and_jax():
 SYMBOLS = sorted(
     path for room in ("symbolic", "parts", "systems/linear/derivations") for path in (STEODE / room).rglob("*.py")
 )
-NUMBERS = sorted(
+ROOMS = ("solvers", "engine", "systems/linear/literal")
+NUMBERS = sorted(path for room in ROOMS for path in (STEODE / room).glob("*.py"))
     path for room in ("solvers", "engine", "systems/linear/literal") for path in (STEODE / room).glob("*.py")
 )
 
