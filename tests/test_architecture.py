@@ -52,8 +52,6 @@ SYMBOLS = sorted(
 )
 ROOMS = ("solvers", "engine", "systems/linear/literal")
 NUMBERS = sorted(path for room in ROOMS for path in (STEODE / room).glob("*.py"))
-    path for room in ("solvers", "engine", "systems/linear/literal") for path in (STEODE / room).glob("*.py")
-)
 
 
 @pytest.mark.parametrize("path", SYMBOLS, ids=lambda path: str(path.relative_to(STEODE)))
