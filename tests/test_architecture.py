@@ -74,7 +74,11 @@ HEAVY = ("jax", "sympy", "scipy", "numpy", "xarray", "matplotlib", "typer", "ste
 
 @pytest.mark.parametrize(
     ("first", "absent"),
-    [("", HEAVY), ("steode.solve, steode.LinearModel", ("matplotlib", "steode.plot", "steode.cli", "typer"))],
+    [
+        ("", HEAVY),
+        ("import steode.cli", ("jax", "sympy", "scipy", "xarray", "matplotlib")),
+        ("steode.solve, steode.LinearModel", ("matplotlib", "steode.plot", "steode.cli", "typer")),
+    ],
 )
 def test_import_steode_loads_nothing_before_it_is_asked_for(first, absent):
     program = f"import sys, steode\n{first}\nprint([name for name in sys.modules if name.startswith({absent!r})])"

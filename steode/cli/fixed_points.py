@@ -5,12 +5,8 @@ from typing import Annotated
 
 import typer
 
-from steode import store
+import steode
 from steode.cli.options import FIGURES, AllowOutside, Set, Spec, check_out, show_label, the_study
-from steode.studies.report.folder import drawn, written
-from steode.systems.linear.deployments import deployments as compare_deployments
-from steode.systems.linear.fixed_points import fixed_points as find_fixed_points
-from steode.systems.linear.stability import stability as linearize
 
 
 def fixed_points(
@@ -40,14 +36,17 @@ def fixed_points(
     found = {}
     for case in study.cases:
         show_label(case)
-        points = found[case.label or study.title] = find_fixed_points(case.model)
+        points = found[case.label or study.title] = steode.fixed_points(case.model)
         typer.echo(str(points))
         if stability:
             for point in points:
-                typer.echo(f"\nstability of eps_g = {point.eps_g:.6g}\n{linearize(point)}")
+                typer.echo(f"\nstability of eps_g = {point.eps_g:.6g}\n{steode.stability(point)}")
         if deployments:
-            typer.echo(f"\n{compare_deployments(case.model)}")
+            typer.echo(f"\n{steode.deployments(case.model)}")
     if figure is not None:
+        from steode import store
+        from steode.studies.report.folder import drawn, written
+
         content = drawn(_figure(found), figure.suffix)
         typer.echo(f"written: {written(figure, lambda path: store.write(path, content))}", err=True)
 

@@ -1,17 +1,23 @@
-"""Options that commands share, and the specification they describe."""
+"""Options that commands share, and the specification they describe.
+
+The modules of the commands import what computes inside their functions: help, and what is wrong with an option, are
+told before any of it is loaded.
+"""
+
+from __future__ import annotations
 
 import contextlib
 import pathlib
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from steode import store
 from steode.errors import SpecificationError
-from steode.parts.configuration import parse_toml
-from steode.studies.report.folder import ResultsFolder, written
-from steode.studies.report.study import Case, Study, built_in_studies, read_study
-from steode.systems.linear.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from steode import Trajectory
+    from steode.studies.report.folder import ResultsFolder
+    from steode.studies.report.study import Case, Study
 
 Spec = Annotated[
     pathlib.Path | None, typer.Argument(metavar="SPEC.toml", show_default=False, help="Specification file.")
@@ -46,6 +52,8 @@ def the_study(
     allow_outside: bool = False,
 ) -> Study:
     """The study a file describes, or the named built-in one, with the changes asked for on the command line."""
+    from steode.studies.report.study import built_in_studies, read_study
+
     changes = all_changes(entries, settings or {})
     if spec is not None:
         return read_study(spec, changes, allow_outside=allow_outside)
@@ -66,6 +74,8 @@ def all_changes(entries: list[str], settings: dict) -> dict:
 
 
 def _value(text: str):
+    from steode.parts.configuration import parse_toml
+
     try:
         return parse_toml(f"value = {text}", "--set")["value"]
     except SpecificationError:
@@ -78,6 +88,8 @@ def check_out(
 ) -> None:
     """Refuse a file that could not be written, before anything is computed; given a study, that of every case."""
     if path is not None:
+        from steode import store
+
         for place in [path] if study is None else [file_of(path, study, case) for case in study.cases]:
             store.output_file(option, place, suffixes)
 
@@ -85,6 +97,8 @@ def check_out(
 def save(trajectory: Trajectory, out: pathlib.Path | None, study: Study, case: Case) -> None:
     """Write a trajectory where --out says."""
     if out is not None:
+        from steode.studies.report.folder import written
+
         typer.echo(f"written: {written(file_of(out, study, case), trajectory.save)}", err=True)
 
 
@@ -100,6 +114,8 @@ def keeping(folder: ResultsFolder):
 
 def results_folder(path: pathlib.Path) -> ResultsFolder:
     """The folder of --out, which tells standard error where a file went if not there."""
+    from steode.studies.report.folder import ResultsFolder
+
     return ResultsFolder(path, "--out", lambda text: typer.echo(f"steode: {text}", err=True))
 
 

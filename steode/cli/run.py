@@ -8,8 +8,6 @@ import typer
 
 from steode.cli.options import AllowOutside, Dim, End, Key, Method, Seeds, Set, Spec, Times, Tolerance, all_changes
 from steode.errors import SpecificationError
-from steode.parts.configuration import load_toml
-from steode.parts.expression import suggestion
 
 SYSTEMS = {
     "linear": "linear",
@@ -63,6 +61,9 @@ def run(
         steode run --dim 500 --t-end 20 --set learning_rate=0.2
         steode run examples/classification.toml --set 'vary.values=["relu", "1/(1 + x**2)"]'
     """
+    from steode.parts.configuration import load_toml
+    from steode.parts.expression import suggestion
+
     settings = {"dim": dim, "seeds": seeds, "key": key, "t_end": t_end, "times": times, "method": method}
     changes = all_changes(entries, settings | {"tolerance": tolerance, "steps": steps})
     system = "linear" if spec is None else load_toml(spec).get("system", "linear")

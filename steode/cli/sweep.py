@@ -1,21 +1,23 @@
 """steode sweep: measures over a grid of parameters, as a table, a file and a figure."""
 
+from __future__ import annotations
+
 import itertools
 import pathlib
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
-import xarray
 
-from steode import store
+import steode
 from steode.cli.options import FIGURES, AllowOutside, Set, Spec, all_changes, check_out
 from steode.errors import SpecificationError, WriteError
-from steode.studies.report.folder import drawn, written
-from steode.studies.report.sweep_study import read_sweep
-from steode.studies.sweep import sweep as compute
-from steode.studies.sweep.measures import MEASURES
-from steode.studies.sweep.results import write_dataset
+
+if TYPE_CHECKING:
+    import xarray
+
+NAMES = "fixed_point, optimal_range, stability, plateau, time_to_error"
+"""Keys of `steode.studies.sweep.measures.MEASURES`."""
 
 
 def sweep(
@@ -24,9 +26,7 @@ def sweep(
         pathlib.Path | None, typer.Option(help="Keep results in a .nc file; an unfinished one is resumed.")
     ] = None,
     figure: Annotated[pathlib.Path | None, typer.Option(help="Draw a .png, .svg or .pdf file.")] = None,
-    measure: Annotated[
-        list[str], typer.Option(help=f"One of {', '.join(MEASURES)}, instead of the file's. May be repeated.")
-    ] = (),
+    measure: Annotated[list[str], typer.Option(help=f"One of {NAMES}, instead of the file's. May be repeated.")] = (),
     variable: Annotated[
         str | None, typer.Option(help="Which number is tabulated and drawn; the first if left out.")
     ] = None,
@@ -45,6 +45,12 @@ def sweep(
         steode sweep my_sweep.toml --out my_sweep.nc --figure my_sweep.svg
         steode sweep my_sweep.toml --measure plateau --set sweep.t_end=60
     """
+    from steode import store
+    from steode.studies.report.folder import drawn, written
+    from steode.studies.report.sweep_study import read_sweep
+    from steode.studies.sweep.measures import MEASURES
+    from steode.studies.sweep.results import write_dataset
+
     check_out(out, (".nc",))
     check_out(figure, FIGURES, "--figure")
     study = read_sweep(spec, all_changes(entries, {}), allow_outside=allow_outside)
@@ -59,7 +65,7 @@ def sweep(
         raise SpecificationError("--variable", "one of " + ", ".join(numbers), variable, "Ask for another measure.")
     failed = False
     try:
-        dataset = compute(study.model, study.axes, path=out, **settings)
+        dataset = steode.sweep(study.model, study.axes, path=out, **settings)
     except WriteError as error:
         # the result is in hand, and is printed before it is written elsewhere
         failed, dataset = True, error.result

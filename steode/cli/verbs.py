@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from steode import store
+import steode
 from steode.cli.options import (
     AllowOutside,
     DataFile,
@@ -26,15 +26,6 @@ from steode.cli.options import (
     the_study,
 )
 from steode.errors import SpecificationError, UnsupportedError
-from steode.studies.report import documents
-from steode.studies.report.folder import written
-from steode.studies.report.study import nearest, record_times
-from steode.systems.linear.derive import derive as derive_limit
-from steode.systems.linear.plateau import plateau as find_plateaus
-from steode.systems.linear.plateau_estimate import plateau_estimate
-from steode.systems.linear.simulate import simulate as simulate_runs
-from steode.systems.linear.solve import solve as solve_limit
-from steode.systems.linear.trajectory import Trajectory
 
 
 def derive(
@@ -52,9 +43,13 @@ def derive(
         steode derive --step "density equation"
         steode derive my_model.toml --out derivation.html
     """
+    from steode import store
+    from steode.studies.report import documents
+    from steode.studies.report.folder import written
+
     check_out(out, tuple(documents.FORMATS))
     study = the_study(spec, entries, allow_outside=allow_outside)
-    derivation = derive_limit(study.cases[0].model).derivation
+    derivation = steode.derive(study.cases[0].model).derivation
     if step is not None:
         typer.echo(derivation.step(step).markdown())
     elif out is None:
@@ -83,13 +78,15 @@ def solve(
         steode solve --t-end 50
         steode solve my_model.toml --method gaussian --out limit.nc
     """
+    from steode.studies.report.study import nearest
+
     check_out(out, (".nc", ".npz"))
     changes = {"t_end": t_end, "times": times, "method": method, "tolerance": tolerance}
     study = the_study(spec, entries, changes, allow_outside=allow_outside)
     check_out(out, study=study)
     settings = study.settings
     for case in study.cases:
-        theory = solve_limit(
+        theory = steode.solve(
             case.model,
             settings.t_end,
             times=np.union1d(np.linspace(0, settings.t_end, settings.times), settings.table_times),
@@ -129,6 +126,9 @@ def simulate(
         steode simulate my_model.toml --dim 100000 --checkpoint run.npz
         steode simulate my_model.toml --seeds 4 --key 7 --out runs.nc
     """
+    from steode import store
+    from steode.studies.report.study import nearest, record_times
+
     check_out(out, (".nc", ".npz"))
     changes = {"dim": dim, "seeds": seeds, "key": key, "t_end": t_end, "times": times}
     study = the_study(spec, entries, changes, allow_outside=allow_outside)
@@ -141,7 +141,7 @@ def simulate(
             raise SpecificationError("--checkpoint", "another file than --out", str(checkpoint), remedy)
     settings = study.settings
     for case in study.cases:
-        runs = simulate_runs(
+        runs = steode.simulate(
             case.model,
             settings.dim,
             settings.t_end,
@@ -193,8 +193,8 @@ def plateau(
         steode plateau my_model.toml --t-end 200 --band 0.03
     """
     if spec is not None and spec.suffix in (".nc", ".npz"):
-        found = find_plateaus(
-            Trajectory.load(spec), observable, tolerance=0.05 if band is None else band, contrast=contrast
+        found = steode.plateau(
+            steode.Trajectory.load(spec), observable, tolerance=0.05 if band is None else band, contrast=contrast
         )
         typer.echo(str(found))
         return
@@ -202,10 +202,10 @@ def plateau(
     study = the_study(spec, entries, changes, built_in="plateau", allow_outside=allow_outside)
     settings = study.settings
     for case in study.cases:
-        theory = solve_limit(case.model, settings.t_end, method=settings.method, tolerance=settings.tolerance)
+        theory = steode.solve(case.model, settings.t_end, method=settings.method, tolerance=settings.tolerance)
         show_label(case)
-        typer.echo(str(find_plateaus(theory, observable, tolerance=settings.plateau_tolerance, contrast=contrast)))
+        typer.echo(str(steode.plateau(theory, observable, tolerance=settings.plateau_tolerance, contrast=contrast)))
         try:
-            typer.echo(f"analytic estimate of the length: {plateau_estimate(case.model).length:.4g}")
+            typer.echo(f"analytic estimate of the length: {steode.plateau_estimate(case.model).length:.4g}")
         except UnsupportedError as error:
             typer.echo(str(error))

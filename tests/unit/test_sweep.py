@@ -7,6 +7,7 @@ import pytest
 from models import REFERENCE
 from sweep_recorder import Recorder
 
+from steode.cli.sweep import NAMES
 from steode.errors import ConvergenceError, SpecificationError, UnsupportedError
 from steode.parts.laws import Constant, Normal
 from steode.parts.quantizers import Uniform
@@ -234,3 +235,7 @@ def test_single_models_that_do_not_converge_are_nan(monkeypatch):
     assert dataset["best_range"].sel(noise=0.0).values.tolist() == [2 * rate for rate in RATES]
     assert np.isnan(dataset["best_range"].sel(noise=0.1)).all()
     assert dataset.attrs["unconverged"] == len(RATES)
+
+
+def test_the_help_of_the_command_names_the_measures():
+    assert ", ".join(MEASURES) == NAMES
