@@ -62,6 +62,7 @@ fuzz: $(TEST_READY) ## 1200 random specifications of every system, 400 of them s
 
 bench: $(TEST_READY) ## speed beside plain references; results in benchmarks/results and in the docs' tables
 	$(VENV_PYTHON) benchmarks/simulation.py --write
+	$(VENV_PYTHON) benchmarks/first_answer.py
 	$(VENV_PYTHON) benchmarks/solvers.py
 	$(VENV_PYTHON) benchmarks/fixed_points.py
 	$(VENV_PYTHON) benchmarks/regression.py

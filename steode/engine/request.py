@@ -4,7 +4,7 @@ import numbers
 
 import jax
 import numpy as np
-import scipy.stats
+import scipy
 
 from steode.errors import SpecificationError, check_array, check_increasing
 

@@ -5,7 +5,7 @@ import functools
 import jax
 import jax.scipy.stats
 import numpy as np
-import scipy.stats
+import scipy
 from jaxtyping import Array, Float
 
 from steode.errors import SpecificationError

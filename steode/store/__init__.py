@@ -6,12 +6,14 @@ contents are made and read in memory, so that HDF5 never meets a full disk or a 
 
 import os
 import pathlib
-
-import xarray
+from typing import TYPE_CHECKING
 
 from steode.store.atomic import remove_parts, write
 from steode.store.contents import netcdf_bytes, npz_bytes, read_netcdf, read_npz, values_of
 from steode.store.outputs import output_file, output_folder
+
+if TYPE_CHECKING:
+    import xarray
 
 __all__ = [
     "netcdf_bytes",
@@ -27,7 +29,7 @@ __all__ = [
 ]
 
 
-def save_netcdf(path: str | os.PathLike, dataset: xarray.Dataset) -> pathlib.Path:
+def save_netcdf(path: str | os.PathLike, dataset: "xarray.Dataset") -> pathlib.Path:
     """Write a dataset to a .nc file; returns the path.
 
     Raises `SpecificationError` for another suffix or where no file can be, `WriteError` if it cannot be written.

@@ -13,18 +13,21 @@ import stat
 import zipfile
 from collections.abc import Mapping
 
+import lazy_loader
 import numpy as np
-import xarray
 
 from steode.errors import SpecificationError
 from steode.store.memory import available_memory
+
+# half of a second to import, and not needed before a file is
+xarray = lazy_loader.load("xarray")
 
 MARK = b"\nsteode sha256 "
 SEAL = len(MARK) + 64 + 1
 """Length of the last line."""
 
 
-def netcdf_bytes(dataset: xarray.Dataset) -> bytes:
+def netcdf_bytes(dataset: "xarray.Dataset") -> bytes:
     """The content of a netCDF4 file."""
     content = dataset.to_netcdf(engine="h5netcdf")
     return b"".join((content, _seal(content)))
@@ -48,7 +51,7 @@ def npz_bytes(arrays: Mapping[str, np.ndarray], *, compressed: bool = False) -> 
     return stream.getbuffer()
 
 
-def read_netcdf(argument: str, path: str | os.PathLike, expected: str) -> xarray.Dataset:
+def read_netcdf(argument: str, path: str | os.PathLike, expected: str) -> "xarray.Dataset":
     """The dataset that `netcdf_bytes` made a file of, in memory.
 
     Raises `SpecificationError` with the given argument and expectation if the file is missing or damaged, was changed
@@ -64,7 +67,7 @@ def read_netcdf(argument: str, path: str | os.PathLike, expected: str) -> xarray
         raise _refusal(argument, path, expected, error) from None
 
 
-def values_of(dataset: xarray.Dataset, name: str, axes: tuple[str, ...], kinds: str = "f") -> np.ndarray:
+def values_of(dataset: "xarray.Dataset", name: str, axes: tuple[str, ...], kinds: str = "f") -> np.ndarray:
     """The values of a variable; `ValueError` unless it has these axes and a type of these NumPy kinds."""
     if name not in dataset.variables:
         raise ValueError(f"it has no {name}")

@@ -4,7 +4,7 @@ import abc
 import dataclasses
 
 import numpy as np
-import scipy.stats
+import scipy
 
 from steode.errors import SpecificationError, check_finite, check_integer, check_positive
 from steode.parts.laws.base import Law

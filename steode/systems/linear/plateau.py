@@ -26,7 +26,7 @@ import collections.abc
 import dataclasses
 
 import numpy as np
-import scipy.stats
+import scipy
 
 from steode.errors import SpecificationError, check_finite
 from steode.solvers.flat_stretches import ROUNDING, crossing, flat_stretches

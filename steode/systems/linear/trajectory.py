@@ -9,14 +9,17 @@ import pathlib
 
 import equinox as eqx
 import jax
+import lazy_loader
 import numpy as np
-import xarray
 
 from steode import store
 from steode.errors import SpecificationError, check_path
 from steode.parts.schedule import check_writable
 from steode.systems.linear.configuration import from_dict
 from steode.systems.linear.spec import LinearModel
+
+# half of a second to import, and not needed before a file is
+xarray = lazy_loader.load("xarray")
 
 OBSERVABLES = {
     "eps_g": "generalization error (V - sigma^2)/2",
@@ -149,7 +152,7 @@ class Trajectory(eqx.Module):
         span = f"tau {self.times[0]:g} to {self.times[-1]:g} at {self.times.size} times"
         return f"Trajectory({self.provenance.kind} by {self.provenance.method}{seeds}; {span}; final eps_g {final:.5f})"
 
-    def to_xarray(self) -> xarray.Dataset:
+    def to_xarray(self) -> "xarray.Dataset":
         """The same as a labelled dataset; provenance is a JSON string in its attributes (functions by their names)."""
         lead = ("seed", "time") if self.has_seeds else ("time",)
         data = {name: _labelled(name, lead, value) for name, value in self.observables.items()}
