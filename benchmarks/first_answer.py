@@ -64,10 +64,8 @@ def seconds(arguments: list[str]) -> float:
 
 def again() -> float:
     """The sweep a second time in one process, over other ranges."""
-    timed = SWEEP.replace("steode.sweep", "begin = __import__('time').perf_counter()\nsteode.sweep").replace(
-        "4.0", "3.9"
-    )
-    program = f"{MODEL}{SWEEP}{timed}print(__import__('time').perf_counter() - begin)"
+    other = SWEEP.replace("4.0", "3.9")
+    program = f"import time\n{MODEL}{SWEEP}begin = time.perf_counter()\n{other}print(time.perf_counter() - begin)"
     return float(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout)
 
 
