@@ -30,7 +30,6 @@ class Interrupts:
 
     def __init__(self):
         self.requested = self.delivered = False
-        self.importing = True
 
     def arm(self) -> None:
         """Listen, unless the process was started to ignore the signal, as in the background of a shell."""
@@ -52,8 +51,8 @@ class Interrupts:
 
     def _deliver(self, number, frame):
         self.requested = self.delivered = True
-        if self.importing:
-            # an exception in the midst of importing compiled modules crashes some of them; there is nothing to keep
+        if _is_importing(frame):
+            # an exception in the midst of importing compiled modules crashes some of them
             self._end()
         raise KeyboardInterrupt
 
@@ -83,6 +82,15 @@ class Interrupts:
         os._exit(INTERRUPTED)
 
 
+def _is_importing(frame) -> bool:
+    """True if a module is being imported somewhere below: commands import what computes when they need it."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
 def main() -> None:
     """Run the command of the process's arguments."""
     interrupts = Interrupts()
@@ -90,7 +98,6 @@ def main() -> None:
     try:
         from steode.cli import main as command
 
-        interrupts.importing = False
         command()
     except KeyboardInterrupt:
         _say_interrupted()

@@ -74,10 +74,10 @@ def test_a_second_interruption_ends_what_the_first_left_to_finish():
 
 def test_an_interruption_while_the_package_is_imported_is_one_line():
     code = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\nimport steode_command\n"
-    code += "print('ready', flush=True)\nsteode_command.main()"
+    code += "import sys\nsys.argv = ['steode', 'derive']\nprint('ready', flush=True)\nsteode_command.main()"
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     process.stdout.readline()
-    time.sleep(0.2)
+    time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert (process.returncode, err.strip()) == (130, steode_command.MESSAGE)

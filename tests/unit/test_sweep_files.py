@@ -28,7 +28,7 @@ import pytest
 sys.path.insert(0, {tests!r})
 from models import REFERENCE
 from sweep_recorder import Recorder
-from steode.sweep import sweep
+from steode import sweep
 
 move, writes = os.replace, []
 
