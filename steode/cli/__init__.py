@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from steode._version import __version__
 from steode.cli import verbs
 from steode.cli.fixed_points import fixed_points
+from steode.cli.progress import shown
 from steode.cli.run import run
 from steode.cli.sweep import sweep
 from steode.errors import SteodeError, WriteError
@@ -110,7 +111,8 @@ def main(arguments: list[str] | None = None) -> None:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             try:
-                app(arguments, prog_name="steode")
+                with shown():
+                    app(arguments, prog_name="steode")
             finally:
                 sys.stdout.flush()
     except WriteError as error:

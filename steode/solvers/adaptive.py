@@ -8,6 +8,7 @@ returned are the finest ones, not extrapolated.
 """
 
 import dataclasses
+import logging
 
 import diffrax
 import jax
@@ -21,6 +22,8 @@ from steode.solvers.fixed_point import kinks_by_eigenvalue
 from steode.solvers.mesh import Mesh, make_mesh
 from steode.solvers.programs import bounded_jit, padded
 from steode.solvers.start import Rows, Start
+
+LOG = logging.getLogger(__name__)
 
 TIME_FRACTION = 0.02
 """Tolerance of one time step on the second mesh as a fraction of the requested tolerance."""
@@ -114,6 +117,7 @@ def solve_density(
                 f"density: estimated relative error {estimate:.1e} of eps_g at tolerance {tolerance:.1e}; the next "
                 f"mesh has {unknowns} unknowns. Ask for a larger tolerance, or use method='particles'."
             )
+        LOG.info("density equation to tau = %g: mesh %d, %d unknowns", times[-1], halvings + 1, unknowns)
         fine = _solve_once(
             problem, rows, mesh, times, density_times, TIME_FRACTION * tolerance * TIME_RATIO ** (1 - halvings)
         )

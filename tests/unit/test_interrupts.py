@@ -1,5 +1,7 @@
 """Ctrl-C ends the command: where Python drops the exception, while compiled code is at work, and at any other time."""
 
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -17,7 +19,6 @@ import steode_command
 steode_command.PATIENCE = 0.5
 interrupts = steode_command.Interrupts()
 interrupts.arm()
-interrupts.importing = False
 
 def send():
     os.kill(os.getpid(), signal.SIGINT)
@@ -70,6 +71,18 @@ def test_a_second_interruption_ends_what_the_first_left_to_finish():
     status, _, err, seconds = ended(code + "    time.sleep(20)")
     assert (status, err) == (130, steode_command.MESSAGE)
     assert seconds < 10
+
+
+def test_a_wait_is_told_on_a_terminal_and_nowhere_else(tmp_path):
+    command = [sys.executable, "-m", "steode_command", "solve", "--t-end", "5", "--times", "3"]
+    plain = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert plain.stderr == ""
+    controller, terminal = pty.openpty()
+    shown = subprocess.run(command, stdout=subprocess.PIPE, stderr=terminal, text=True, check=True)
+    os.close(terminal)
+    assert shown.stdout == plain.stdout
+    assert "density equation to tau = 5: mesh 1" in os.read(controller, 10_000).decode()
+    os.close(controller)
 
 
 def test_an_interruption_while_the_package_is_imported_is_one_line():

@@ -1,5 +1,7 @@
 """The verb `fixed_points`: where the limit ends up, and what the error there is made of."""
 
+import logging
+
 import equinox as eqx
 import jax
 import numpy as np
@@ -19,6 +21,8 @@ from steode.systems.linear.problem import stationary_problem
 from steode.systems.linear.properties import require
 from steode.systems.linear.solve import check_model
 from steode.systems.linear.spec import LinearModel
+
+LOG = logging.getLogger(__name__)
 
 
 @for_every_system
@@ -59,6 +63,7 @@ def fixed_points(model: LinearModel, *, throw: bool = True) -> FixedPoints:
     """
     check_model(model)
     require(model, "fixed_points")
+    LOG.info("searching for every fixed point")
     with jax.enable_x64(True):
         found = _found(model)
     for point in found:

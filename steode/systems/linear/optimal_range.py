@@ -1,6 +1,7 @@
 """The verb `optimal_range`: the quantization range with the smallest error, late or at a given time."""
 
 import dataclasses
+import logging
 
 import equinox as eqx
 import jax
@@ -19,6 +20,8 @@ from steode.systems.linear.properties import require
 from steode.systems.linear.rounding import rounding_range
 from steode.systems.linear.solve import check_model, solve
 from steode.systems.linear.spec import LinearModel
+
+LOG = logging.getLogger(__name__)
 
 PARAMETERS = {"weight_range": ("weight_quantizer",), "input_range": ("input_quantizer",)}
 PARAMETERS["both"] = PARAMETERS["weight_range"] + PARAMETERS["input_range"]
@@ -100,6 +103,7 @@ def optimal_range(
     check_parameter(model, parameter)
     low, high = _checked_bounds(model, parameter, bounds)
     tolerance = check_positive("tolerance", tolerance)
+    LOG.info("searching for the best %s", parameter)
     if at is None:
         require(model, "optimal_range")
         best, eps_g, curvature = _asymptotic(fixed_point_function(model), parameter, low, high)

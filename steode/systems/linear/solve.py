@@ -1,6 +1,7 @@
 """The verb `solve`: the limit of a specification as a trajectory."""
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 
 import diffrax
@@ -28,6 +29,8 @@ from steode.systems.linear.problem import drawn_start, make_problem, nominal_sta
 from steode.systems.linear.properties import require
 from steode.systems.linear.spec import LinearModel
 from steode.systems.linear.trajectory import Density, Provenance, Trajectory, device_name
+
+LOG = logging.getLogger(__name__)
 
 METHODS = ("density", "gaussian", "moments", "particles")
 POPULATIONS = 8
@@ -105,6 +108,7 @@ def solve(
         require(model, "solve, drawn start")
     bridge.check_learning_rate(model.learning_rate, t_end)
     with jax.enable_x64(True):
+        LOG.info("solving by the method %s to tau = %g", method, t_end)
         initial = nominal_start(model) if start is None else drawn_start(model, *_checked_start(start))
         observables, error, density = _SOLVERS[method](model, initial, times, density_times, tolerance)
     settings = {"t_end": t_end, "tolerance": tolerance, "start": "nominal" if start is None else "drawn"}

@@ -8,6 +8,8 @@ one coordinate sees it (`residual`) and its averages (`output`), the update rule
 `momentum`, `fogzo`, `spsa`). `basic` has the argument for the model with none of the options in one piece, to read.
 """
 
+import logging
+
 import sympy
 
 from steode.parts.quantizers import StepFunction
@@ -32,12 +34,14 @@ from steode.systems.linear.derivations.spsa import smoothed_descent
 from steode.systems.linear.derivations.stationary_density import log_slope
 from steode.systems.linear.spec import LinearModel
 
+LOG = logging.getLogger(__name__)
 MOTIONS = {STE: straight_through, Momentum: heavy_ball, FOGZO: flip_counting, SPSA: smoothed_descent}
 """Update rule -> what it contributes."""
 
 
 def derive_linear(model: LinearModel) -> Limit:
     """Derive the high-dimensional limit of a `LinearModel`; see `steode.derive`."""
+    LOG.info("deriving the limit")
     maps = maps_of(model)
     output = None if model.is_plain else derive_output(model)
     residual = plain_residual() if output is None else general_residual(model, output)
