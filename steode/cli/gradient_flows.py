@@ -24,7 +24,7 @@ def run_file(path: pathlib.Path, changes: dict, out: pathlib.Path, allow_outside
     asked = read_study(path, changes)
     folder = results_folder(out)
     typer.echo(f"{asked.title} ...", err=True)
-    found = study(asked.model, asked.settings)
+    found = study(asked.cases[""], asked.settings)
     folder.json("summary.json", {"title": asked.title, "description": asked.description, "numbers": found.numbers})
     folder.figure("figure", draw(found), (".png",))
     folder.close()

@@ -99,6 +99,27 @@ class Derivation:
         return "Derivation\n" + "\n".join(lines)
 
 
+class Derived:
+    """What a derivation leads to: expressions, and the `derivation` itself, which it shows."""
+
+    derivation: Derivation
+
+    def step(self, title: str) -> Step:
+        """One step of the derivation by its title. Raises `SpecificationError` if there is none."""
+        return self.derivation.step(title)
+
+    def markdown(self) -> str:
+        """The derivation as Markdown with display mathematics."""
+        return self.derivation.markdown()
+
+    def latex(self) -> str:
+        """The derivation as the body of a LaTeX article."""
+        return self.derivation.latex()
+
+    def _repr_markdown_(self) -> str:
+        return self.markdown()
+
+
 def _gathered(lines: list[str]) -> str:
     if len(lines) == 1:
         return lines[0]

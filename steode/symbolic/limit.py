@@ -7,7 +7,7 @@ import sympy
 from steode.parts.quantizers import EntrywiseMap
 from steode.symbolic import averages
 from steode.symbolic import symbols as sym
-from steode.symbolic.derivation import Derivation, Step
+from steode.symbolic.derivation import Derivation, Derived
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +27,7 @@ class MomentEquations:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Limit:
+class Limit(Derived):
     """Equations of the limit in named symbols (`steode.symbolic.symbols`) and the derivation that produced them.
 
     Attributes
@@ -87,10 +87,6 @@ class Limit:
         changed = {name: renamed(getattr(self, name)) for name in (*names, "fixed_point_value")}
         return dataclasses.replace(self, rate=rate, **changed)
 
-    def step(self, title: str) -> Step:
-        """One step of the derivation by its title. Raises `SpecificationError` if there is none."""
-        return self.derivation.step(title)
-
     def explicit(self, expression: sympy.Expr) -> sympy.Expr:
         """An expression of this limit with input moments and named averages replaced by their closed forms."""
         return averages.explicit(expression.subs(self.input_moments), self.maps)
@@ -98,17 +94,6 @@ class Limit:
     def numeric(self, expression: sympy.Expr) -> sympy.Expr:
         """`explicit`, with this model's numbers substituted for its hyperparameters."""
         return self.explicit(expression).subs(self.parameters).evalf()
-
-    def markdown(self) -> str:
-        """The derivation as Markdown with display mathematics."""
-        return self.derivation.markdown()
-
-    def latex(self) -> str:
-        """The derivation as the body of a LaTeX article."""
-        return self.derivation.latex()
-
-    def _repr_markdown_(self) -> str:
-        return self.markdown()
 
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.step('density equation').latex()}$"

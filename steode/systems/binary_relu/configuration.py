@@ -14,23 +14,21 @@ values = ["identity", "relu", "clipped relu"]
 t_end = 100.0                        # others: see RunSettings
 """
 
-import copy
 import dataclasses
-import json
 import pathlib
 
 import numpy as np
 
 from steode.errors import LARGEST_INTEGER, LARGEST_SIZE, SpecificationError, check_integer, check_positive
-from steode.parts.configuration import check_plain, parse_toml, set_entry
+from steode.parts import study_file
+from steode.parts.configuration import check_plain, parse_toml
 from steode.parts.expression import parse_expression, write_expression
-from steode.parts.study_file import check_known, run_settings, study_table, titles, varied
+from steode.parts.study_file import Study, check_known, toml_text
 from steode.systems.binary_relu.spec import BinaryReLUModel, check_model
 from steode.systems.binary_relu.starts import Starts, random_starts, starts
 from steode.systems.binary_relu.surrogates import SURROGATES, X
 
 SYSTEM = "binary_relu"
-TABLES = ("system", "title", "description", "model", "vary", "run")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,16 +77,6 @@ class RunSettings:
         return dataclasses.replace(found, length=np.full(len(found), float(self.length)))
 
 
-@dataclasses.dataclass(frozen=True)
-class Study:
-    """One specification file: `cases` maps labels to models, with one empty label where nothing is varied."""
-
-    title: str
-    description: str
-    cases: dict[str, BinaryReLUModel]
-    settings: RunSettings
-
-
 def to_dict(model: BinaryReLUModel) -> dict:
     """The specification as a dictionary of plain numbers, strings and lists; `from_dict` inverts it.
 
@@ -135,9 +123,7 @@ def _surrogate(text: str):
 
 def to_toml(model: BinaryReLUModel) -> str:
     """The specification as the text of a TOML file with `system` and the table [model]."""
-    # numbers, strings and lists of them are written alike in JSON and TOML
-    entries = {key: json.dumps(value) for key, value in to_dict(model).items()}
-    return f'system = "{SYSTEM}"\n[model]\n' + "".join(f"{key} = {value}\n" for key, value in entries.items())
+    return toml_text(SYSTEM, to_dict(model))
 
 
 def from_toml(text: str) -> BinaryReLUModel:
@@ -150,24 +136,7 @@ def read_study(path: str | pathlib.Path, changes: dict | None = None) -> Study:
 
     Raises `SpecificationError` for anything that does not make sense.
     """
-    path = pathlib.Path(path)
-    table = study_table(path, changes, TABLES)
-    if table.get("system", SYSTEM) != SYSTEM:
-        raise SpecificationError("system", f'"{SYSTEM}"', table["system"], "Another system has its own reader.")
-    settings, cases = run_settings(RunSettings, table.get("run", {}), "t_end = 100.0"), _cases(table)
-    for model in cases.values():
-        settings.starts_of(model)
-    return Study(*titles(table, path.stem), cases, settings)
-
-
-def _cases(table: dict) -> dict[str, BinaryReLUModel]:
-    model = table.get("model", {})
-    if "vary" not in table or not isinstance(model, dict):
-        return {"": from_dict(model)}
-    parameter, values = varied(table["vary"], 'parameter = "surrogate" and values = ["relu", "identity"]')
-    cases = {}
-    for value in values:
-        changed = copy.deepcopy(model)
-        set_entry(changed, parameter, value)
-        cases[f"{parameter} = {value}"] = from_dict(changed)
-    return cases
+    study = study_file.read_study(SYSTEM, pathlib.Path(path), changes, RunSettings, from_dict)
+    for model in study.cases.values():
+        study.settings.starts_of(model)
+    return study

@@ -10,7 +10,7 @@ import functools
 
 import sympy
 
-from steode.symbolic.derivation import Derivation, Step
+from steode.symbolic.derivation import Derivation, Derived
 from steode.systems.binary_relu import narrative
 from steode.systems.binary_relu import symbols as sym
 from steode.systems.binary_relu.averages import PlaneAverages, gates, plane_averages
@@ -19,7 +19,7 @@ from steode.systems.binary_relu.spec import BinaryReLUModel, check_model
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class CoarseGradient:
+class CoarseGradient(Derived):
     """What is derived, in `steode.systems.binary_relu.symbols`.
 
     Vectors in the space of w have two components: along e = w/|w|, and across it, along the part of w* orthogonal to e.
@@ -54,17 +54,6 @@ class CoarseGradient:
     def explicit(self, expression: sympy.Expr) -> sympy.Expr:
         """The expression with the averages of this surrogate in closed form, where there is one."""
         return expression.subs(self.averages.substitution) if self.averages else expression
-
-    def step(self, title: str) -> Step:
-        """One step of the derivation by its title. Raises `SpecificationError` if there is none."""
-        return self.derivation.step(title)
-
-    def markdown(self) -> str:
-        """The derivation as Markdown with display mathematics."""
-        return self.derivation.markdown()
-
-    def _repr_markdown_(self) -> str:
-        return self.markdown()
 
     def __repr__(self) -> str:
         return f"Coarse gradient of a binarized ReLU, surrogate {self.surrogate}\n{self.derivation!r}"

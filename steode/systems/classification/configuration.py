@@ -14,19 +14,17 @@ values = ["relu", "clipped relu"]
 steps = 1000                         # others: see RunSettings
 """
 
-import copy
 import dataclasses
-import json
 import pathlib
 
 from steode.errors import LARGEST_INTEGER, LARGEST_SIZE, SpecificationError, check_integer
-from steode.parts.configuration import check_plain, parse_toml, set_entry
+from steode.parts import study_file
+from steode.parts.configuration import check_plain, parse_toml
 from steode.parts.expression import write_expression
-from steode.parts.study_file import check_known, run_settings, study_table, titles, varied
+from steode.parts.study_file import Study, check_known, toml_text
 from steode.systems.classification.spec import ClassificationModel
 
 SYSTEM = "classification"
-TABLES = ("system", "title", "description", "model", "vary", "run")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,16 +47,6 @@ class RunSettings:
         for name, least in (("steps", 1), ("seeds", 1), ("key", 0), ("test_samples", 1)):
             largest = LARGEST_INTEGER if name == "key" else 2**31 - 1 if name == "steps" else LARGEST_SIZE
             check_integer(f"run.{name}", getattr(self, name), least, largest=largest)
-
-
-@dataclasses.dataclass(frozen=True)
-class Study:
-    """One specification file: `cases` maps labels to models, with one empty label where nothing is varied."""
-
-    title: str
-    description: str
-    cases: dict[str, ClassificationModel]
-    settings: RunSettings
 
 
 def to_dict(model: ClassificationModel) -> dict:
@@ -86,9 +74,7 @@ def from_dict(table: dict) -> ClassificationModel:
 
 def to_toml(model: ClassificationModel) -> str:
     """The specification as the text of a TOML file."""
-    # numbers, strings, lists and booleans are written alike in JSON and TOML
-    entries = "".join(f"{key} = {json.dumps(value)}\n" for key, value in to_dict(model).items())
-    return f'system = "{SYSTEM}"\n[model]\n{entries}'
+    return toml_text(SYSTEM, to_dict(model))
 
 
 def from_toml(text: str) -> ClassificationModel:
@@ -101,23 +87,4 @@ def read_study(path: str | pathlib.Path, changes: dict | None = None) -> Study:
 
     Raises `SpecificationError` for anything that does not make sense.
     """
-    path = pathlib.Path(path)
-    table = study_table(path, changes, TABLES)
-    if table.get("system", SYSTEM) != SYSTEM:
-        raise SpecificationError("system", f'"{SYSTEM}"', table["system"], "The file describes another system.")
-    return Study(
-        *titles(table, path.stem), _cases(table), run_settings(RunSettings, table.get("run", {}), "steps = 1000")
-    )
-
-
-def _cases(table: dict) -> dict[str, ClassificationModel]:
-    model = table.get("model", {})
-    if "vary" not in table or not isinstance(model, dict):
-        return {"": from_dict(model)}
-    parameter, values = varied(table["vary"], 'parameter = "bits" and values = [1, 2, 4]')
-    cases = {}
-    for value in values:
-        changed = copy.deepcopy(model)
-        set_entry(changed, parameter, value)
-        cases[f"{parameter} = {value}"] = from_dict(changed)
-    return cases
+    return study_file.read_study(SYSTEM, pathlib.Path(path), changes, RunSettings, from_dict)

@@ -10,7 +10,7 @@ import functools
 import sympy
 from sympy import Eq, Integral, cos, pi, sin
 
-from steode.symbolic.derivation import Derivation, Step
+from steode.symbolic.derivation import Derivation, Derived, Step
 from steode.systems.classification import symbols as sym
 from steode.systems.classification.spec import ClassificationModel, check_model
 
@@ -20,7 +20,7 @@ ELEMENTARY = ("identity", "relu")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class CoarseClassification:
+class CoarseClassification(Derived):
     """What is derived, in `steode.systems.classification.symbols`.
 
     Attributes
@@ -46,17 +46,6 @@ class CoarseClassification:
     mean_length: sympy.Expr
     arc: tuple[sympy.Expr, sympy.Expr]
     pair_lead: sympy.Expr
-
-    def step(self, title: str) -> Step:
-        """One step of the derivation by its title. Raises `SpecificationError` if there is none."""
-        return self.derivation.step(title)
-
-    def markdown(self) -> str:
-        """The derivation as Markdown with display mathematics."""
-        return self.derivation.markdown()
-
-    def _repr_markdown_(self) -> str:
-        return self.markdown()
 
     def __repr__(self) -> str:
         return f"Coarse gradient of a classifier, surrogate {self.surrogate}\n{self.derivation!r}"

@@ -11,7 +11,7 @@ import sympy
 from sympy.matrices.expressions.matexpr import MatrixExpr
 
 from steode.errors import SpecificationError
-from steode.symbolic.derivation import Derivation, Step
+from steode.symbolic.derivation import Derivation, Derived, Step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Reduction:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class GradientFlow:
+class GradientFlow(Derived):
     """The gradient flow of one loss.
 
     Attributes
@@ -74,17 +74,6 @@ class GradientFlow:
     def explain(self, title: str, equation: tuple, reason: str, **functions) -> "GradientFlow":
         """The flow with one more step, and the named expressions it gave."""
         return self._with(Step(title, equation, reason), functions=self.functions | functions)
-
-    def step(self, title: str) -> Step:
-        """One step of the derivation by its title. Raises `SpecificationError` if there is none."""
-        return self.derivation.step(title)
-
-    def markdown(self) -> str:
-        """The derivation as Markdown with display mathematics."""
-        return self.derivation.markdown()
-
-    def _repr_markdown_(self) -> str:
-        return self.markdown()
 
     def __repr__(self) -> str:
         return f"Gradient flow of {', '.join(map(str, self.state))}\n{self.derivation!r}"

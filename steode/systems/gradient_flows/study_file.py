@@ -11,7 +11,7 @@ import dataclasses
 import pathlib
 
 from steode.errors import SpecificationError, check_path
-from steode.parts.study_file import check_known, run_settings, study_table
+from steode.parts.study_file import Study, check_known, run_settings, study_table, titles
 from steode.systems.gradient_flows import spec
 from steode.systems.gradient_flows.studies import StudySettings
 
@@ -24,16 +24,6 @@ SYSTEMS = {
 }
 """What `system` in a file may be."""
 TABLES = ("system", "title", "description", "model", "run")
-
-
-@dataclasses.dataclass(frozen=True)
-class Study:
-    """One file: title, specification and settings."""
-
-    title: str
-    description: str
-    model: object
-    settings: StudySettings
 
 
 def read_study(path: str | pathlib.Path, changes: dict | None = None) -> Study:
@@ -50,9 +40,5 @@ def read_study(path: str | pathlib.Path, changes: dict | None = None) -> Study:
     if not isinstance(given, dict):
         raise SpecificationError("model", "a table", given, f"Arguments of {kind.__name__}.")
     check_known("model.", given, tuple(field.name for field in dataclasses.fields(kind)))
-    settings = run_settings(StudySettings, table.get("run", {}), "t_end = 100.0")
-    text = {key: table.get(key, "") for key in ("title", "description")}
-    for key, value in text.items():
-        if not isinstance(value, str):
-            raise SpecificationError(key, "a text", value, "Put it in quotes.")
-    return Study(text["title"] or path.stem, text["description"].strip(), kind(**given), settings)
+    settings = run_settings(StudySettings, table.get("run", {}))
+    return Study(*titles(table, path.stem), {"": kind(**given)}, settings)

@@ -14,19 +14,18 @@ values = [0.001, 0.01]
 steps = 1000                         # others: see RunSettings
 """
 
-import copy
 import dataclasses
-import json
 import pathlib
 
 from steode.errors import LARGEST_SIZE, check_integer
-from steode.parts.configuration import build, plain, set_entry
+from steode.parts import study_file
+from steode.parts.configuration import build, plain
 from steode.parts.laws import Constant
 from steode.parts.laws.array_file import Place
-from steode.parts.study_file import run_settings, study_table, titles, varied
+from steode.parts.study_file import Study, toml_text
 from steode.systems.regression.spec import RegressionModel
 
-TABLES = ("system", "title", "description", "model", "vary", "run")
+SYSTEM = "regression"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,16 +46,6 @@ class RunSettings:
         check_integer("run.steps", self.steps, 1)
         check_integer("run.seeds", self.seeds, 0, largest=LARGEST_SIZE)
         check_integer("run.key", self.key, 0)
-
-
-@dataclasses.dataclass(frozen=True)
-class Study:
-    """One specification file: `cases` maps labels to models, with one empty label where nothing is varied."""
-
-    title: str
-    description: str
-    cases: dict[str, RegressionModel]
-    settings: RunSettings
 
 
 def to_dict(model: RegressionModel) -> dict:
@@ -80,17 +69,8 @@ def from_dict(table: dict, folder: str | pathlib.Path | None = ".", *, allow_out
 
 
 def to_toml(model: RegressionModel) -> str:
-    """The specification as the text of a TOML file with the table [model]."""
-    return "[model]\n" + "".join(f"{key} = {_toml(value)}\n" for key, value in to_dict(model).items())
-
-
-def _toml(value) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} = {_toml(entry)}" for key, entry in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_toml, value)) + "]"
-    # numbers, strings and booleans are written alike in JSON and TOML
-    return json.dumps(value)
+    """The specification as the text of a TOML file."""
+    return toml_text(SYSTEM, to_dict(model))
 
 
 def read_study(path: str | pathlib.Path, changes: dict | None = None, *, allow_outside: bool = False) -> Study:
@@ -100,22 +80,8 @@ def read_study(path: str | pathlib.Path, changes: dict | None = None, *, allow_o
     anything that does not make sense.
     """
     path = pathlib.Path(path)
-    table = study_table(path, changes, TABLES)
-    settings = run_settings(RunSettings, table.get("run", {}), "steps = 1000")
-    return Study(*titles(table, path.stem), _cases(table, path.parent, allow_outside), settings)
 
+    def from_table(table: dict) -> RegressionModel:
+        return from_dict(table, path.parent, allow_outside=allow_outside)
 
-def _cases(table: dict, folder: pathlib.Path, allow_outside: bool) -> dict[str, RegressionModel]:
-    model = table.get("model", {})
-    if "vary" not in table or not isinstance(model, dict):
-        return {"": from_dict(model, folder, allow_outside=allow_outside)}
-    parameter, values = varied(table["vary"], 'parameter = "step_size" and values = [0.05, 0.1]')
-    cases, name = {}, parameter.rpartition(".")[2]
-    shown = [str(value.get("type", value) if isinstance(value, dict) else value) for value in values]
-    # a type alone names a case unless another has it too
-    shown = shown if len(set(shown)) == len(values) else [str(value) for value in values]
-    for value, text in zip(values, shown, strict=True):
-        changed = copy.deepcopy(model)
-        set_entry(changed, parameter, value)
-        cases[f"{name} = {text}"] = from_dict(changed, folder, allow_outside=allow_outside)
-    return cases
+    return study_file.read_study(SYSTEM, path, changes, RunSettings, from_table)

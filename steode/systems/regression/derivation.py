@@ -11,7 +11,7 @@ import functools
 import sympy
 
 from steode.errors import UnsupportedError
-from steode.symbolic.derivation import Derivation, Step
+from steode.symbolic.derivation import Derivation, Derived
 from steode.symbolic.expectation import expectation
 from steode.systems.regression import averages, narrative
 from steode.systems.regression import symbols as sym
@@ -20,7 +20,7 @@ from steode.systems.regression.spec import RegressionModel
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class RiskRecursion:
+class RiskRecursion(Derived):
     """The recursion of the second moments and what is read off it, in `steode.systems.regression.symbols`.
 
     u_i(t+1) = decay u_i,    m_i(t+1) = square m_i + linear u_i + coupling T + constant,    T = sum_j F_j,
@@ -56,17 +56,6 @@ class RiskRecursion:
     average: tuple[sympy.Expr, ...]
     raw: tuple[sympy.Expr, ...]
     quantized: tuple[sympy.Expr, ...]
-
-    def step(self, title: str) -> Step:
-        """One step of the derivation by its title. Raises `SpecificationError` if there is none."""
-        return self.derivation.step(title)
-
-    def markdown(self) -> str:
-        """The derivation as Markdown with display mathematics."""
-        return self.derivation.markdown()
-
-    def _repr_markdown_(self) -> str:
-        return self.markdown()
 
     def __repr__(self) -> str:
         return f"Risk recursion for quantizers {', '.join(self.kinds)}\n{self.derivation!r}"
