@@ -137,8 +137,8 @@ def solve_density(
             if best > tolerance:
                 raise ConvergenceError(
                     f"density: estimated relative error {estimate:.1e} of eps_g at tolerance {tolerance:.1e}; meshes "
-                    f"of at most {MOST_UNKNOWNS} unknowns would lead to about {best:.0e}, since the layers of the "
-                    f"density are far thinner than a cell. Ask for a larger tolerance, or use method='particles'."
+                    f"of at most {MOST_UNKNOWNS} unknowns would lead to about {best:.0e}. Ask for a larger "
+                    f"tolerance, or use method='particles'."
                 )
 
 

@@ -13,13 +13,16 @@ from steode import (
     ClippedSurrogate,
     Constant,
     ConvergenceError,
+    Elementwise,
     LinearModel,
+    Normal,
     SpecificationError,
     Uniform,
     UnsupportedError,
     fixed_points,
     solve,
 )
+from steode.solvers import adaptive
 from steode.solvers.density import DensityOperator, evolve, positive_part
 from steode.solvers.domain import reach, resolution, thresholds_of
 from steode.solvers.exponential_fit import fitted_rates
@@ -213,3 +216,26 @@ def test_methods_refuse_what_they_cannot_do():
 def test_bad_requests_are_refused(arguments, message):
     with pytest.raises(SpecificationError, match=message):
         solve(REFERENCE, **({"t_end": 10.0} | arguments))
+
+
+def test_a_tolerance_out_of_reach_is_given_up_as_soon_as_that_is_clear(monkeypatch):
+    # each further mesh takes eight times as long: without this the largest one allowed would be tried in vain
+    monkeypatch.setattr(adaptive, "MOST_UNKNOWNS", 20_000)
+    tried, solve_once = [], adaptive._solve_once
+
+    def counted(problem, rows, mesh, *others):
+        tried.append(rows.teacher.size * mesh.fraction.size)
+        return solve_once(problem, rows, mesh, *others)
+
+    monkeypatch.setattr(adaptive, "_solve_once", counted)
+    model = LinearModel(
+        teacher=Constant(0.7),
+        weight_quantizer=Elementwise("erf(x)"),
+        init=Normal(std=0.5),
+        learning_rate=0.02,
+        noise=0.02,
+    )
+    with pytest.raises(ConvergenceError, match="at most 20000 unknowns would lead to about"):
+        solve(model, 10.0, times=[1.0, 10.0], tolerance=1e-6, method="density")
+    assert len(tried) == 3
+    assert 4 * tried[-1] < 20_000
