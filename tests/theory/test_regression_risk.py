@@ -9,7 +9,7 @@ from steode import SpecificationError, UnsupportedError, regression
 from steode.parts.quantizers import Identity
 from steode.parts.spectrum import PowerLaw
 from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise
-from steode.solvers.regression_stability import largest_step_size, spectral_radius, stationary
+from steode.systems.regression.threshold import largest_step_size, spectral_radius, stationary
 
 NOISES = {"data": 0.01, "parameter": 0.02, "activation": 0.2, "gradient": 0.1, "label": 0.05}
 

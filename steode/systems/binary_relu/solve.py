@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from steode.errors import ConvergenceError, SpecificationError, check_integer, check_positive
-from steode.solvers.coarse_flow import flow, residual
 from steode.systems.binary_relu.compiled import CompiledGradient, compile_gradient
+from steode.systems.binary_relu.flow import flow, residual
 from steode.systems.binary_relu.results import CoarseFlow
 from steode.systems.binary_relu.spec import BinaryReLUModel, check_model
 from steode.systems.binary_relu.starts import Starts

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from steode.bridge import compile_expression
-from steode.solvers.regression_risk import Coefficients
 from steode.systems.regression import symbols as sym
 from steode.systems.regression.derivation import RiskRecursion, derive_regression
+from steode.systems.regression.recursion import Coefficients
 from steode.systems.regression.spec import ROLES, RegressionModel
 
 ARGUMENTS = (

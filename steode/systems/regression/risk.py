@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from steode.errors import SpecificationError, check_integer
-from steode.solvers import regression_risk
+from steode.systems.regression import recursion
 from steode.systems.regression.compiled import CompiledRecursion, compile_recursion
 from steode.systems.regression.results import RegressionRisk
 from steode.systems.regression.spec import RegressionModel, check_model
@@ -68,7 +68,7 @@ def record_steps(record, steps: int) -> np.ndarray:
 
 def _follow(model: RegressionModel, compiled: CompiledRecursion, record: np.ndarray, first: int):
     """Moments at each record step with the number of iterates in the average."""
-    moments = regression_risk.begin(jnp.asarray(model.initial_weights - compiled.best))
+    moments = recursion.begin(jnp.asarray(model.initial_weights - compiled.best))
     now = 0
     wanted = set(record.tolist())
     for stop in np.union1d(record, [first]):
@@ -76,7 +76,7 @@ def _follow(model: RegressionModel, compiled: CompiledRecursion, record: np.ndar
         if stop > now:
             # all of a stretch is before the average begins, or all of it is in it
             averaging = now >= first
-            moments = regression_risk.advance(compiled.coefficients, moments, stop - now, averaging=averaging)
+            moments = recursion.advance(compiled.coefficients, moments, stop - now, averaging=averaging)
             now = stop
         if stop in wanted:
             yield moments, max(stop - first, 0)
@@ -93,6 +93,6 @@ def _row(compiled: CompiledRecursion, moments, averaged: int) -> dict[str, float
     floor = compiled.quantized[2]
     excess = (*compiled.quantized[:2], np.zeros_like(floor))
     for kind, parts in (("raw", compiled.raw), ("quantized", compiled.quantized), ("excess", excess)):
-        row[f"{kind}_last"] = float(regression_risk.risk(parts, moments.square, moments.mean))
-        row[f"{kind}_average"] = float(regression_risk.risk(parts, *average))
+        row[f"{kind}_last"] = float(recursion.risk(parts, moments.square, moments.mean))
+        row[f"{kind}_average"] = float(recursion.risk(parts, *average))
     return row

@@ -5,9 +5,9 @@ import dataclasses
 import jax
 import numpy as np
 
-from steode.solvers.regression_stability import largest_step_size, spectral_radius, stationary
 from steode.systems.regression.compiled import CompiledRecursion, compile_recursion
 from steode.systems.regression.spec import RegressionModel, check_model
+from steode.systems.regression.threshold import largest_step_size, spectral_radius, stationary
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
