@@ -11,10 +11,10 @@ binary_relu.simulate(model, starts, steps=1000, batch=64)
 binary_relu.convergence(model, starts, t_end=4.0)
 """
 
+from steode.systems.binary_relu.coarse_gradient import CoarseGradient
 from steode.systems.binary_relu.compare import CoarseComparison, compare
 from steode.systems.binary_relu.configuration import from_dict, read_study, to_dict, to_toml
 from steode.systems.binary_relu.convergence import CoarseConvergence, convergence
-from steode.systems.binary_relu.derivation import CoarseGradient
 from steode.systems.binary_relu.derivation import derive_binary_relu as derive
 from steode.systems.binary_relu.descend import descend
 from steode.systems.binary_relu.endings import endings

@@ -9,7 +9,8 @@ from jaxtyping import Array, Float
 
 from steode.bridge import compile_expression
 from steode.systems.binary_relu import symbols as sym
-from steode.systems.binary_relu.derivation import CoarseGradient, derive_binary_relu
+from steode.systems.binary_relu.coarse_gradient import CoarseGradient
+from steode.systems.binary_relu.derivation import derive_binary_relu
 from steode.systems.binary_relu.plane_averages import plane_averages
 from steode.systems.binary_relu.spec import BinaryReLUModel
 from steode.systems.binary_relu.surrogates import Surrogate, X

@@ -1,18 +1,12 @@
 """The derivation as steps with reasons; every equation shown is a result of the computation or its definition."""
 
-from __future__ import annotations
-
-import typing
-
 import sympy
 from sympy import Eq, Integral, exp, oo, pi, sqrt
 
 from steode.symbolic.derivation import Step
 from steode.systems.binary_relu import symbols as sym
 from steode.systems.binary_relu.averages import PlaneAverages
-
-if typing.TYPE_CHECKING:
-    from steode.systems.binary_relu.derivation import CoarseGradient
+from steode.systems.binary_relu.coarse_gradient import CoarseGradient
 
 SOURCE = "Yin, Lyu, Zhang, Osher, Qi, Xin (arXiv 1903.05662); derived here"
 LOSS = sympy.Symbol("f")

@@ -12,11 +12,11 @@ from steode.systems.regression.bounds import RegressionBounds, bounds
 from steode.systems.regression.comparison import RegressionComparison, compare
 from steode.systems.regression.configuration import from_dict, read_study, to_dict, to_toml
 from steode.systems.regression.crossover import Crossover, crossover
-from steode.systems.regression.derivation import RiskRecursion
 from steode.systems.regression.derivation import derive_regression as derive
 from steode.systems.regression.results import QUANTITIES as QUANTITIES
 from steode.systems.regression.results import RegressionRisk, RegressionRuns
 from steode.systems.regression.risk import risk
+from steode.systems.regression.risk_recursion import RiskRecursion
 from steode.systems.regression.schemes import SCHEMES as SCHEMES
 from steode.systems.regression.schemes import quantize
 from steode.systems.regression.simulate import simulate

@@ -9,8 +9,9 @@ import numpy as np
 
 from steode.bridge import compile_expression
 from steode.systems.regression import symbols as sym
-from steode.systems.regression.derivation import RiskRecursion, derive_regression
+from steode.systems.regression.derivation import derive_regression
 from steode.systems.regression.recursion import Coefficients
+from steode.systems.regression.risk_recursion import RiskRecursion
 from steode.systems.regression.spec import ROLES, RegressionModel
 
 ARGUMENTS = (

@@ -1,18 +1,12 @@
 """The derivation of the exact risk as steps with reasons; every equation shown is a result of the computation."""
 
-from __future__ import annotations
-
-import typing
-
 import sympy
 
 from steode.symbolic.derivation import Step
 from steode.systems.regression import symbols as sym
 from steode.systems.regression.one_step import LETTERS, OneStep, StepMoments
+from steode.systems.regression.risk_recursion import RiskRecursion
 from steode.systems.regression.spec import ROLES
-
-if typing.TYPE_CHECKING:
-    from steode.systems.regression.derivation import RiskRecursion
 
 UPDATE = "update of Zhang, Su, Zou (arXiv 2510.18259), as reported in public notes; formula derived here"
 WICK = "Wick's theorem (Isserlis 1918)"
