@@ -14,7 +14,8 @@ MEASURED = """
 import json, pathlib, sys
 import jax, numpy as np
 from steode import LinearModel, Normal, Uniform, simulate
-from steode.simulate import engine, job, memory
+from steode.engine import engine, memory
+from steode.systems.linear import job
 
 def peak():
     text = pathlib.Path("/proc/self/status").read_text()

@@ -70,7 +70,8 @@ def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None)
     general = model.replace(batch_size=max(model.batch_size, 2)) if "batch_size" in parameters else model
     return Problem(
         equations=bridge.compile_limit(derive(general)),
-        eta=as_array(eta) if schedule is None else np.asarray(eta, float),
+        # inside a compiled function a schedule gives an array that is traced, and otherwise any kind of number
+        eta=as_array(eta).astype(float),
         decay=as_array(decay) if model.weight_decay else None,
         batch=as_array(parameters.get("batch_size", float(model.batch_size))),
         sigma=as_array(parameters.get("noise", model.noise)),
