@@ -1,4 +1,4 @@
-"""FOGZO as the update rule of a model: what is refused, and files."""
+"""Update rules of a model: what is refused, and files."""
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ from steode import (
     Empirical,
     Levels,
     LinearModel,
+    Momentum,
     PowerLaw,
     SpecificationError,
     Uniform,
@@ -29,7 +30,8 @@ MODEL = LinearModel(
 
 def test_configuration_keeps_the_rule():
     plain = MODEL.replace(update_rule=SPSA(ratio=0.5, eps=0.2, directions="logistic"))
-    for model in (MODEL, plain):
+    moving = MODEL.replace(update_rule=Momentum(0.9, nesterov=True), spectrum=PowerLaw(exponent=1.0, count=3))
+    for model in (MODEL, plain, moving):
         assert from_dict(to_dict(model)) == model
     assert FOGZO.from_beta(0.999, 2000, eps=0.1).c == pytest.approx(2.0)
     assert FOGZO(c=2.0, eps=0.1, n=4).noise_factor == 1.5
@@ -44,6 +46,9 @@ def test_configuration_keeps_the_rule():
         (lambda: FOGZO(c=1.0, eps=0.3, n=0), "FOGZO.n"),
         (lambda: FOGZO(c=1.0, eps=0.3, directions="cauchy"), "FOGZO.directions"),
         (lambda: FOGZO.from_beta(1.5, 100, eps=0.3), "beta"),
+        (lambda: Momentum(1.0), "Momentum.beta"),
+        (lambda: Momentum(-0.1), "Momentum.beta"),
+        (lambda: Momentum(0.9, nesterov=1), "Momentum.nesterov"),
         (lambda: SPSA(ratio=0.0, eps=0.3), "SPSA.ratio"),
         (lambda: SPSA(ratio=0.5, eps=-1.0), "SPSA.eps"),
         (lambda: SPSA(ratio=0.5, eps=0.3, directions="cauchy"), "SPSA.directions"),
