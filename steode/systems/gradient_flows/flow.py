@@ -90,7 +90,7 @@ def gradient_flow(
     Parameters
     ----------
     loss : a scalar SymPy expression in the states, or in the predictors; a scalar of matrices is a `Trace`.
-    state : symbols and `MatrixSymbol`s that are trained.
+    state : symbols, scalar or `MatrixSymbol`, that are trained.
     predictors : {f: expression in the states}; dloss/df stays a function of f.
     reason : one sentence for the derivation.
 

@@ -18,6 +18,8 @@ from steode.systems.gradient_flows.solve import coefficients, order, solve
 class StudySettings:
     """How far a study goes; every field may stand in the [run] table of its file.
 
+    Attributes
+    ----------
     t_end : last time of the flow; the time of the comparison with descent is `t_order`.
     scales : starts to compare: `scale` of a diagonal network or a completion, ratios outer/inner of a univariate
         network at outer * inner as given.
