@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from steode.solvers.equations import Problem
+from steode.solvers.moments import largest_square
 
 AVERAGES = 5
 
@@ -45,6 +46,9 @@ def moment_noise(
         return values, variances
 
     everything = jnp.concatenate([covariance, jnp.zeros((1, AVERAGES, AVERAGES))])
+    # the state holds lengths, their squares and their fourth powers: none is small beside the absolute tolerance
+    square = largest_square(problem, start[0], start[3])
+    size = jnp.minimum(square**2, jnp.sqrt(square))
     return diffrax.diffeqsolve(
         diffrax.ODETerm(rates),
         diffrax.Tsit5(),
@@ -53,7 +57,7 @@ def moment_noise(
         dt0=None,
         y0=(start, everything),
         saveat=diffrax.SaveAt(ts=times, fn=observe),
-        stepsize_controller=diffrax.PIDController(rtol=tolerance, atol=tolerance),
+        stepsize_controller=diffrax.PIDController(rtol=tolerance, atol=tolerance * size),
         max_steps=max_steps,
         throw=False,
     )

@@ -7,7 +7,8 @@ from jaxtyping import Array, Float
 from steode.solvers.equations import Problem
 
 LEAST_VARIANCE = 1e-12
-"""Variance given to a point mass at the start of the Gaussian closure, whose averages divide by it."""
+"""Variance given to a point mass at the start of the Gaussian closure, whose averages divide by it; in units of the
+mean squares of weights and noise."""
 
 
 def gaussian_closure(
@@ -34,8 +35,9 @@ def gaussian_closure(
         spread = problem.teacher_weights @ (variances + (means - mean_w) ** 2)
         return problem.observables(*overlaps(state)) | {"mean_w": mean_w, "std_w": jnp.sqrt(spread)}
 
-    start = (mean, jnp.maximum(variance, LEAST_VARIANCE))
-    return _integrate(rates, start, observables, times, tolerance, max_steps)
+    square = largest_square(problem, problem.teacher**2, mean**2 + variance)
+    start = (mean, jnp.maximum(variance, LEAST_VARIANCE * square))
+    return _integrate(rates, start, observables, times, tolerance, square, max_steps)
 
 
 def exact_moments(
@@ -78,10 +80,19 @@ def exact_moments(
         spread = {"mean_w": mean, "std_w": jnp.sqrt(jnp.maximum(average(second) - mean**2, 0.0))}
         return problem.observables(*overlaps(cross, second)) | spread
 
-    return _integrate(rates, (cross_moment, second_moment, mean), observables, times, tolerance, max_steps)
+    square = largest_square(problem, teacher_square, second_moment)
+    return _integrate(rates, (cross_moment, second_moment, mean), observables, times, tolerance, square, max_steps)
 
 
-def _integrate(rates, start, observables, times, tolerance, max_steps) -> diffrax.Solution:
+def largest_square(problem: Problem, *squares) -> Float[Array, ""]:
+    """The largest of the mean squares given and of the noise's, 1 if all of them vanish."""
+    largest = jnp.max(jnp.stack([jnp.max(jnp.asarray(square)) for square in (*squares, problem.sigma**2)]))
+    return jnp.where(largest > 0, largest, 1.0)
+
+
+def _integrate(rates, start, observables, times, tolerance, square, max_steps) -> diffrax.Solution:
+    # the state holds lengths and squares of lengths: neither is small beside the absolute tolerance, in any units
+    size = jnp.minimum(square, jnp.sqrt(square))
     return diffrax.diffeqsolve(
         diffrax.ODETerm(rates),
         diffrax.Tsit5(),
@@ -90,7 +101,7 @@ def _integrate(rates, start, observables, times, tolerance, max_steps) -> diffra
         dt0=None,
         y0=start,
         saveat=diffrax.SaveAt(ts=times, fn=observables),
-        stepsize_controller=diffrax.PIDController(rtol=tolerance, atol=tolerance),
+        stepsize_controller=diffrax.PIDController(rtol=tolerance, atol=tolerance * size),
         max_steps=max_steps,
         throw=False,
     )

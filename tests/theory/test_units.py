@@ -1,4 +1,4 @@
-"""The unit of the weights changes no fixed point but by its square, nor what is proved of it."""
+"""The unit of the weights changes errors by its square and nothing else: of fixed points, proofs and curves."""
 
 import pytest
 
@@ -8,7 +8,10 @@ from steode import (
     Discrete,
     Identity,
     LinearModel,
+    Normal,
     fixed_points,
+    fluctuations,
+    solve,
 )
 
 UNITS = (1e-6, 1e6)
@@ -40,3 +43,24 @@ def test_fixed_points_scale_with_the_square_of_the_unit(quantizer, decay):
             expected.complete,
             expected.proof.partition("up to")[0],
         )
+
+
+@pytest.mark.parametrize("method", ["moments", "gaussian"])
+@pytest.mark.parametrize("quantizer", ["identity", "common factor"])
+def test_moments_keep_the_tolerance_in_every_unit(quantizer, method):
+    # an absolute tolerance of the integrator would leave those of small weights to chance
+    def curve(unit: float, tolerance: float = 1e-3):
+        model = model_in(unit, quantizer, init=Normal(std=0.9 * unit), weight_decay=0.1)
+        return solve(model, 6.0, times=[0.5, 2.0, 6.0], method=method, tolerance=tolerance)["eps_g"] / unit**2
+
+    exact = curve(1.0, 1e-8)
+    for unit in (1.0, *UNITS):
+        assert curve(unit) == pytest.approx(exact, abs=1e-3 * exact.max())
+
+
+def test_fluctuations_keep_the_tolerance_in_every_unit():
+    def variance(unit: float):
+        model = model_in(unit, "identity", init=Normal(std=0.9 * unit))
+        return fluctuations(model, 6.0, times=[0.5, 2.0, 6.0]).variance() / unit**4
+
+    assert variance(1e-4) == pytest.approx(variance(1.0), rel=1e-3)

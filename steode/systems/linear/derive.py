@@ -64,4 +64,8 @@ def form(model: LinearModel) -> tuple[LinearModel, dict]:
             unit = dataclasses.replace(quantizer, range=1.0)
             if (unit.unit_levels, unit.unit_thresholds) == own:
                 numbers[symbol], changes[name] = quantizer.range, unit
-    return model.replace(**changes), numbers
+    try:
+        return model.replace(**changes), numbers
+    except SpecificationError:
+        # weights in such small or large units that 1 is no possible number beside them
+        return model, {}
