@@ -57,7 +57,7 @@ test-representative: $(TEST_READY) ## the part of the slow set that every change
 test-oldest: $(OLDEST_READY) ## the lowest versions pyproject.toml allows: import, solve, simulate, files (Python 3.11 or 3.12)
 	$(OLDEST_PYTHON) -m pytest -p no:cacheprovider -W ignore::DeprecationWarning $(OLDEST_TESTS) $(ARGS)
 
-fuzz: $(TEST_READY) ## 1200 random specifications of every system, 400 of them solved and simulated, under an hour (ARGS="--minutes 10")
+fuzz: $(TEST_READY) ## 1450 random specifications of every system, 475 of them solved and simulated, under an hour (ARGS="--minutes 10")
 	$(VENV_PYTHON) -m tests.fuzz --workers $(WORKERS) $(ARGS)
 
 bench: $(TEST_READY) ## speed beside plain references; results in benchmarks/results and in the docs' tables

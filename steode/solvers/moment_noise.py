@@ -47,7 +47,7 @@ def moment_noise(
 
     everything = jnp.concatenate([covariance, jnp.zeros((1, AVERAGES, AVERAGES))])
     # the state holds lengths, their squares and their fourth powers: none is small beside the absolute tolerance
-    square = largest_square(problem, start[0], start[3])
+    square = largest_square(start[0], start[3], problem.sigma**2)
     size = jnp.minimum(square**2, jnp.sqrt(square))
     return diffrax.diffeqsolve(
         diffrax.ODETerm(rates),

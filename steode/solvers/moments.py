@@ -7,8 +7,8 @@ from jaxtyping import Array, Float
 from steode.solvers.equations import Problem
 
 LEAST_VARIANCE = 1e-12
-"""Variance given to a point mass at the start of the Gaussian closure, whose averages divide by it; in units of the
-mean squares of weights and noise."""
+"""Variance given to a point mass at the start of the Gaussian closure, whose averages divide by it; in units of their
+mean square and the teacher's."""
 
 
 def gaussian_closure(
@@ -35,8 +35,9 @@ def gaussian_closure(
         spread = problem.teacher_weights @ (variances + (means - mean_w) ** 2)
         return problem.observables(*overlaps(state)) | {"mean_w": mean_w, "std_w": jnp.sqrt(spread)}
 
-    square = largest_square(problem, problem.teacher**2, mean**2 + variance)
-    start = (mean, jnp.maximum(variance, LEAST_VARIANCE * square))
+    weights = problem.teacher**2, mean**2 + variance
+    start = (mean, jnp.maximum(variance, LEAST_VARIANCE * largest_square(*weights)))
+    square = largest_square(*weights, problem.sigma**2)
     return _integrate(rates, start, observables, times, tolerance, square, max_steps)
 
 
@@ -80,13 +81,13 @@ def exact_moments(
         spread = {"mean_w": mean, "std_w": jnp.sqrt(jnp.maximum(average(second) - mean**2, 0.0))}
         return problem.observables(*overlaps(cross, second)) | spread
 
-    square = largest_square(problem, teacher_square, second_moment)
+    square = largest_square(teacher_square, second_moment, problem.sigma**2)
     return _integrate(rates, (cross_moment, second_moment, mean), observables, times, tolerance, square, max_steps)
 
 
-def largest_square(problem: Problem, *squares) -> Float[Array, ""]:
-    """The largest of the mean squares given and of the noise's, 1 if all of them vanish."""
-    largest = jnp.max(jnp.stack([jnp.max(jnp.asarray(square)) for square in (*squares, problem.sigma**2)]))
+def largest_square(*squares) -> Float[Array, ""]:
+    """The largest of the mean squares given, 1 if all of them vanish."""
+    largest = jnp.max(jnp.stack([jnp.max(jnp.asarray(square)) for square in squares]))
     return jnp.where(largest > 0, largest, 1.0)
 
 

@@ -78,6 +78,9 @@ def test_interruption_leaves_what_is_finished(spec, monkeypatch):
 def test_what_does_not_exist_is_noted_and_the_rest_goes_on(spec, capsys):
     changes = ["--set", "weight_decay=0.1", "--set", "vary.values=[1.0]", "--seeds", 0, "--t-end", 0.5]
     command("run", spec, "--out", spec.parent / "out", *changes)
-    assert "note: fogzo: fixed points: with weight decay" in capsys.readouterr().out
+    assert (
+        "note: fogzo: fixed_points: needs a mean slope known from the stationary law, and with weight decay"
+        in capsys.readouterr().out
+    )
     written = {path.name for path in (spec.parent / "out").iterdir()}
     assert written == {"summary.json", "c-1-fogzo.nc", "c-1-ste.nc", "c-1-fogzo.png"}
