@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import inspect
 from collections.abc import Callable
 
 from steode.errors import UnsupportedError
@@ -16,17 +17,19 @@ def for_every_system(verb: Callable) -> Callable:
     exports. Raises `UnsupportedError`, naming the verbs there are, if it has none of this name.
     """
 
+    first = next(iter(inspect.signature(verb).parameters))
+
     @functools.wraps(verb)
-    def call(model, *arguments, **options):
-        system = system_of(model)
+    def call(*arguments, **options):
+        system = system_of(arguments[0] if arguments else options.get(first))
         if system in (None, "linear"):
-            return verb(model, *arguments, **options)
+            return verb(*arguments, **options)
         door = importlib.import_module(ROOMS + system)
         own = getattr(door, verb.__name__, None)
         if own is None:
             verbs = ", ".join(name for name in door.__all__ if name.islower())
             raise UnsupportedError(f"{verb.__name__}: the system {system} has none; steode.{system} has {verbs}.")
-        return own(model, *arguments, **options)
+        return own(*arguments, **options)
 
     return call
 

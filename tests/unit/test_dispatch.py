@@ -55,6 +55,16 @@ def test_a_system_without_the_verb_says_which_it_has(verb, model, has):
         verb(model, 1.0)
 
 
+def test_the_first_argument_may_be_given_by_name():
+    model = steode.LinearModel(teacher=steode.Constant(1.0))
+    theory = steode.solve(model=model, t_end=1.0, times=[1.0])
+    runs = steode.simulate(model=model, dim=20, t_end=1.0, seeds=2, times=[1.0])
+    assert steode.compare(theory=theory, runs=runs).gap.shape == (1,)
+    (point,) = steode.fixed_points(model=model.replace(noise=0.1))
+    assert steode.stability(point=point).eigenvalues is not None
+    assert type(steode.derive(model=REGRESSION)) is type(regression.derive(REGRESSION))
+
+
 @pytest.mark.parametrize("verb", [steode.derive, steode.fixed_points])
 def test_what_is_no_specification_is_refused(verb):
     with pytest.raises(SpecificationError, match="model"):
