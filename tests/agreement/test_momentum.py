@@ -105,12 +105,3 @@ def test_runs_follow_the_limit_and_scatter_as_predicted(rule):
         assert np.all(np.abs(runs[name].mean(axis=0) - limit[name]) < 4 * error), name
         ratio = runs[name].var(axis=0, ddof=1) * dim / spread.variance(name)
         assert np.all(np.abs(ratio - 1) < 4 * np.sqrt(2 / (seeds - 1))), name
-
-
-def test_a_run_with_momentum_continues_from_its_checkpoint(tmp_path):
-    whole = simulate(MODEL, dim=50, t_end=2.0, snapshot_times=[1.0, 2.0], key=2)
-    path = tmp_path / "run.npz"
-    simulate(MODEL, dim=50, t_end=2.0, snapshot_times=[1.0, 2.0], key=2, checkpoint=path)
-    again = simulate(MODEL, dim=50, t_end=2.0, snapshot_times=[1.0, 2.0], key=2, checkpoint=path)
-    assert np.array_equal(again["eps_g"], whole["eps_g"])
-    assert again.snapshots.weights.shape == whole.snapshots.weights.shape

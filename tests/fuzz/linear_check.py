@@ -158,8 +158,14 @@ def _compare(report: Report, specification: Specification, model, limit, runs) -
     suspects = [name for name, z in largest.items() if not z < LARGEST_Z]
     if not suspects:
         return
-    if _starts_frozen(limit) or _steps_over_layers(model, limit):
-        report.notes["far from the limit"], report.z = report.z, float("nan")
+    if _starts_frozen(limit):
+        report.notes["frozen"], report.z = report.z, float("nan")
+        return
+    if _steps_over_layers(model, limit):
+        # neither right nor wrong: no power of d describes such runs
+        report.notes["z of runs"], report.z = report.z, float("nan")
+        if report.status != "wrong":
+            report.status, report.reason = "gave up", "runs: perturbations longer than the layers at thresholds"
         return
     ratio = 2 if isinstance(model.update_rule, SPSA) else RATIO
     larger = _runs(report, specification, model, limit.times, ratio)

@@ -13,7 +13,16 @@ import warnings
 import numpy as np
 import pytest
 
-from steode import CheckpointWarning, DivergenceError, LinearModel, Normal, SpecificationError, Uniform, simulate
+from steode import (
+    CheckpointWarning,
+    DivergenceError,
+    LinearModel,
+    Momentum,
+    Normal,
+    SpecificationError,
+    Uniform,
+    simulate,
+)
 from steode.engine import placement
 from steode.systems.linear import job
 from steode.systems.linear.trajectory import Trajectory
@@ -109,6 +118,17 @@ def test_an_interrupted_run_resumes_and_a_finished_one_computes_nothing(whole, t
     assert same(run(path), whole)
     monkeypatch.setattr(placement.Cores, "advance", None)
     assert same(run(path), whole)
+
+
+def test_what_a_rule_remembers_survives_an_interruption(tmp_path, monkeypatch):
+    # without its buffer a run would go on from other weights
+    model = MODEL.replace(update_rule=Momentum(0.9), learning_rate=0.03)
+    path, whole = tmp_path / "run.npz", simulate(model, DIM, T_END, **OPTIONS)
+    with monkeypatch.context() as patch:
+        patch.setattr(job, "tqdm", _Bar)
+        part = simulate(model, DIM, T_END, **OPTIONS, checkpoint=path, checkpoint_seconds=0)
+    assert part.times.size < whole.times.size
+    assert same(simulate(model, DIM, T_END, **OPTIONS, checkpoint=path), whole)
 
 
 def test_a_file_of_something_else_is_refused_and_left_alone(tmp_path):
