@@ -53,7 +53,8 @@ class Limit(Derived):
     maps : symbol of each entrywise map -> (the map, its scale symbol).
     rate : symbol of the learning rate in these equations: eta, or that at which momentum moves the weights.
     output : averages of the output channel (`steode.systems.linear.derivations.output.Output`) of a model that goes
-        beyond quantized weights and isotropic quantized inputs; then c_2 stands for V in diffusion and moment equations.
+        beyond quantized weights and isotropic quantized inputs; then c_2 stands for V in diffusion and moment
+        equations.
     """
 
     model: object
