@@ -97,7 +97,12 @@ class Elementwise(EntrywiseMap):
         return bool(np.all((steps >= -1e-12) | np.isnan(steps)))
 
     def __call__(self, x):
-        return np.broadcast_to(_numpy_function(self.variable, self.expression)(np.asarray(x)), np.shape(x))
+        return evaluate(self.expression, self.variable, x)
+
+
+def evaluate(expression: sympy.Expr, variable: sympy.Symbol, x: np.ndarray) -> np.ndarray:
+    """Values of an expression of one variable, in NumPy; shape of x."""
+    return np.broadcast_to(_numpy_function(variable, expression)(np.asarray(x)), np.shape(x))
 
 
 @functools.lru_cache(maxsize=64)

@@ -7,7 +7,7 @@ import numpy as np
 import sympy
 
 from steode.errors import SpecificationError, check_positive
-from steode.parts.elementwise import Elementwise
+from steode.parts.elementwise import Elementwise, evaluate
 
 MASS = sympy.Symbol("m", real=True)
 """Stands for a point mass while its factor is looked at."""
@@ -57,6 +57,10 @@ class DerivativeOf:
     def derivative(self) -> sympy.Expr:
         """The surrogate derivative in the proxy's variable."""
         return _derivative(self.proxy)
+
+    def __call__(self, x):
+        """Its values, of the shape of x."""
+        return evaluate(self.derivative, self.proxy.variable, x)
 
 
 @functools.lru_cache(maxsize=64)

@@ -7,7 +7,8 @@ be the conditional mean and second moment of Q_o(f(h) - Q_l(f_*(h*) + sigma xi))
 
 which needs no division by S and so holds up to perfect recovery. A linear teacher's label is normal given h, and every
 inner average is a closed form; a quantized teacher's label has a few values; a smooth one is integrated. The average
-over h is cut at the jumps of f and f', and around the points where a label given h passes from one value to the next.
+over h is cut at the jumps of f and f', where a smooth f or f' is narrow, and around the points where a label given h
+passes from one value to the next.
 """
 
 from collections.abc import Callable
@@ -27,8 +28,17 @@ REACH = 9.0
 """Standard deviations of h that are integrated."""
 PANELS = np.linspace(-REACH, REACH, 25)
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(16)
-INNER_NODES = np.linspace(-8.0, 8.0, 321)
-INNER_WEIGHTS = np.exp(-(INNER_NODES**2) / 2) / np.exp(-(INNER_NODES**2) / 2).sum()
+
+
+def inner_rule(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights of the trapezoidal rule for a standard normal variable."""
+    nodes = np.linspace(-8.0, 8.0, count)
+    weights = np.exp(-(nodes**2) / 2)
+    return nodes, weights / weights.sum()
+
+
+INNER_COUNT = 321
+INNER_NODES, INNER_WEIGHTS = inner_rule(INNER_COUNT)
 """Trapezoidal rule for h* given h: exact to rounding for what is smooth over 0.1, 1e-4 of the change of slope at kinks.
 """
 BISECTIONS = 60
@@ -66,6 +76,7 @@ class GeneralOutput(eqx.Module):
     teacher_map: Map
     label_map: Map
     residual_map: Map
+    cuts: Float[Array, " n"]  # of h, where smooth maps of it need them: see `steode.solvers.cuts`
 
     def averages(self, m, q, rho, sigma) -> Averages:
         """Every average at overlaps m, q and rho and label noise sigma."""
@@ -95,7 +106,8 @@ class GeneralOutput(eqx.Module):
         return values if self.bound is None else jnp.where(jnp.abs(h) < self.bound, values, 0.0)
 
     def _edges(self, scale, slope, spread, sigma):
-        jumps = [self.activation.thresholds] if isinstance(self.activation, StepMap) else []
+        jumps = [self.cuts]
+        jumps += [self.activation.thresholds] if isinstance(self.activation, StepMap) else []
         jumps += [] if self.bound is None else [jnp.stack([-self.bound, self.bound])]
         if isinstance(self.activation, RoundingMap):
             jumps.append(self.activation.levels)
@@ -106,7 +118,7 @@ class GeneralOutput(eqx.Module):
                 jumps.append(passages.reshape(-1) / jnp.where(slope == 0, 1.0, slope))
         if isinstance(self.residual_map, StepMap) and not isinstance(self.activation, StepMap):
             jumps += [self._preimages(edge, scale) for edge in self._residual_edges()]
-        inner = jnp.concatenate([jnp.zeros(0), *jumps]) / scale
+        inner = jnp.concatenate(jumps) / scale
         return jnp.sort(jnp.concatenate([jnp.asarray(PANELS), jnp.clip(inner, -REACH, REACH)]))
 
     def _residual_edges(self):

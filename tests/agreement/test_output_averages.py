@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+import scipy.stats
 import sympy
 
 from steode import (
@@ -15,7 +16,9 @@ from steode import (
     StochasticRounding,
     TwoPoint,
     Uniform,
+    UnsupportedError,
     derive,
+    solve,
 )
 from steode.solvers import output
 from steode.systems.linear.problem import numeric_output
@@ -97,3 +100,35 @@ def test_a_finer_rule_changes_nothing(name, monkeypatch):
     monkeypatch.setattr(output, "INNER_NODES", nodes)
     monkeypatch.setattr(output, "INNER_WEIGHTS", np.exp(-(nodes**2) / 2) / np.exp(-(nodes**2) / 2).sum())
     np.testing.assert_allclose(averages(), coarse, rtol=1e-12)
+
+
+@pytest.mark.representative
+@pytest.mark.parametrize("scale", [0.1, 1.0, 30.0, 1e3, 3e4])
+@pytest.mark.parametrize(("proxy", "center"), [("erf(x)", 0.0), ("erf(8*(x - 1/2))", 0.5)])
+def test_a_surrogate_far_narrower_than_the_output_is_seen(scale, proxy, center):
+    model = BASE.replace(teacher=TwoPoint(scale), init=Normal(std=scale / 2), activation_surrogate=DerivativeOf(proxy))
+    m, q, rho = (overlap * scale**2 for overlap in OVERLAPS)
+    with jax.enable_x64(True):
+        averages = numeric_output(model, derive(model).output).averages(m, q, rho, model.noise)
+    slope, label = m / q, rho - m**2 / q + model.noise**2
+
+    def integral(power, of):
+        """E[f'(h)^power of(h)], h ~ N(0, q), where f' is not zero."""
+        density = scipy.stats.norm(scale=np.sqrt(q)).pdf
+        reach = min(8.0, 9 * np.sqrt(q) + abs(center))
+        h = np.linspace(center - reach, center + reach, 20001)  # spectrally accurate: all vanishes at the ends
+        return np.sum(model.activation_surrogate(h) ** power * of(h) * density(h)) * (h[1] - h[0])
+
+    teacher_response = -integral(1, lambda h: 1.0)
+    student_response = integral(1, lambda h: (1 - slope) * h**2) - m * teacher_response
+    square = integral(2, lambda h: ((1 - slope) * h) ** 2 + label)
+    assert averages.teacher_response == pytest.approx(teacher_response, rel=1e-8)
+    assert averages.student_response == pytest.approx(student_response / q, rel=1e-6)
+    assert averages.residual_square == pytest.approx(square, rel=1e-8)
+
+
+@pytest.mark.parametrize("steepness", [30, 1000])
+def test_a_teacher_too_steep_for_the_averages_is_refused(steepness):
+    model = BASE.replace(teacher_activation=Elementwise(f"tanh({steepness}*x)"), teacher=TwoPoint(20.0))
+    with pytest.raises(UnsupportedError, match=r"teacher_activation: .* small part of 20, the standard deviation"):
+        solve(model, 1.0, method="gaussian")

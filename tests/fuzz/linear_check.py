@@ -10,7 +10,19 @@ import itertools
 
 import numpy as np
 
-from steode import FOGZO, SPSA, ClippedSurrogate, Constant, Trajectory, compare, derive, fixed_points, simulate, solve
+from steode import (
+    FOGZO,
+    SPSA,
+    ClippedSurrogate,
+    Constant,
+    DerivativeOf,
+    Trajectory,
+    compare,
+    derive,
+    fixed_points,
+    simulate,
+    solve,
+)
 from steode.parts.quantizers import StepFunction
 from steode.parts.schedule import Schedule
 from tests.fuzz.report import LARGEST_Z, Report, score
@@ -161,11 +173,14 @@ def _compare(report: Report, specification: Specification, model, limit, runs) -
     if _starts_frozen(limit):
         report.notes["frozen"], report.z = report.z, float("nan")
         return
-    if _steps_over_layers(model, limit):
+    reason = "perturbations longer than the layers at thresholds" if _steps_over_layers(model, limit) else ""
+    if _steps_over_cells(model, limit):
+        reason = "single steps longer than the cells of the weights"
+    if reason:
         # neither right nor wrong: no power of d describes such runs
         report.notes["z of runs"], report.z = report.z, float("nan")
         if report.status != "wrong":
-            report.status, report.reason = "gave up", "runs: perturbations longer than the layers at thresholds"
+            report.status, report.reason = "gave up", f"runs: {reason}"
         return
     ratio = 2 if isinstance(model.update_rule, SPSA) else RATIO
     larger = _runs(report, specification, model, limit.times, ratio)
@@ -207,6 +222,23 @@ def _steps_over_layers(model, limit) -> bool:
     jump = max(float(high - low) for low, high in itertools.pairwise(quantizer.levels))
     layer = model.learning_rate * rule.noise_factor * float(limit["V"].min()) / (2 * model.batch_size * jump)
     return rule.eps * np.sqrt(rule.c / (RATIO * DIM)) > layer
+
+
+def _steps_over_cells(model, limit) -> bool:
+    """True if rare single steps carry a weight over a whole cell, even in the larger runs: they see no diffusion."""
+    quantizer, surrogate = model.weight_quantizer, model.activation_surrogate
+    if (
+        not (isinstance(quantizer, StepFunction) and isinstance(surrogate, DerivativeOf))
+        or len(quantizer.thresholds) < 2
+    ):
+        return False
+    residual = np.sqrt(float(limit["V"].max()))
+    if isinstance(model.residual_quantizer, StepFunction):
+        residual = float(np.abs(model.residual_quantizer.levels).max())
+    peak = float(np.abs(surrogate(np.linspace(-6, 6, 2401))).max())
+    rate = model.learning_rate(limit.times).max() if isinstance(model.learning_rate, Schedule) else model.learning_rate
+    step = rate * residual * peak * np.sqrt(model.spectrum.mean / (RATIO * DIM))
+    return step > np.diff(quantizer.thresholds).min()
 
 
 def _power(model) -> float:

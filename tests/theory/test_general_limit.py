@@ -75,7 +75,9 @@ def test_closed_form_and_quadrature_agree_for_a_quantized_output():
     with jax.enable_x64(True):
         activation = numeric_output(model, closed)
         plain = IdentityMap()
-        general = GeneralOutput(activation, None, None, plain, plain, plain).averages(m, q, rho, model.noise)
+        general = GeneralOutput(activation, None, None, plain, plain, plain, np.zeros(0)).averages(
+            m, q, rho, model.noise
+        )
     numbers = {sym.m: m, sym.q: q, sym.rho: rho, sym.sigma: model.noise}
     limit = derive(model)
     expected = [limit.numeric(value).subs(numbers) for value in (*closed.response, closed.strength, closed.loss)]

@@ -1,13 +1,13 @@
 """Surrogate derivatives mu' of the binarized ReLU: three of the literature, and the user's own."""
 
 import dataclasses
-import functools
 import itertools
 
 import numpy as np
 import sympy
 
 from steode.errors import LARGEST, SpecificationError
+from steode.parts.elementwise import evaluate
 
 X = sympy.Symbol("x", real=True)
 """Variable of every surrogate derivative."""
@@ -47,12 +47,7 @@ class Surrogate:
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """mu'(x), in NumPy; shape of x."""
-        return np.broadcast_to(_numpy_function(self.derivative)(np.asarray(x, float)), np.shape(x))
-
-
-@functools.lru_cache(maxsize=16)
-def _numpy_function(derivative: sympy.Expr):
-    return sympy.lambdify(X, derivative, modules=["scipy", "numpy"])
+        return evaluate(self.derivative, X, np.asarray(x, float))
 
 
 SURROGATES = {

@@ -2,20 +2,25 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from steode import bridge
+from steode.errors import UnsupportedError
+from steode.parts.elementwise import Elementwise
+from steode.parts.laws import Law
 from steode.parts.quantizers import StepFunction
 from steode.parts.schedule import Schedule
 from steode.parts.surrogates import ClippedSurrogate, DerivativeOf
 from steode.parts.update_rules import FOGZO, SPSA, STE, Momentum, UpdateRule
+from steode.solvers.cuts import smooth_cuts
 from steode.solvers.entrywise import Map
 from steode.solvers.equations import Problem
 from steode.solvers.libraries import as_array
-from steode.solvers.output import GeneralOutput
+from steode.solvers.output import INNER_COUNT, GeneralOutput, inner_rule
 from steode.solvers.smoothed_descent import SmoothedDescent
 from steode.solvers.spectral_start import DrawnSpectralStart, SpectralStart
 from steode.solvers.start import DrawnStart, NominalStart, Rows, Start
@@ -28,6 +33,8 @@ NODES, MOST_NODES = 16, 48
 """Gauss points in each panel of a continuous teacher law at stationarity: the second for step functions alone."""
 TERMS = 500_000
 """Teacher values times levels there; the quadrature is made coarser for very fine quantizers."""
+LABEL_ACCURACY = 1e-3
+"""Of the mean label given the student's pre-activation, in units of the largest."""
 
 
 class _NoRows(NamedTuple):
@@ -134,8 +141,15 @@ def numeric_output(model: LinearModel, output: Output) -> Map | GeneralOutput:
     if not output.needs_quadrature:
         return bridge.numeric_map(model.activation)
     surrogate, backward = model.activation_surrogate, None
+    scale = max(_pre_activation(model, model.teacher), _pre_activation(model, model.init))
+    if isinstance(model.teacher_activation, Elementwise):
+        _check_teacher(model.teacher_activation, _pre_activation(model, model.teacher))
+    cuts = [np.zeros(0)]
+    if isinstance(model.activation, Elementwise):
+        cuts.append(smooth_cuts(model.activation, scale))
     if isinstance(surrogate, DerivativeOf):
         backward = bridge.compile_expression(surrogate.derivative, (surrogate.proxy.variable,))
+        cuts.append(smooth_cuts(surrogate, scale))
     return GeneralOutput(
         activation=bridge.numeric_map(model.activation),
         backward=backward,
@@ -143,7 +157,27 @@ def numeric_output(model: LinearModel, output: Output) -> Map | GeneralOutput:
         teacher_map=bridge.numeric_map(model.teacher_activation),
         label_map=bridge.numeric_map(model.label_quantizer),
         residual_map=bridge.numeric_map(model.residual_quantizer),
+        cuts=np.unique(np.concatenate(cuts)),
     )
+
+
+def _check_teacher(activation: Elementwise, scale: float) -> None:
+    """Raise `UnsupportedError` if the averages of labels given the student's pre-activation would miss the map."""
+    # not on the nodes' own lattice, where a step is averaged exactly
+    means = scale * np.linspace(-2.0, 1.97, 38)[:, None]
+    rules = inner_rule(INNER_COUNT), inner_rule(16 * INNER_COUNT)
+    coarse, fine = (activation(means + scale * nodes) @ weights for nodes, weights in rules)
+    if not np.all(np.abs(coarse - fine) <= LABEL_ACCURACY * np.abs(fine).max()):
+        raise UnsupportedError(
+            f"teacher_activation: {activation.expression} changes within a small part of {scale:.3g}, the standard "
+            "deviation of its pre-activation, and the averages of the labels would miss it; write it as a step "
+            "function with Levels, scale the teacher down, or simulate."
+        )
+
+
+def _pre_activation(model: LinearModel, weights: Law) -> float:
+    """Standard deviation of the sum of inputs times independent weights."""
+    return math.sqrt(model.spectrum.mean * weights.second_moment)
 
 
 def nominal_start(model: LinearModel) -> Start:
