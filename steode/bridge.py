@@ -183,14 +183,18 @@ def compile_limit(limit: Limit) -> Equations:
         teacher_square = sym.rho_w if general else sym.rho
         arguments = (*training, sym.alpha_1, sym.alpha_2, teacher_square, sym.sigma, strength, sym.A, sym.C)
         moments = _compile_all(moment_rates, arguments)
-    force = strength_of_gap = None
+    force = force_of_loss = strength_of_gap = None
     if general:
         if limit.output.is_linear:
-            # m leaves the sum, so that a small distance of the pre-activations is not a difference of large overlaps
-            by_gap = limit.output.strength.subs(noises).subs(sym.m, (sym.q + sym.rho - sym.gap) / 2)
-            strength_of_gap = compile_expression(sympy.expand(by_gap), (sym.gap, sym.q, sym.rho, sym.sigma))
+            strength_of_gap = _of_gap(limit.output.strength.subs(noises))
         expressions = tuple(value.subs(noises) for value in (*limit.output.response, limit.output.strength))
-        force = _compile_all(expressions, (*overlaps, sym.p_tau, sym.c_u, sym.n_dir))
+        constants = limit.output.constants
+        if limit.output.is_of_loss:
+            loss = limit.output.loss.subs(noises)
+            force_of_loss = _compile_all(expressions, (sym.V, *constants))
+            expressions = tuple(value.subs(sym.V, loss) for value in expressions)
+            strength_of_gap = _of_gap(loss)
+        force = _compile_all(expressions, (*overlaps, sym.p_tau, *constants))
     return Equations(
         drift=compile_expression(drift, (*one_coordinate, sym.Q, sym.w)),
         diffusion=compile_expression(diffusion, (*training, sym.alpha_2, strength)),
@@ -198,6 +202,8 @@ def compile_limit(limit: Limit) -> Equations:
         self_overlap=compile_expression(order[sym.q].subs(sym.v, 0).subs(sym.Q**2, sym.C), (sym.alpha_2, sym.C)),
         residual_variance=compile_expression(limit.residual_variance.subs(noises), overlaps),
         force=force,
+        force_of_loss=force_of_loss,
+        needs_slope=general and limit.output.needs_slope,
         strength_of_gap=strength_of_gap,
         observables=tuple(
             (name, compile_expression(expression.subs(noises), (sym.V, *overlaps)))
@@ -209,6 +215,13 @@ def compile_limit(limit: Limit) -> Equations:
         closure=closure,
         moments=moments,
     )
+
+
+def _of_gap(value: sympy.Expr) -> Callable:
+    """A function of m, q, rho and sigma in terms of G = q - 2m + rho, q, rho and sigma."""
+    # m leaves the sum, so that a small distance of the pre-activations is not a difference of large overlaps
+    by_gap = value.subs(sym.m, (sym.q + sym.rho - sym.gap) / 2)
+    return compile_expression(sympy.expand(by_gap), (sym.gap, sym.q, sym.rho, sym.sigma))
 
 
 @functools.lru_cache(maxsize=64)

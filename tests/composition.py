@@ -17,6 +17,7 @@ from steode import (
     Momentum,
     Normal,
     Schedule,
+    SignSGD,
     StochasticRounding,
     TwoPoint,
     Uniform,
@@ -52,6 +53,7 @@ OPTIONS = {
     "label quantizer": {"label_quantizer": STEP},
     "residual quantizer": {"residual_quantizer": STEP},
     "momentum": {"update_rule": Momentum(0.9)},
+    "sign of the gradient": {"update_rule": SignSGD()},
     "FOGZO": {"update_rule": FOGZO(c=2.0, eps=0.3)},
     "SPSA": {"update_rule": SPSA(ratio=0.1, eps=0.3)},
 }

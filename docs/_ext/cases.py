@@ -20,6 +20,7 @@ from steode import (
     MultiplicativeNoise,
     Normal,
     PowerLaw,
+    SignSGD,
     StochasticRounding,
     TwoPoint,
     Uniform,
@@ -85,6 +86,15 @@ MODELS = {
         teacher=TwoPoint(1.0),
         learning_rate=0.5,
         noise=0.2,
+    ),
+    "sign": LinearModel(
+        weight_quantizer=TWO_BITS,
+        input_quantizer=TWO_BITS,
+        teacher=Constant(1.0),
+        learning_rate=0.1,
+        noise=0.1,
+        batch_size=2,
+        update_rule=SignSGD(),
     ),
     "fogzo": LinearModel(
         weight_quantizer=Uniform(bits=3, range=2.0),
@@ -178,6 +188,11 @@ CHECKS = {
     "noise_models": {"exact moment equations": (checks.trajectory, 12.0)},
     "rounded_weights": {"density equation": (checks.trajectory, 20.0)},
     "smooth_output": {"density equation": (checks.trajectory, 20.0)},
+    "sign": {
+        "norms of the inputs": (checks.sign_moments,),
+        "generalization error": (checks.trajectory, 40.0),
+        "Gaussian closure": (checks.closure, 40.0),
+    },
     "fogzo": {
         "change of the output": (fogzo_checks.flips,),
         "one-step variance": (fogzo_checks.one_step,),

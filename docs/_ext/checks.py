@@ -7,6 +7,7 @@ measured. The simulations share no formula with the theory; sizes are small, so 
 import matplotlib
 
 matplotlib.use("Agg")
+import jax
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -22,7 +23,9 @@ from steode import (
     simulate,
     solve,
 )
+from steode.bridge import numeric_map
 from steode.plot import style
+from steode.solvers.sign_moments import sign_moments as sign_integrals
 from steode.symbolic import symbols as sym
 
 DIM, SEEDS = 500, 16
@@ -47,6 +50,21 @@ def input_moments(model, samples: int = 1_000_000):
         scores.append(abs(mean - exact) / error)
         lines.append(f"$\\{symbol.name} = {exact:.5f}$ from the equation, ${mean:.5f} \\pm {error:.5f}$ sampled")
     return None, f"{'; '.join(lines)} ({samples:,} inputs; largest $|z|$ {max(scores):.1f})."
+
+
+def sign_moments(model, samples: int = 400_000):
+    """The averages over batches of inputs: integrals over one variable against plain Monte Carlo."""
+    with jax.enable_x64(True):
+        exact = sign_integrals(numeric_map(model.input_quantizer), model.batch_size)
+    x = np.random.default_rng(0).standard_normal((samples, model.batch_size))
+    z = model.input_quantizer(x)
+    norm = np.sqrt(np.sum(z**2, axis=1))
+    lines, scores = [], []
+    for name, value, draws in (("1", exact.teacher, np.sum(x * z, axis=1) / norm), ("2", exact.student, norm)):
+        mean, error = draws.mean(), draws.std() / np.sqrt(samples)
+        scores.append(abs(mean - float(value)) / error)
+        lines.append(f"$\\beta_{name} = {float(value):.5f}$ from the integral, ${mean:.5f} \\pm {error:.5f}$ sampled")
+    return None, f"{'; '.join(lines)} ({samples:,} batches; largest $|z|$ {max(scores):.1f})."
 
 
 def trajectory(model, t_end: float):

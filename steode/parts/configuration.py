@@ -55,6 +55,7 @@ _TYPES = {
         surrogates.DerivativeOf,
         update_rules.STE,
         update_rules.Momentum,
+        update_rules.SignSGD,
         update_rules.FOGZO,
         update_rules.SPSA,
         Schedule,

@@ -47,6 +47,17 @@ class Momentum:
             raise SpecificationError("Momentum.nesterov", "True or False", self.nesterov, "False is heavy ball.")
 
 
+@dataclasses.dataclass(frozen=True)
+class SignSGD:
+    """Follow the sign of every entry of the straight-through gradient (Bernstein et al. 2018).
+
+        w <- w - (learning_rate/sqrt(d)) sign(g) - (learning_rate weight_decay/d) w,
+
+    g the gradient of the batch, sign(0) = 0. A step has the same length whatever the error is, so the noise does not
+    vanish with it; with quantized inputs the target is another one than that of the gradient itself.
+    """
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FOGZO:
     """First-order-guided zeroth-order estimates (Yang and Aamodt 2025) in place of the straight-through gradient g.
@@ -147,4 +158,4 @@ def _check_directions(name: str, directions: object) -> None:
         raise SpecificationError(f"{name}.directions", expected, directions, "All have mean zero and variance one.")
 
 
-UpdateRule = STE | Momentum | FOGZO | SPSA
+UpdateRule = STE | Momentum | SignSGD | FOGZO | SPSA

@@ -24,8 +24,11 @@ class Equations:
     diffusion : (training, alpha_2, V) -> variance rate of w where the surrogate is 1.
     teacher_overlap, self_overlap : (alpha_1, w*, Q) and (alpha_2, Q) -> integrands of m and q.
     residual_variance : overlaps -> V.
-    force : (overlaps, p, c_u, n) -> c_h, c_* and c_2; None: the output is linear and deterministic, 1, -1 and V.
-    strength_of_gap : (G, q, rho, sigma) -> c_2, G = q - 2m + rho; None unless c_h = 1 and c_* = -1 are known.
+    force : (overlaps, p, constants) -> c_h, c_* and c_2; None: the output is linear and deterministic, 1, -1 and V.
+    force_of_loss : (V, constants) -> the same, where V says all; else None.
+    needs_slope : True if the force contains the mean slope p of the map of the weights, as in zeroth-order updates.
+    strength_of_gap : (G, q, rho, sigma) -> c_2, or V where there is `force_of_loss`; G = q - 2m + rho. None unless one
+        number says all.
     observables : name -> (V, overlaps) -> value.
     correlation, mean_square : (input map, lambda) -> alpha_1 and alpha_2.
     log_slope : (training, alpha_2, V, a, Q, w) -> slope of the log of the stationary density.
@@ -39,6 +42,8 @@ class Equations:
     self_overlap: Callable
     residual_variance: Callable
     force: Callable | None
+    force_of_loss: Callable | None
+    needs_slope: bool
     strength_of_gap: Callable | None
     observables: tuple[tuple[str, Callable], ...]
     correlation: Callable
@@ -72,7 +77,7 @@ class Problem(eqx.Module):
     linear_response: bool = eqx.field(static=True, default=True)  # c_h = 1 and c_* = -1 at all times
     response: tuple = (1.0, -1.0)  # c_h and c_*
     input_moments: tuple | None = None  # alpha_1 and alpha_2, where they are known already
-    directions: tuple | None = None  # c_u and n of a zeroth-order update, whose force contains the mean slope p
+    constants: tuple = ()  # of the force: c_u and n of a zeroth-order update, averages of the inputs with signs
 
     def at(self, time) -> "Problem":
         """The equations at this time; the problem itself if the learning rate is constant."""
@@ -131,7 +136,7 @@ class Problem(eqx.Module):
     @property
     def needs_slope(self) -> bool:
         """True if the weights move by their mean slope p, as in zeroth-order updates."""
-        return self.directions is not None
+        return self.equations.needs_slope
 
     def force(self, m, q, slope=1.0) -> Float[Array, "..."]:
         """What drives the weights at given overlaps: c_2 alone (V for a linear output), or c_h, c_* and c_2.
@@ -140,21 +145,24 @@ class Problem(eqx.Module):
         """
         if self.equations.force is None:
             return self.loss(m, q)
-        directions = (slope, *(self.directions or (0.0, 1.0)))
-        averages = self.equations.force(self.output, m, q, self.rho, self.sigma, *directions)
+        averages = self.equations.force(self.output, m, q, self.rho, self.sigma, slope, *self.constants)
         return averages[2] if self.linear_response else jnp.stack(averages)
+
+    def force_of_loss(self, residual_variance) -> Float[Array, " 3"]:
+        """c_h, c_* and c_2 at a value of V that says all."""
+        return jnp.stack(self.equations.force_of_loss(residual_variance, *self.constants))
 
     def strength_of_gap(self, gap, q):
         """c_2 of a linear response from G = q - 2m + rho, which keeps its digits where the overlaps almost cancel."""
         if self.equations.strength_of_gap is None:
             variance = gap + self.sigma**2
-            return variance if self.directions is None else variance * self._noise_factor
+            return variance * self._noise_factor if self.needs_slope else variance
         return self.equations.strength_of_gap(gap, q, self.rho, self.sigma)
 
     @property
     def _noise_factor(self):
         """c_2 of a zeroth-order update at V = 1."""
-        return self.equations.force(self.output, 0.0, 0.0, 0.0, 1.0, 1.0, *self.directions)[2]
+        return self.equations.force(self.output, 0.0, 0.0, 0.0, 1.0, 1.0, *self.constants)[2]
 
     def gaussian_force(self, mean: Float[Array, " K"], variance: Float[Array, " K"]) -> Float[Array, "..."]:
         """The force if w | w* ~ N(mean, variance)."""

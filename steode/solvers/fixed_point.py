@@ -149,7 +149,11 @@ def terms_at(equation: Equation | ForceEquation, x) -> dict[str, Array]:
         values = problem.observables(*overlaps, problem.loss(*overlaps))
         return {"V": values["V"], "eps_g": values["eps_g"]} | dict.fromkeys(terms, jnp.nan)
     # where c_2 is V times a number, it is known from a sum of squares
-    plain = problem.equations.strength_of_gap is None
-    variance = found.gap + problem.sigma**2 if plain else problem.loss(*overlaps)
-    slope = {} if problem.directions is None else {"mean_slope": force[0]}
+    if problem.equations.force_of_loss is not None:
+        variance = x
+    elif problem.equations.strength_of_gap is None:
+        variance = found.gap + problem.sigma**2
+    else:
+        variance = problem.loss(*overlaps)
+    slope = {"mean_slope": force[0]} if problem.needs_slope else {}
     return {"V": variance, "eps_g": sum(terms.values())} | terms | slope

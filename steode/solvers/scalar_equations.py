@@ -93,6 +93,53 @@ class StrengthEquation(eqx.Module):
         return jnp.where(known, slope, jnp.nan), jnp.where(known, floor, 0.0)
 
 
+class LossEquation(eqx.Module):
+    """V with the sign of the gradient, which is driven by V alone; `problem` is the model's.
+
+    The temperature theta = eta p_0 (pi V/2)^{1/2}/beta_2 increases with V, and with it the dithering; targets
+    beta_1 w*/beta_2 do not depend on V.
+    """
+
+    problem: Problem
+    smallest: float = eqx.field(static=True, default=1e-12)
+    name = "V"
+    is_affine = False
+    tolerance = RESIDUAL
+
+    def force(self, x):
+        """What drives the weights at x: c_h, c_* and c_2."""
+        return self.problem.force_of_loss(x)
+
+    def implied(self, x):
+        """F(V)."""
+        found = self_consistency.state(self.problem, self.force(x))
+        return self.problem.strength_of_gap(found.gap, found.self_overlap)
+
+    def bounds(self):
+        """V of weights that do not dither and are as near as can be, and of those that do so as much as can be."""
+        problem = self.problem
+        low, high = stationary.image_range(problem)
+        best, weights = stationary.best_targets(problem), problem.teacher_weights * problem.alpha_2
+        inside, unreachable = (
+            jnp.clip(stationary.targets(problem), low, high),
+            self_consistency.unreachable_gap(problem),
+        )
+        if problem.decay is None:
+            least = (inside - best) ** 2
+            most = least + (inside - low) * (high - inside)
+        else:
+            least = (best - jnp.clip(best, low, high)) ** 2
+            most = jnp.maximum((best - low) ** 2, (best - high) ** 2)
+        overlap = jnp.sum(weights * jnp.maximum(low**2, high**2))
+        lowest = problem.strength_of_gap(unreachable + weights @ least, 0.0)
+        return lowest, problem.strength_of_gap(unreachable + weights @ most, overlap)
+
+    def knowledge(self) -> tuple[float, float]:
+        """F is nondecreasing, unless weight decay moves the means or levels are drawn at random."""
+        known = self.problem.decay is None and not isinstance(self.problem.weight_map, RoundingMap)
+        return (0.0 if known else jnp.nan), 0.0
+
+
 class TemperatureEquation(eqx.Module):
     """theta^2 with FOGZO; `problem` is the model's."""
 
@@ -136,11 +183,13 @@ class TemperatureEquation(eqx.Module):
         return 0.0, 0.0
 
 
-Equation = StrengthEquation | TemperatureEquation
+Equation = StrengthEquation | TemperatureEquation | LossEquation
 
 
 def scalar_equation(problem: Problem) -> Equation | None:
     """The equation whose roots are the stationary states; None where c_h and c_* are unknown beside c_2."""
+    if problem.equations.force_of_loss is not None:
+        return LossEquation(problem)
     if problem.needs_slope:
         return (StrengthEquation if isinstance(problem.weight_map, IdentityMap) else TemperatureEquation)(problem)
     return StrengthEquation(problem) if problem.linear_response else None

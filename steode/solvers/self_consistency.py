@@ -25,8 +25,8 @@ class State(eqx.Module):
     ----------
     teacher_overlap, self_overlap : m and q.
     gap : G = q - 2m + rho, summed from squares.
-    unreachable, dithering, clipping, pull, noise : the parts of G: inputs alone, Var(Q), targets beyond the range,
-        weight decay, and the variance v of stochastic weights.
+    unreachable, dithering, clipping, pull, noise : the parts of G: inputs (what no weights remove, and targets
+        beside the best), Var(Q), targets beyond the range, weight decay, and the variance v of stochastic weights.
     """
 
     teacher_overlap: Float[Array, ""]
@@ -43,17 +43,23 @@ def state(problem: Problem, force: Float[Array, "..."]) -> State:
     """The stationary state under a force (c_2 alone, or c_h, c_* and c_2)."""
     problem, strength = problem.under(force)
     moments = stationary.image_moments(problem, strength)
-    mean = stationary.targets(problem) + moments.offset
+    targets, excess = stationary.targets(problem), stationary.excess(problem)
+    mean = targets + moments.offset
     noise = _noise(problem, strength, mean, moments)
     weights, alpha_1, alpha_2 = problem.teacher_weights, problem.alpha_1, problem.alpha_2
-    unreachable = unreachable_gap(problem)
-    clipping = weights @ (alpha_2 * stationary.excess(problem) ** 2)
-    bias = weights @ (alpha_2 * moments.offset**2)
+    # the sign of a gradient has other targets than the gradient
+    shift = targets - stationary.best_targets(problem)
+    beyond = excess != 0
+    unreachable = unreachable_gap(problem) + weights @ (alpha_2 * jnp.where(beyond, 0.0, shift**2))
+    clipping = weights @ (alpha_2 * jnp.where(beyond, (shift - excess) ** 2, 0.0))
+    bias = weights @ (alpha_2 * (moments.offset + shift) ** 2)
     dithering = weights @ (alpha_2 * moments.variance)
     extra = weights @ (alpha_2 * noise) if is_random(problem) else jnp.zeros(())
     m = weights @ (alpha_1 * problem.teacher * mean)
     q = weights @ (alpha_2 * (mean**2 + moments.variance + noise))
-    return State(m, q, unreachable + bias + dithering + extra, unreachable, dithering, clipping, bias - clipping, extra)
+    gap = unreachable_gap(problem) + bias + dithering + extra
+    pull = jnp.zeros(()) if problem.decay is None else gap - unreachable - clipping - dithering - extra
+    return State(m, q, gap, unreachable, dithering, clipping, pull, extra)
 
 
 def error_terms(problem: Problem, found: State) -> dict[str, Float[Array, ""]]:

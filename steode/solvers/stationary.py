@@ -43,6 +43,11 @@ def targets(problem: Problem) -> Float[Array, " K"]:
     return -teacher * problem.alpha_1 * problem.teacher / (student * problem.alpha_2)
 
 
+def best_targets(problem: Problem) -> Float[Array, " K"]:
+    """alpha_1 w*/alpha_2, the quantized weight of least error."""
+    return problem.alpha_1 * problem.teacher / problem.alpha_2
+
+
 def image_range(problem: Problem) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Smallest and largest value of the map, approached or reached."""
     if isinstance(problem.weight_map, StepMap):

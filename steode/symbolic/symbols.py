@@ -25,6 +25,12 @@ batch = Symbol("B", positive=True)
 beta = Symbol("beta", nonnegative=True)
 eta_eff = Symbol(r"\eta_{\mathrm{eff}}", positive=True)
 
+# sign of the gradient: averages of the norm of a batch of inputs, chance that it is not zero, gradient given the inputs
+beta_1 = Symbol("beta_1", positive=True)
+beta_2 = Symbol("beta_2", positive=True)
+p_0 = Symbol("p_0", positive=True)
+g_B = Symbol("g_B", real=True)
+
 # one coordinate: latent weight, teacher weight, quantized weight, surrogate derivative
 w = Symbol("w", real=True)
 wstar = Symbol("w^{*}", real=True)

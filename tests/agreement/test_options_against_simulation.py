@@ -32,6 +32,7 @@ from steode import (
     simulate,
     solve,
 )
+from tests.theory.test_triples import combined, refusal, triples
 
 TANH = Elementwise(sympy.tanh(sympy.Symbol("x")))
 GRID = Uniform(bits=2, range=2.0)
@@ -155,6 +156,21 @@ def test_ten_of_sixteen_combinations_are_derived():
 @pytest.mark.parametrize("seed", range(10))
 def test_random_combinations(seed):
     assert np.abs(z_scores(random_model(seed), key=100 + seed)).max() < LARGEST_Z
+
+
+DERIVED = [names for names in triples() if refusal(names) is None]
+SLOWER = {"momentum": 0.03}
+"""Learning rate with an option that multiplies it."""
+
+
+@pytest.mark.parametrize(
+    "seed", [pytest.param(seed, marks=[pytest.mark.representative] * (seed == 0)) for seed in range(12)]
+)
+def test_random_triples(seed):
+    names = DERIVED[np.random.default_rng(seed).integers(len(DERIVED))]
+    rate = min((SLOWER[name] for name in names if name in SLOWER), default=0.3)
+    model = BASE.replace(**{"learning_rate": rate} | combined(names))
+    assert np.abs(z_scores(model, key=200 + seed)).max() < LARGEST_Z, names
 
 
 # errors that are measured on samples have a floor of their own: only outputs whose error is exact are in this test

@@ -15,6 +15,7 @@ from steode import (
     LinearModel,
     Momentum,
     PowerLaw,
+    SignSGD,
     SpecificationError,
     Uniform,
     simulate,
@@ -31,7 +32,8 @@ MODEL = LinearModel(
 def test_configuration_keeps_the_rule():
     plain = MODEL.replace(update_rule=SPSA(ratio=0.5, eps=0.2, directions="logistic"))
     moving = MODEL.replace(update_rule=Momentum(0.9, nesterov=True), spectrum=PowerLaw(exponent=1.0, count=3))
-    for model in (MODEL, plain, moving):
+    signs = moving.replace(update_rule=SignSGD())
+    for model in (MODEL, plain, moving, signs):
         assert from_dict(to_dict(model)) == model
     assert FOGZO.from_beta(0.999, 2000, eps=0.1).c == pytest.approx(2.0)
     assert FOGZO(c=2.0, eps=0.1, n=4).noise_factor == 1.5

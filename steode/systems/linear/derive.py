@@ -10,6 +10,7 @@ from steode.symbolic import symbols as sym
 from steode.symbolic.limit import Limit
 from steode.systems.dispatch import for_every_system
 from steode.systems.linear.derivations.derivation import derive_linear, maps_of
+from steode.systems.linear.properties import require
 from steode.systems.linear.spec import LinearModel
 
 
@@ -28,6 +29,7 @@ def derive(model: LinearModel) -> Limit:
     """
     if not isinstance(model, LinearModel):
         raise SpecificationError("model", "a specification such as LinearModel", model, "See steode.LinearModel.")
+    require(model, "derive")
     return _derive_linear(model)
 
 

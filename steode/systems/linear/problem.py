@@ -15,12 +15,13 @@ from steode.parts.laws import Law
 from steode.parts.quantizers import StepFunction
 from steode.parts.schedule import Schedule
 from steode.parts.surrogates import ClippedSurrogate, DerivativeOf
-from steode.parts.update_rules import FOGZO, SPSA, STE, Momentum, UpdateRule
+from steode.parts.update_rules import FOGZO, SPSA, STE, Momentum, SignSGD, UpdateRule
 from steode.solvers.cuts import smooth_cuts
 from steode.solvers.entrywise import Map
 from steode.solvers.equations import Problem
 from steode.solvers.libraries import as_array
 from steode.solvers.output import INNER_COUNT, GeneralOutput, inner_rule
+from steode.solvers.sign_moments import sign_moments
 from steode.solvers.smoothed_descent import SmoothedDescent
 from steode.solvers.spectral_start import DrawnSpectralStart, SpectralStart
 from steode.solvers.start import DrawnStart, NominalStart, Rows, Start
@@ -75,7 +76,7 @@ def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None)
         weight_map = dataclasses.replace(weight_map, **{name: as_array(parameters[name]) for name in names})
     # the equations of a batch of one do not contain its size
     general = model.replace(batch_size=max(model.batch_size, 2)) if "batch_size" in parameters else model
-    return Problem(
+    problem = Problem(
         equations=bridge.compile_limit(derive(general)),
         # inside a compiled function a schedule gives an array that is traced, and otherwise any kind of number
         eta=as_array(eta).astype(float),
@@ -92,8 +93,15 @@ def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None)
         eigenvalues=None if rows.eigenvalues is None else as_array(rows.eigenvalues),
         output=None if limit.output is None else numeric_output(model, limit.output),
         linear_response=limit.output is None or limit.output.is_linear,
-        directions=_directions(model.update_rule),
+        constants=_constants(model.update_rule),
     )
+    if isinstance(model.update_rule, SignSGD):
+        moments = sign_moments(problem.input_map, problem.batch)
+        averages = (problem.alpha_1, problem.alpha_2, *moments, problem.batch)
+        # c_h and c_* depend on V, their ratio does not
+        response = problem.equations.force_of_loss(1.0, *averages)[:2]
+        problem = dataclasses.replace(problem, constants=averages, response=response)
+    return problem
 
 
 def rate_factor(rule: UpdateRule) -> float:
@@ -107,14 +115,15 @@ def _scaled(schedule: Callable, factor: float) -> Callable:
     return schedule if factor == 1 else lambda time: factor * schedule(time)
 
 
-def stationary_problem(model: LinearModel, response: tuple = (1.0, -1.0), part: float = 1.0) -> Problem:
-    """The equations of a model with its teacher law, cut at the kinks that they have under a response."""
+def stationary_problem(model: LinearModel, response: tuple | None = None, part: float = 1.0) -> Problem:
+    """The equations of a model with its teacher law, cut at the kinks that they have under a response, or their own."""
     nodes, values = NODES, None if model.spectrum.is_isotropic else model.spectrum.values
     if isinstance(model.weight_quantizer, StepFunction):
         levels, eigenvalues = len(model.weight_quantizer.unit_levels), 1 if values is None else np.unique(values).size
         nodes = int(np.clip(TERMS // (levels * (levels + 24) * eigenvalues), 8, MOST_NODES))
-    bare = dataclasses.replace(make_problem(model, NO_ROWS), response=response)
-    return dataclasses.replace(rows_of(model, bare, nodes, part).place(bare), response=(1.0, -1.0))
+    bare = make_problem(model, NO_ROWS)
+    cut = bare if response is None else dataclasses.replace(bare, response=response)
+    return dataclasses.replace(rows_of(model, cut, nodes, part).place(cut), response=bare.response)
 
 
 def rows_of(model: LinearModel, problem: Problem, nodes: int, part: float = 1.0) -> TeacherRows:
@@ -132,8 +141,8 @@ def smoothed_descent(model: LinearModel) -> SmoothedDescent | None:
     return SmoothedDescent(dynamics, np.asarray(rule.eps), np.asarray(rule.ratio), rule.directions)
 
 
-def _directions(rule: UpdateRule) -> tuple | None:
-    return (np.asarray(rule.c), np.asarray(float(rule.n))) if isinstance(rule, FOGZO) else None
+def _constants(rule: UpdateRule) -> tuple:
+    return (np.asarray(rule.c), np.asarray(float(rule.n))) if isinstance(rule, FOGZO) else ()
 
 
 def numeric_output(model: LinearModel, output: Output) -> Map | GeneralOutput:

@@ -14,8 +14,8 @@ from steode.parts.elementwise import Elementwise
 from steode.parts.quantizers import Identity, StepFunction
 from steode.parts.schedule import Schedule
 from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
-from steode.parts.surrogates import ClippedSurrogate
-from steode.parts.update_rules import FOGZO, SPSA, STE, Momentum
+from steode.parts.surrogates import ClippedSurrogate, IdentitySurrogate
+from steode.parts.update_rules import FOGZO, SPSA, STE, Momentum, SignSGD
 from steode.systems.linear.derivations.output import derive_output
 from steode.systems.linear.spec import MAPS, LinearModel
 
@@ -121,6 +121,8 @@ def _no_cells(model):
 def _zeroth_order(model):
     if isinstance(model.update_rule, STE | Momentum):
         return None
+    if isinstance(model.update_rule, SignSGD):
+        return "update_rule", "the sign of a gradient moves a weight at a rate that depends on the error at that time"
     return "update_rule", "a zeroth-order update does not move a weight at a rate of its cell alone"
 
 
@@ -129,6 +131,25 @@ def _noise_not_derived(model):
         return None
     fields = [name for name in model.options if name != "update_rule"] or ["update_rule"]
     return fields[0], f"the noise of the samples is not derived with {' and '.join(fields)}"
+
+
+def _not_normal(model):
+    if not isinstance(model.update_rule, SignSGD):
+        return None
+    for name in MAPS:
+        entry, inner = getattr(model, name), name in MAPS[:2]
+        known = not isinstance(entry, CommonFactor) if inner else isinstance(entry, Identity | AdditiveNoise)
+        if not known:
+            return name, f"with {entry} the residual is not normal, and the mean of its sign is not derived"
+    if not isinstance(model.activation_surrogate, IdentitySurrogate):
+        return "activation_surrogate", "with a surrogate of the output the backpropagated residual is not normal"
+    return None
+
+
+def _own_responses(model):
+    if isinstance(model.update_rule, SignSGD) and not model.spectrum.is_isotropic:
+        return "spectrum", "the sign of a gradient answers differently at every eigenvalue"
+    return None
 
 
 FOLLOW = "follow it in time with solve(model, t_end)"
@@ -160,11 +181,14 @@ SAMPLE_NOISE = Property(
     "the noise of one step at order 1/d", _noise_not_derived, "measure the scatter of simulate(model, seeds=...)"
 )
 
+RUN = "run it with simulate"
+NORMAL_RESIDUAL = Property("a normal residual under the sign of a gradient", _not_normal, RUN)
+ONE_RESPONSE = Property("one response for all coordinates", _own_responses, RUN)
+_DERIVED = (NORMAL_RESIDUAL, ONE_RESPONSE)
+
 _STATIONARY = (CONSTANT_RATE, FORGETS_START, COMMON_DIFFUSION, ONE_WELL, SLOPE_FROM_DITHERING)
-NEEDS: dict[str, tuple[Property, ...]] = {
+_BEYOND_THE_LIMIT: dict[str, tuple[Property, ...]] = {
     "derive": (),
-    "simulate": (),
-    "simulate_paired": (),
     "solve, density": (COMMON_DIFFUSION,),
     "solve, gaussian": (COMMON_DIFFUSION, NO_ATOMS),
     "solve, moments": (COMMON_DIFFUSION, NO_ATOMS, CLOSED_MOMENTS),
@@ -184,6 +208,10 @@ NEEDS: dict[str, tuple[Property, ...]] = {
     "sweep of fixed points": (*_STATIONARY, LINEAR_RESPONSE),
     "sweep of curves": (COMMON_DIFFUSION,),
     "sweep of curves, gaussian": (COMMON_DIFFUSION, NO_ATOMS),
+}
+"""What is asked for, verb first -> the properties it needs beside those of the limit itself."""
+NEEDS: dict[str, tuple[Property, ...]] = {"simulate": (), "simulate_paired": ()} | {
+    what: (*_DERIVED, *needed) for what, needed in _BEYOND_THE_LIMIT.items()
 }
 """What is asked for, verb first -> the properties it needs."""
 

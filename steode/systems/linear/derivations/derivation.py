@@ -16,7 +16,7 @@ from steode.parts.quantizers import StepFunction
 from steode.parts.schedule import Schedule
 from steode.parts.stochastic import CommonFactor, StochasticMap, StochasticRounding
 from steode.parts.surrogates import ClippedSurrogate
-from steode.parts.update_rules import FOGZO, SPSA, STE, Momentum
+from steode.parts.update_rules import FOGZO, SPSA, STE, Momentum, SignSGD
 from steode.symbolic import averages
 from steode.symbolic import symbols as sym
 from steode.symbolic.derivation import Derivation, Step
@@ -30,12 +30,19 @@ from steode.systems.linear.derivations.momentum import heavy_ball
 from steode.systems.linear.derivations.motion import ICHIKAWA, Motion, straight_through
 from steode.systems.linear.derivations.output import derive_output
 from steode.systems.linear.derivations.residual import general_residual, plain_residual
+from steode.systems.linear.derivations.sign import sign_descent
 from steode.systems.linear.derivations.spsa import smoothed_descent
 from steode.systems.linear.derivations.stationary_density import log_slope
 from steode.systems.linear.spec import LinearModel
 
 LOG = logging.getLogger(__name__)
-MOTIONS = {STE: straight_through, Momentum: heavy_ball, FOGZO: flip_counting, SPSA: smoothed_descent}
+MOTIONS = {
+    STE: straight_through,
+    Momentum: heavy_ball,
+    SignSGD: sign_descent,
+    FOGZO: flip_counting,
+    SPSA: smoothed_descent,
+}
 """Update rule -> what it contributes."""
 
 
@@ -49,7 +56,7 @@ def derive_linear(model: LinearModel) -> Limit:
     moments, input_moments = derive_input_moments(model, maps)
     order, residual_variance, order_parameters = _order_parameters(model)
     steps = [*motion.setting, *_stochastic_maps(maps), moments, *motion.derived, *order]
-    steps += [] if output is None else output.steps
+    steps += [] if motion.output is None else motion.output.steps
     strength = residual_variance if motion.strength == sym.V else sym.c_2
     closure = exact = None
     slope = sympy.S.NaN

@@ -39,6 +39,7 @@ def flip_counting(model: LinearModel, residual: Residual, output: Output | None)
         strength=residual_variance * _noise_factor(),
         loss=residual_variance,
         eps_g=(sym.V - sym.sigma**2) / 2,
+        constants=(sym.c_u, sym.n_dir),
     )
     stationary = functools.partial(_stationary, model, drift)
     if model.weight_decay or smooth:

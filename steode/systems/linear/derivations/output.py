@@ -40,6 +40,7 @@ class Output:
     strength : c_2.
     loss : V = E[(f(h) - Q_l(y))^2].
     eps_g : generalization error.
+    constants : symbols in response and strength beside m, q, rho, sigma, V and p_tau.
     """
 
     steps: list[Step]
@@ -47,6 +48,7 @@ class Output:
     strength: sympy.Expr
     loss: sympy.Expr
     eps_g: sympy.Expr
+    constants: tuple[sympy.Symbol, ...] = ()
 
     @property
     def needs_quadrature(self) -> bool:
@@ -62,6 +64,11 @@ class Output:
     def needs_slope(self) -> bool:
         """True if the response is the mean slope of the weights' map, a functional of the law beyond m and q."""
         return sympy.sympify(self.response[0], strict=True).has(sym.p_tau)
+
+    @property
+    def is_of_loss(self) -> bool:
+        """True if the response is a function of V alone."""
+        return sympy.sympify(self.response[0], strict=True).has(sym.V)
 
 
 def derive_output(model: LinearModel) -> Output:

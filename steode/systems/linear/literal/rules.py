@@ -21,7 +21,7 @@ from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 
 from steode.errors import SpecificationError
-from steode.parts.update_rules import FOGZO, SPSA, STE, Momentum, UpdateRule
+from steode.parts.update_rules import FOGZO, SPSA, STE, Momentum, SignSGD, UpdateRule
 
 
 class Rule(eqx.Module):
@@ -62,6 +62,14 @@ class StraightThrough(Rule):
     def change(self, rate, weights, errors, inputs, losses, drawn):
         root = np.sqrt(weights.size).astype(weights.dtype)
         return dot((rate / (root * errors.size)) * errors, inputs)
+
+
+class SignOfGradient(Rule):
+    """rate times sign(mean_batch[e Q_x(x)])/sqrt(d)."""
+
+    def change(self, rate, weights, errors, inputs, losses, drawn):
+        root = np.sqrt(weights.size).astype(weights.dtype)
+        return rate / root * jnp.sign(dot(errors, inputs))
 
 
 class Moving(NamedTuple):
@@ -153,6 +161,8 @@ def literal_rule(rule: UpdateRule, dim: int, dtype) -> Rule:
     """
     if isinstance(rule, STE):
         return StraightThrough()
+    if isinstance(rule, SignSGD):
+        return SignOfGradient()
     if isinstance(rule, Momentum):
         return HeavyBall(jnp.asarray(rule.beta, dtype), rule.nesterov)
     if isinstance(rule, SPSA) and rule.ratio * dim < 1:
