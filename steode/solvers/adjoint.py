@@ -1,8 +1,8 @@
 r"""The density equation linearized around its own solution, transposed: how a mass at (w*, w) changes a later average.
 
 With p the masses given w* and <f, p> = sum over teacher values of probability times sum over nodes of f p, the equation
-p' = A(V) p, V = <v, p> + const, has the linearization J = A + b v^T, b = dA/dV p. An average <f_T, p_T> changes by
-<f_t, change of p_t> with
+p' = A(V) p, V = <v, p> + const (c_2 for V where output or residual add noise of their own), has the linearization
+J = A + b v^T, b = dA/dV p. An average <f_T, p_T> changes by <f_t, change of p_t> with
 
     - df_t/dt = J^T f_t = A(V_t)^T f_t + v <b_t, f_t>,    f at t = T given.
 
@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from steode.solvers.density import GAMMA, DensityOperator, Masses, divergence
+from steode.solvers.equations import rows
 
 Values = Float[Array, "K N R"]
 """R functions on the teacher values and nodes of a mesh."""
@@ -60,32 +61,33 @@ class Linearization(eqx.Module):
 
 
 def linearize(operator: DensityOperator, overlap: Masses, masses: Masses) -> Linearization:
-    """J at a state; `overlap` is v, the derivative of V with respect to the law.
+    """J at a state; `overlap` is v, the derivative of c_2 (V for a plain output) with respect to the law.
 
     With the diffusivity D and the ratio x = drift h/D, both rates of a pair of nodes have the derivative
     (x/2)^2/sinh(x/2)^2/h with respect to D, before division by the volumes.
     """
-    variance = operator.residual_variance(masses)
-    diffusivity, slope = jax.value_and_grad(lambda variance: operator.problem.diffusion(variance) / 2)(variance)
+    strength = operator.force(masses)
+    half_diffusion = jax.jvp(lambda x: operator.problem.diffusion(x) / 2, (strength,), (jnp.ones(()),))
+    diffusivity, slope = (rows(value, 2) for value in half_diffusion)
     widths = jnp.diff(operator.nodes)[None, :]
     half = jnp.clip(operator.speed * widths / (2 * diffusivity + 1e-300), -300, 300)
     sensitivity = slope / widths / _sinhc(half) ** 2
     mobile = masses * (operator.mobile / operator.volumes)[None, :]
     response = divergence(sensitivity * (mobile[:, :-1] - mobile[:, 1:]))
-    return Linearization(operator.rates(variance), response, overlap, operator.problem.teacher_weights)
+    return Linearization(operator.rates(strength), response, overlap, operator.problem.teacher_weights)
 
 
 def middle_stage(before: DensityOperator, inside: DensityOperator, masses: Masses, dt) -> Masses:
     """The state after the first stage of a TR-BDF2 step, from the operators at its start and at the stage's time."""
     half = GAMMA / 2 * dt
-    variance = before.residual_variance(masses)
-    right_hand_side = masses + half * before.apply(before.rates(variance), masses)
+    strength = before.force(masses)
+    right_hand_side = masses + half * before.apply(before.rates(strength), masses)
 
     def iterate(_, carry):
         middle = inside.implicit(inside.rates(carry[1]), half, right_hand_side)
-        return middle, inside.residual_variance(middle)
+        return middle, inside.force(middle)
 
-    return jax.lax.fori_loop(0, STAGE_ITERATIONS, iterate, (masses, variance))[0]
+    return jax.lax.fori_loop(0, STAGE_ITERATIONS, iterate, (masses, strength))[0]
 
 
 def step_back(start: Linearization, middle: Linearization, end: Linearization, dt, values: Values) -> Values:

@@ -1,7 +1,7 @@
 """Observables as functionals of the law: what one coordinate with (w*, w) adds to each of them.
 
 An observable F of the order parameters has the derivative f(w*, w) = dF/dm alpha_1 w* Q + dF/dq alpha_2 Q^2 +
-dF/drho w*^2 with respect to the law. rho counts too: it is an average over the teacher weights that were drawn.
+dF/drho lambda w*^2 with respect to the law. rho counts too: it is an average over the teacher weights that were drawn.
 """
 
 import dataclasses
@@ -15,9 +15,11 @@ from jaxtyping import Array, Float
 from steode.parts.laws import Law
 from steode.solvers.density import DensityOperator
 from steode.solvers.domain import thresholds_of
-from steode.solvers.equations import Problem
+from steode.solvers.equations import Problem, rows
 
 SCALARS = ("eps_g", "V", "m", "q", "mean_w")
+STRENGTH = "strength"
+"""c_2, what the noise of a step is proportional to: V where output and residual add none of their own."""
 START_NODES = 1000
 """Values of each law with a density in averages over the start."""
 
@@ -69,13 +71,19 @@ def _derivatives(problem: Problem, overlaps, names, teacher, inside, w):
             columns += [(cell == level) * 1.0 for level in range(problem.weight_map.levels.size)]
         else:
             by_m, by_q, by_rho = jax.grad(_observable, argnums=(2, 3, 4))(problem, name, *overlaps, problem.rho)
-            m_part = problem.equations.teacher_overlap(problem.alpha_1, teacher, image)
-            q_part = problem.equations.self_overlap(problem.alpha_2, image**2)
-            columns.append(by_m * m_part + by_q * q_part + by_rho * teacher**2)
+            # teacher values along the last axis but one
+            alphas = problem.alpha_1, problem.alpha_2, 1.0 if problem.eigenvalues is None else problem.eigenvalues
+            alpha_1, alpha_2, variance = (rows(alpha, 2) for alpha in alphas)
+            m_part = problem.equations.teacher_overlap(alpha_1, teacher, image)
+            q_part = problem.equations.self_overlap(alpha_2, problem.weight_map.square(inside))
+            columns.append(by_m * m_part + by_q * q_part + by_rho * variance * teacher**2)
     return jnp.stack([jnp.broadcast_to(column, shape) for column in columns], axis=-1)
 
 
 def _observable(problem: Problem, name: str, m, q, rho):
+    problem = dataclasses.replace(problem, rho=rho)
+    if name == STRENGTH:
+        return problem.force(m, q)
     variance = problem.equations.residual_variance(problem.output, m, q, rho, problem.sigma)
     return problem.observables(m, q, variance)[name]
 
@@ -98,22 +106,39 @@ class StartNoise:
     initial: np.ndarray
 
 
-def start_noise(problem: Problem, teacher: Law, initial: Law, names: tuple[str, ...]) -> StartNoise:
+def start_noise(problem: Problem, teacher: Law, initial: Law, names: tuple[str, ...], spectrum=None) -> StartNoise:
     """Coordinates are independent at time 0: averages over the laws themselves, without a mesh.
 
     Exact for laws on finitely many points, and to the accuracy of their quadrature, cut at the thresholds, for others.
+    `spectrum` are the eigenvalues (n,) of equally many coordinates each; None: all are 1.
     """
-    values, weights = teacher.quadrature(np.zeros(0), START_NODES)
-    w, shares = initial.quadrature(thresholds_of(problem), START_NODES)
-    image = problem.weight_map(jnp.asarray(w))
-    m = problem.equations.teacher_overlap(problem.alpha_1, weights @ values, shares @ image)
-    q = problem.equations.self_overlap(problem.alpha_2, shares @ image**2)
-    point = jnp.asarray(w)[None, :]
-    f = np.asarray(_derivatives(problem, (m, q), names, jnp.asarray(values)[:, None], point, point))
+    eigenvalues, counts = (np.ones(1), np.ones(1)) if spectrum is None else np.unique(spectrum, return_counts=True)
+    nodes = START_NODES // int(np.ceil(np.sqrt(eigenvalues.size)))
+    law, chances = teacher.quadrature(np.zeros(0), nodes)
+    w, shares = initial.quadrature(thresholds_of(problem), nodes)
+    # the rows of each eigenvalue, one after the other
+    values, weights = np.tile(law, eigenvalues.size), np.kron(counts / counts.sum(), chances)
+    carried = None if spectrum is None else jnp.asarray(np.repeat(eigenvalues, law.size))
+    numbers = {"teacher": jnp.asarray(values), "teacher_weights": jnp.asarray(weights), "eigenvalues": carried}
+    problem = dataclasses.replace(problem, **numbers)
+    point, everywhere = jnp.asarray(w)[None, :], jnp.ones(values.size)
+    images = (shares @ problem.weight_map(point[0]), shares @ problem.weight_map.square(point[0]))
+    m, q, _ = problem.overlaps(*(image * everywhere for image in images))
+    f = np.asarray(_derivatives(problem, (m, q), names, problem.teacher[:, None], point, point))
     mean = np.einsum("i,kir->kr", shares, f)
     own = np.einsum("i,kir->kr", shares, (f - mean[:, None, :]) ** 2)
     value = shares @ f[0]
     for name, column in columns(names, problem).items():
         if name not in ("mean_w", "level_fraction"):
             value[column] = _observable(problem, name, m, q, problem.rho)
-    return StartNoise(value, weights @ (mean - weights @ mean) ** 2, weights @ own)
+    return StartNoise(value, np.asarray(between_teachers(problem, mean)), weights @ own)
+
+
+def between_teachers(problem: Problem, means: Float[Array, "K R"]) -> Float[Array, " R"]:
+    """E_lambda Var(E[f | w*, lambda]): teacher weights are drawn, the eigenvalues of the coordinates are not."""
+    weights = problem.teacher_weights
+    if problem.eigenvalues is None:
+        return weights @ (means - (weights @ means)[None, :]) ** 2
+    same = (problem.eigenvalues[:, None] == problem.eigenvalues[None, :]) * weights[None, :]
+    around = (same @ means) / jnp.sum(same, axis=1)[:, None]
+    return weights @ (means - around) ** 2

@@ -2,11 +2,11 @@ r"""Variance of observables at order 1/d, on one mesh: noise of the samples carr
 
 One step with a batch of B samples changes F = (1/d) sum_i f(w_i) by 1/d times the mean over the batch of
 
-    -eta e zeta_f + (eta^2 alpha_2/(2 B)) E[s^2 f''] e^2 - (the decay, which is not random)
+    -eta e zeta_f + (eta^2/(2 B)) E[alpha_2 s^2 f''] e^2 - (the decay, which is not random)
 
 with e the residual and zeta_f = d^-1/2 sum_i s f'(w_i) z_i. By the central limit theorem (e, zeta_f, zeta_h) is
-Gaussian whatever the law of the inputs: Var e = V, Cov(zeta_f, zeta_h) = alpha_2 E[s^2 f'h'], and
-Cov(e, zeta_f) = -D_f/eta with
+Gaussian whatever the law of the inputs: Var e = V (c_2 where output or residual add normal noise of their own),
+Cov(zeta_f, zeta_h) = E[alpha_2 s^2 f'h'], and Cov(e, zeta_f) = -D_f/eta with
 
     D_f = E[f' drift],   S_f = D_f + E[f'' diffusion]/2,   both without weight decay,
 
@@ -33,7 +33,7 @@ from jaxtyping import Array, Float, Int
 from steode.solvers.adjoint import Linearization, Values, linearize, middle_stage, step_back
 from steode.solvers.density import GAMMA, DensityOperator, Masses
 from steode.solvers.equations import Problem
-from steode.solvers.functionals import functionals
+from steode.solvers.functionals import STRENGTH, between_teachers, functionals
 
 
 class LinearNoise(eqx.Module):
@@ -68,7 +68,7 @@ def linear_noise(
 
     last, before = jax.lax.scan(forward, initial, (clock[:-1], dts))
     states = jnp.concatenate([before, last[None]])
-    overlap = functionals(operator, initial, ("V",)).average[..., 0]
+    overlap = functionals(operator, initial, (STRENGTH,)).average[..., 0]
     observed = functionals(operator, initial, names)
     average, square = observed.average, observed.square
 
@@ -110,9 +110,9 @@ def linear_noise(
     values = jnp.where(at_once, tiled, values)
     squares = jnp.where(at_once, jnp.tile(square, (1, 1, ends.size)), values**2)
     own_start = _own_variance(operator, initial, values, squares).reshape(shape)
-    means, weights = jnp.einsum("kn,knr->kr", initial, values), problem.teacher_weights
+    means = jnp.einsum("kn,knr->kr", initial, values)
     return LinearNoise(
-        teacher=(weights @ (means - (weights @ means)[None, :]) ** 2).reshape(shape),
+        teacher=between_teachers(problem, means).reshape(shape),
         initial=own_start,
         samples=own_end - own_start + total.reshape(shape),
         observables=observables,

@@ -17,7 +17,7 @@ from steode.solvers.adaptive import EDGE_MASS, MAX_STEPS
 from steode.solvers.density import DensityOperator, PositiveTRBDF2, adaptive_controller
 from steode.solvers.domain import breakpoints_of, reach, resolution
 from steode.solvers.equations import Problem
-from steode.solvers.fixed_point import kinks
+from steode.solvers.fixed_point import kinks_by_eigenvalue
 from steode.solvers.functionals import columns
 from steode.solvers.linear_noise import LinearNoise, linear_noise
 from steode.solvers.mesh import make_mesh
@@ -62,7 +62,7 @@ def solve_noise(
     ConvergenceError
         If the tolerance is not reached on the largest mesh, or the limit's integration fails.
     """
-    edges = np.asarray(kinks(make_problem(start.rows(np.zeros(0), 2))))
+    edges = kinks_by_eigenvalue(make_problem(start.rows(np.zeros(0), 2)))
     count = 12
     rows = start.rows(edges, count)
     intervals, ends, coarse, level = (256 if rows.teacher.size <= 4 else 128), None, None, 0

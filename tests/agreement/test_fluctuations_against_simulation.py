@@ -11,6 +11,8 @@ import scipy.stats
 
 from steode.parts.laws import Constant, Normal, TwoPoint, UniformLaw
 from steode.parts.quantizers import Levels, SignedInteger, Uniform
+from steode.parts.spectrum import Eigenvalues
+from steode.parts.stochastic import AdditiveNoise, MultiplicativeNoise, StochasticRounding
 from steode.solvers.domain import reach, resolution, thresholds_of
 from steode.solvers.linear_noise import linear_noise
 from steode.solvers.mesh import make_mesh
@@ -48,6 +50,17 @@ OTHERS = {
         init=Normal(mean=0.0, std=0.5),
         learning_rate=0.3,
         noise=0.2,
+    ),
+    "spectrum": TWO_BITS.replace(
+        teacher=TwoPoint(0.8), spectrum=Eigenvalues([0.3, 0.8, 1.2, 1.7]), batch_size=2, weight_decay=0.2
+    ),
+    "rounded weights": TWO_BITS.replace(weight_quantizer=StochasticRounding(Uniform(2, 2.5))),
+    "noise on everything": TWO_BITS.replace(
+        weight_quantizer=MultiplicativeNoise(0.2),
+        input_quantizer=StochasticRounding(GRID),
+        activation=AdditiveNoise(0.2),
+        residual_quantizer=AdditiveNoise(0.3),
+        label_quantizer=AdditiveNoise(0.1),
     ),
     "user levels": LinearModel(
         teacher=TwoPoint(0.8, 0.3), weight_quantizer=Levels((-1.5, 0.0, 0.5, 2.0)), learning_rate=0.5, noise=0.2

@@ -10,7 +10,7 @@ from tests.composition import MODELS, ask, page
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "composition.md"
 REFUSED = [(name, what) for name, model in MODELS.items() for what in NEEDS if missing(model, what)]
-MOST_REFUSED = 113
+MOST_REFUSED = 109
 """Of 462 cells. It may fall; a change that raises it takes something away."""
 
 

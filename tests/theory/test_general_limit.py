@@ -107,8 +107,8 @@ def test_outputs_without_derivation_are_refused(options, message):
 
 
 def test_verbs_that_are_not_derived_for_an_option_say_so():
-    with pytest.raises(UnsupportedError, match=r"fluctuations: needs the noise of one step .*spectrum"):
-        fluctuations(BASE.replace(spectrum=PowerLaw(1.0, 5)), 1.0)
+    with pytest.raises(UnsupportedError, match=r"fluctuations: needs a normal residual.*activation"):
+        fluctuations(BASE.replace(activation=TWO_BITS), 1.0)
 
 
 def test_a_drawn_start_keeps_the_eigenvalue_of_each_coordinate():

@@ -21,8 +21,8 @@ from steode.solvers.noise_refinement import PARTS, solve_noise
 from steode.solvers.start import NominalStart
 from steode.systems.linear.derive import derive
 from steode.systems.linear.fluctuation import Fluctuations
-from steode.systems.linear.problem import make_problem
-from steode.systems.linear.properties import require
+from steode.systems.linear.problem import make_problem, nominal_start
+from steode.systems.linear.properties import missing, require
 from steode.systems.linear.solve import check_model, checked_times
 from steode.systems.linear.spec import LinearModel
 
@@ -76,7 +76,7 @@ def fluctuations(
     t_end, tolerance = check_positive("t_end", t_end), check_positive("tolerance", tolerance)
     times = checked_times("times", np.linspace(0, t_end, 21) if times is None else times, t_end)
     names = _checked_names(observable, model)
-    closed = derive(model).exact_moments is not None
+    closed = missing(model, "fluctuations, moments") is None and derive(model).exact_moments is not None
     if method is None:
         method = "moments" if closed and "level_fraction" not in names else "density"
     if method not in METHODS:
@@ -101,7 +101,7 @@ def _checked_names(observable, model: LinearModel) -> tuple[str, ...]:
 
 
 def _from_density(model, times, names, tolerance):
-    start = NominalStart(model.teacher, model.init)
+    start = nominal_start(model)
     solution = solve_noise(lambda rows: make_problem(model, rows), start, times, names, tolerance)
     noise = jax.device_get(solution.noise)
     value = {name: np.array(noise.observables[name]) for name in names}
@@ -110,7 +110,8 @@ def _from_density(model, times, names, tolerance):
     columns = columns_of(names, problem)
     if times[0] == 0:
         # at time 0 neither mesh nor linearization is needed; weights that start on a threshold are on its upper side
-        first = start_noise(problem, model.teacher, model.init, names)
+        spectrum = None if model.spectrum.is_isotropic else model.spectrum.values
+        first = start_noise(problem, model.teacher, model.init, names, spectrum)
         for part, exact in zip(parts, (first.teacher, first.initial, 0.0), strict=True):
             part[0] = exact
         solution.error[0] = 0

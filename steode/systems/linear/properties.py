@@ -126,24 +126,31 @@ def _zeroth_order(model):
     return "update_rule", "a zeroth-order update does not move a weight at a rate of its cell alone"
 
 
-def _noise_not_derived(model):
-    if model.is_plain and isinstance(model.update_rule, STE | Momentum):
-        return None
-    fields = [name for name in model.options if name != "update_rule"] or ["update_rule"]
-    return fields[0], f"the noise of the samples is not derived with {' and '.join(fields)}"
-
-
-def _not_normal(model):
-    if not isinstance(model.update_rule, SignSGD):
-        return None
+def _residual_not_normal(model):
     for name in MAPS:
         entry, inner = getattr(model, name), name in MAPS[:2]
-        known = not isinstance(entry, CommonFactor) if inner else isinstance(entry, Identity | AdditiveNoise)
-        if not known:
-            return name, f"with {entry} the residual is not normal, and the mean of its sign is not derived"
+        if isinstance(entry, CommonFactor) if inner else not isinstance(entry, Identity | AdditiveNoise):
+            return name, f"with {entry} the residual is not normal"
     if not isinstance(model.activation_surrogate, IdentitySurrogate):
         return "activation_surrogate", "with a surrogate of the output the backpropagated residual is not normal"
     return None
+
+
+def _several_sets(model):
+    fields = [name for name in model.options if name != "update_rule"]
+    if not fields:
+        return None
+    return fields[0], f"the moments of their noise are not derived with {' and '.join(fields)}"
+
+
+def _noise_not_derived(model):
+    if not isinstance(model.update_rule, STE | Momentum):
+        return "update_rule", f"the noise of the samples is not derived with {model.update_rule}"
+    return _residual_not_normal(model)
+
+
+def _sign_of_what(model):
+    return _residual_not_normal(model) if isinstance(model.update_rule, SignSGD) else None
 
 
 def _own_responses(model):
@@ -178,13 +185,17 @@ GRID = Property("a grid to round to", _no_grid, "fixed_points gives the error of
 CELLS = Property("weights quantized by a step function", _no_cells, "read plateau(solve(model, t_end))")
 RATE_OF_A_CELL = Property("the rate of a weight in its cell", _zeroth_order, "read plateau(solve(model, t_end))")
 SAMPLE_NOISE = Property(
-    "the noise of one step at order 1/d", _noise_not_derived, "measure the scatter of simulate(model, seeds=...)"
+    "a normal residual, whose noise in one step is derived",
+    _noise_not_derived,
+    "measure the scatter of simulate(model, seeds=...)",
 )
 
 RUN = "run it with simulate"
-NORMAL_RESIDUAL = Property("a normal residual under the sign of a gradient", _not_normal, RUN)
+NORMAL_RESIDUAL = Property("a normal residual under the sign of a gradient", _sign_of_what, RUN)
 ONE_RESPONSE = Property("one response for all coordinates", _own_responses, RUN)
 _DERIVED = (NORMAL_RESIDUAL, ONE_RESPONSE)
+
+MOMENT_NOISE = Property("isotropic inputs and maps that are not random", _several_sets, "use method='density'")
 
 _STATIONARY = (CONSTANT_RATE, FORGETS_START, COMMON_DIFFUSION, ONE_WELL, SLOPE_FROM_DITHERING)
 _BEYOND_THE_LIMIT: dict[str, tuple[Property, ...]] = {
@@ -204,7 +215,7 @@ _BEYOND_THE_LIMIT: dict[str, tuple[Property, ...]] = {
     "optimal_range, at a time": (COMMON_DIFFUSION,),
     "plateau_estimate": (CONSTANT_RATE, CELLS, RATE_OF_A_CELL),
     "fluctuations": (SAMPLE_NOISE,),
-    "fluctuations, moments": (SAMPLE_NOISE, NO_ATOMS, CLOSED_MOMENTS),
+    "fluctuations, moments": (SAMPLE_NOISE, NO_ATOMS, CLOSED_MOMENTS, MOMENT_NOISE),
     "sweep of fixed points": (*_STATIONARY, LINEAR_RESPONSE),
     "sweep of curves": (COMMON_DIFFUSION,),
     "sweep of curves, gaussian": (COMMON_DIFFUSION, NO_ATOMS),
