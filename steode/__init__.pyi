@@ -11,7 +11,7 @@ from .errors import (
 from .parts.elementwise import Elementwise
 from .parts.format_error import FormatError, format_error
 from .parts.formats import FloatFormat, IntegerFormat, bfloat16, float4_e2m1fn, float8_e4m3fn, float8_e5m2, int4
-from .parts.laws import Constant, Discrete, Empirical, Laplace, Normal, TwoPoint, UniformLaw
+from .parts.laws import Constant, Discrete, Empirical, Laplace, Normal, Paired, TwoPoint, UniformLaw
 from .parts.quantizers import Identity, Levels, Sign, SignedInteger, Ternary, Uniform
 from .parts.schedule import Schedule
 from .parts.spectrum import Eigenvalues, Isotropic, PowerLaw
@@ -83,6 +83,7 @@ __all__ = [
     "MultiplicativeNoise",
     "Normal",
     "OptimalRange",
+    "Paired",
     "Plateau",
     "PlateauEstimate",
     "Plateaus",

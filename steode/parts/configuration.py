@@ -47,6 +47,7 @@ _TYPES = {
         laws.Laplace,
         laws.UniformLaw,
         laws.Empirical,
+        laws.Paired,
         spectrum.Isotropic,
         spectrum.PowerLaw,
         spectrum.Eigenvalues,
@@ -62,7 +63,7 @@ _TYPES = {
     )
 }
 
-_FILES = {"Empirical": ("values",), "Eigenvalues": ("values_at",)}
+_FILES = {"Empirical": ("values",), "Paired": ("values",), "Eigenvalues": ("values_at",)}
 """Arguments that may name a file."""
 LONGEST_FILE = 10**7
 """Bytes of a specification file."""

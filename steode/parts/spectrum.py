@@ -99,7 +99,7 @@ class Eigenvalues(Spectrum):
         values = self.values_at
         if isinstance(values, str | pathlib.Path):
             values = load_array("Eigenvalues.values_at", pathlib.Path(values))
-        remedy = "Eigenvalues takes the eigenvalues; numpy.linalg.eigvalsh(matrix)."
+        remedy = "Eigenvalues takes the eigenvalues; Eigenvalues.of_matrix(matrix) has those of a covariance."
         values = check_array("Eigenvalues.values_at", values, remedy)
         if values.min() < SMALLEST:
             remedy = "A direction without variance is never trained: leave its coordinate out."
@@ -107,6 +107,21 @@ class Eigenvalues(Spectrum):
             raise SpecificationError("Eigenvalues.values_at", expected, float(values.min()), remedy)
         values.setflags(write=False)
         object.__setattr__(self, "values_at", values)
+
+    @classmethod
+    def of_matrix(cls, matrix: np.ndarray) -> "Eigenvalues":
+        """Those of a covariance or second-moment matrix (n, n), increasing.
+
+        The limit then quantizes in the eigenbasis of the matrix; for weights that are rounded in another basis, where
+        their inputs are correlated, see `steode.layer`. Raises `SpecificationError` unless the matrix is symmetric and
+        its eigenvalues are positive.
+        """
+        matrix = np.asarray(matrix, dtype=float)
+        square = matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1]
+        if not square or not np.allclose(matrix, matrix.T, rtol=0, atol=1e-9 * np.abs(matrix).max(initial=0.0)):
+            remedy = "For a matrix of samples X give X.T @ X/len(X)."
+            raise SpecificationError("matrix", "a symmetric matrix", f"shape {matrix.shape}", remedy)
+        return cls(np.linalg.eigh((matrix + matrix.T) / 2)[0])
 
     @property
     def values(self):

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from steode.parts.laws import Law
+from steode.parts.laws import Empirical, Law
 from steode.parts.quadrature import rule_of_sample
 from steode.solvers.libraries import library
 from steode.solvers.start import DrawnStart, Kinks, Moments, NominalStart, Rows, Start, kinks_at
@@ -47,6 +47,51 @@ class SpectralStart(Start):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class PairedStart(Start):
+    """Pairs of a teacher weight and its eigenvalue, (n,) each and equally many coordinates, and w_0 ~ init."""
+
+    teacher: np.ndarray
+    init: Law
+    values: np.ndarray
+
+    @property
+    def extent(self):
+        return NominalStart(Empirical(self.teacher), self.init).extent
+
+    def rows(self, kinks: Kinks, count: int):
+        parts, eigenvalues, weights = [], [], []
+        for chosen, value in _groups(self.values, count):
+            start = NominalStart(Empirical(self.teacher[chosen]), self.init)
+            parts.append(start.rows(kinks_at(kinks, value), count))
+            eigenvalues.append(value)
+            weights.append(chosen.mean())
+        rho = float(np.mean(self.values * self.teacher**2))
+        return _StackedRows(parts, np.array(eigenvalues), np.array(weights), rho)
+
+    def draw(self, generator, size):
+        count = self.values.size
+        index = np.arange(size) * count // size if size >= count else generator.choice(count, size)
+        return self.teacher[index], self.init.sample(generator, size), self.values[index]
+
+    def moments(self):
+        eigenvalues, index = np.unique(self.values, return_inverse=True)
+        counts = np.bincount(index)
+        mean, square = (np.bincount(index, power) / counts for power in (self.teacher, self.teacher**2))
+        one = np.ones(eigenvalues.size)
+        own = self.init.mean * one, self.init.second_moment * one
+        return Moments(eigenvalues, counts / counts.sum(), mean, square, self.init.mean * mean, *own)
+
+
+def _groups(values: np.ndarray, count: int):
+    """Which of the eigenvalues (n,) stand together, and at what mean: neighbors, where they are more than `count`."""
+    distinct = np.unique(values)
+    groups = np.searchsorted(distinct, values) * min(count, distinct.size) // distinct.size
+    for group in np.unique(groups):
+        chosen = groups == group
+        yield chosen, float(values[chosen].mean())
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class DrawnSpectralStart(Start):
     """The empirical joint law of drawn teacher weights, initial weights and eigenvalues, each of shape (d,)."""
 
@@ -59,14 +104,8 @@ class DrawnSpectralStart(Start):
         return DrawnStart(self.teacher, self.initial).extent
 
     def rows(self, kinks: Kinks, count: int):
-        distinct = np.unique(self.values)
-        ranks = np.searchsorted(distinct, self.values)
-        # neighboring eigenvalues are joined, and stand at their mean, where there are more than `count`
-        groups = ranks * min(count, distinct.size) // distinct.size
         parts, eigenvalues, weights = [], [], []
-        for group in np.unique(groups):
-            chosen = groups == group
-            value = float(self.values[chosen].mean())
+        for chosen, value in _groups(self.values, count):
             parts.append(DrawnStart(self.teacher[chosen], self.initial[chosen]).rows(kinks_at(kinks, value), count))
             eigenvalues.append(value)
             weights.append(chosen.mean())

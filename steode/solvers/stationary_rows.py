@@ -53,6 +53,21 @@ class TeacherRows(eqx.Module):
         )
 
 
+class PairedRows(eqx.Module):
+    """Pairs of a teacher weight and its eigenvalue, (n,) each and equally likely."""
+
+    teacher: Float[Array, " n"]
+    eigenvalues: Float[Array, " n"]
+
+    def place(self, problem: Problem, scale=1.0) -> Problem:
+        """The problem with the pairs in it, the teacher weights times `scale`."""
+        weights = np.full(self.teacher.shape, 1 / self.teacher.size)
+        teacher = scale * self.teacher
+        rho = as_array((self.eigenvalues * teacher**2).mean())
+        numbers = {"teacher": teacher, "teacher_weights": weights, "eigenvalues": self.eigenvalues, "rho": rho}
+        return dataclasses.replace(problem, **numbers)
+
+
 def teacher_rows(
     problem: Problem, law: Law, values: np.ndarray | None, nodes: int, odd: bool, part: float = 1
 ) -> TeacherRows:

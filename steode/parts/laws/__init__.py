@@ -7,6 +7,7 @@ a quadrature between kinks (for the limit; see `steode.parts.quadrature`).
 from steode.parts.laws.atomic import Constant, Discrete, Empirical, TwoPoint
 from steode.parts.laws.base import Law
 from steode.parts.laws.continuous import ContinuousLaw, Laplace, Normal, UniformLaw
+from steode.parts.laws.paired import Paired
 
 __all__ = [
     "Constant",
@@ -16,6 +17,7 @@ __all__ = [
     "Laplace",
     "Law",
     "Normal",
+    "Paired",
     "TwoPoint",
     "UniformLaw",
 ]

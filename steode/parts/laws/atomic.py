@@ -125,16 +125,16 @@ class Empirical(Law):
     values: np.ndarray
 
     def __post_init__(self):
-        values = self.values
+        values, name = self.values, f"{type(self).__name__}.values"
         if isinstance(values, str | pathlib.Path):
-            values = load_array("Empirical.values", pathlib.Path(values))
-        remedy = "Empirical is the law of single numbers: values.ravel() for the law of all entries of a layer."
-        values = check_array("Empirical.values", values, remedy)
+            values = load_array(name, pathlib.Path(values))
+        remedy = "It takes single numbers: values.ravel() for those of all entries of a layer."
+        values = check_array(name, values, remedy)
         values.setflags(write=False)
         object.__setattr__(self, "values", values)
 
     def __eq__(self, other):
-        return isinstance(other, Empirical) and np.array_equal(self.values, other.values)
+        return type(other) is type(self) and np.array_equal(self.values, other.values)
 
     def __hash__(self):
         return hash(self.values.tobytes())

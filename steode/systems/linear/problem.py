@@ -11,7 +11,7 @@ import numpy as np
 from steode import bridge
 from steode.errors import UnsupportedError
 from steode.parts.elementwise import Elementwise
-from steode.parts.laws import Law
+from steode.parts.laws import Law, Paired
 from steode.parts.quantizers import StepFunction
 from steode.parts.schedule import Schedule
 from steode.parts.surrogates import ClippedSurrogate, DerivativeOf
@@ -23,9 +23,9 @@ from steode.solvers.libraries import as_array
 from steode.solvers.output import INNER_COUNT, GeneralOutput, inner_rule
 from steode.solvers.sign_moments import sign_moments
 from steode.solvers.smoothed_descent import SmoothedDescent
-from steode.solvers.spectral_start import DrawnSpectralStart, SpectralStart
+from steode.solvers.spectral_start import DrawnSpectralStart, PairedStart, SpectralStart
 from steode.solvers.start import DrawnStart, NominalStart, Rows, Start
-from steode.solvers.stationary_rows import TeacherRows, teacher_rows
+from steode.solvers.stationary_rows import PairedRows, TeacherRows, teacher_rows
 from steode.systems.linear.derivations.output import Output
 from steode.systems.linear.derive import derive
 from steode.systems.linear.spec import LinearModel
@@ -126,9 +126,11 @@ def stationary_problem(model: LinearModel, response: tuple | None = None, part: 
     return dataclasses.replace(rows_of(model, cut, nodes, part).place(cut), response=bare.response)
 
 
-def rows_of(model: LinearModel, problem: Problem, nodes: int, part: float = 1.0) -> TeacherRows:
+def rows_of(model: LinearModel, problem: Problem, nodes: int, part: float = 1.0) -> TeacherRows | PairedRows:
     """The teacher law of a model with its eigenvalues; `problem` has the model's numbers, and any rows."""
     values = None if model.spectrum.is_isotropic else model.spectrum.values
+    if isinstance(model.teacher, Paired) and values is not None:
+        return PairedRows(np.asarray(model.teacher.values), np.asarray(values))
     return teacher_rows(problem, model.teacher, values, nodes, model.weight_quantizer.is_odd, part)
 
 
@@ -193,6 +195,8 @@ def nominal_start(model: LinearModel) -> Start:
     """Independent w* and w_0 from the model's laws, with the eigenvalue each coordinate carries."""
     if model.spectrum.is_isotropic:
         return NominalStart(model.teacher, model.init)
+    if isinstance(model.teacher, Paired):
+        return PairedStart(model.teacher.values, model.init, model.spectrum.values)
     return SpectralStart(model.teacher, model.init, model.spectrum.values)
 
 

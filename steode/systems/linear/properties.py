@@ -11,6 +11,7 @@ import numpy as np
 
 from steode.errors import UnsupportedError
 from steode.parts.elementwise import Elementwise
+from steode.parts.laws import Paired
 from steode.parts.quantizers import Identity, StepFunction
 from steode.parts.schedule import Schedule
 from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
@@ -153,6 +154,12 @@ def _sign_of_what(model):
     return _residual_not_normal(model) if isinstance(model.update_rule, SignSGD) else None
 
 
+def _paired(model):
+    if isinstance(model.teacher, Paired):
+        return "teacher", "teacher weights are paired with their eigenvalues"
+    return None
+
+
 def _own_responses(model):
     if isinstance(model.update_rule, SignSGD) and not model.spectrum.is_isotropic:
         return "spectrum", "the sign of a gradient answers differently at every eigenvalue"
@@ -197,6 +204,8 @@ _DERIVED = (NORMAL_RESIDUAL, ONE_RESPONSE)
 
 MOMENT_NOISE = Property("isotropic inputs and maps that are not random", _several_sets, "use method='density'")
 
+INDEPENDENT_TEACHER = Property("a teacher law that is the same at every eigenvalue", _paired, RUN)
+
 _STATIONARY = (CONSTANT_RATE, FORGETS_START, COMMON_DIFFUSION, ONE_WELL, SLOPE_FROM_DITHERING)
 _BEYOND_THE_LIMIT: dict[str, tuple[Property, ...]] = {
     "derive": (),
@@ -210,12 +219,12 @@ _BEYOND_THE_LIMIT: dict[str, tuple[Property, ...]] = {
     "fixed_points": _STATIONARY,
     "fixed_point_function": (*_STATIONARY, LINEAR_RESPONSE),
     "stability": _STATIONARY,
-    "deployments": (*_STATIONARY, GRID, LINEAR_RESPONSE),
+    "deployments": (*_STATIONARY, GRID, LINEAR_RESPONSE, INDEPENDENT_TEACHER),
     "optimal_range": (*_STATIONARY, LINEAR_RESPONSE),
     "optimal_range, at a time": (COMMON_DIFFUSION,),
     "plateau_estimate": (CONSTANT_RATE, CELLS, RATE_OF_A_CELL),
-    "fluctuations": (SAMPLE_NOISE,),
-    "fluctuations, moments": (SAMPLE_NOISE, NO_ATOMS, CLOSED_MOMENTS, MOMENT_NOISE),
+    "fluctuations": (SAMPLE_NOISE, INDEPENDENT_TEACHER),
+    "fluctuations, moments": (SAMPLE_NOISE, INDEPENDENT_TEACHER, NO_ATOMS, CLOSED_MOMENTS, MOMENT_NOISE),
     "sweep of fixed points": (*_STATIONARY, LINEAR_RESPONSE),
     "sweep of curves": (COMMON_DIFFUSION,),
     "sweep of curves, gaussian": (COMMON_DIFFUSION, NO_ATOMS),

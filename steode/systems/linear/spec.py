@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from steode.errors import SPAN, SpecificationError, check_integer, check_nonnegative, check_positive
-from steode.parts.laws import Constant, ContinuousLaw, Discrete, Empirical, Law, Normal, TwoPoint
+from steode.parts.laws import Constant, ContinuousLaw, Discrete, Empirical, Law, Normal, Paired, TwoPoint
 from steode.parts.quantizers import EntrywiseMap, Identity, StepFunction
 from steode.parts.schedule import Schedule
 from steode.parts.spectrum import Isotropic, Spectrum
@@ -65,7 +65,8 @@ class LinearModel:
 
     Parameters
     ----------
-    teacher : law of the teacher weights w*, independent from coordinate to coordinate.
+    teacher : law of the teacher weights w*, independent from coordinate to coordinate; `Paired` gives each eigenvalue
+        of the spectrum its own.
     weight_quantizer : entrywise map Q_w of the latent weights.
     input_quantizer : entrywise map Q_x of the inputs; must be odd.
     surrogate : surrogate derivative s of the weight quantizer.
@@ -127,6 +128,14 @@ class LinearModel:
             remedy = "Put randomness of the labels into label_quantizer or noise."
             raise SpecificationError("teacher_activation", "a deterministic map", self.teacher_activation, remedy)
         _check_type("spectrum", self.spectrum, Spectrum, "a spectrum", "For example PowerLaw(exponent=1.5, count=50).")
+        if isinstance(self.teacher, Paired) and self.teacher.values.size != self.spectrum.values.size:
+            expected = f"one number for each of the {self.spectrum.values.size} eigenvalues of the spectrum"
+            remedy = "Paired teacher weights belong to the eigenvalues; Empirical is their law by itself."
+            raise SpecificationError("teacher", expected, f"{self.teacher.values.size} numbers", remedy)
+        if isinstance(self.init, Paired):
+            raise SpecificationError(
+                "init", "a law of its own", self.init, "Use Empirical, or simulate(initial_weights=)."
+            )
         check_surrogate("surrogate", self.surrogate, WeightSurrogate)
         check_surrogate("activation_surrogate", self.activation_surrogate, OutputSurrogate)
         _check_bound(self.surrogate, self.weight_quantizer)

@@ -5,6 +5,7 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 
+from steode.parts.laws import Paired
 from steode.solvers.equations import Problem
 from steode.solvers.fixed_point import kinks_by_eigenvalue
 from steode.solvers.start import kinks_at
@@ -36,7 +37,7 @@ def linearized_rows(model: LinearModel, force=None, fraction: float = 1.0) -> tu
         count = count if values.size * atoms <= count else count // few if few**2 <= count else int(count**0.5)
     rows = start.rows(points, count)
     problem = make_problem(model, rows)
-    if start.rows(points, 2 * count).teacher.size == rows.teacher.size:
+    if isinstance(model.teacher, Paired) or start.rows(points, 2 * count).teacher.size == rows.teacher.size:
         return problem, False
     low, high = model.teacher.support(1e-13)
     own = [None] if problem.eigenvalues is None else np.unique(np.append(rows.eigenvalues, values[[0, -1]]))
