@@ -172,7 +172,7 @@ def _check_pair(theory: Trajectory, runs: Trajectory, start: str) -> None:
         remedy = 'Use solve without start; compare(..., start="drawn") starts it from each run\'s weights.'
         raise SpecificationError("theory", "the limit from the nominal laws", "one from drawn weights", remedy)
     if runs.provenance.settings.get("basis") == "rotated":
-        remedy = 'The limit quantizes in the eigenbasis of the inputs: simulate(..., basis="eigenbasis"), or steode.layer.'
+        remedy = 'The limit quantizes in the eigenbasis: simulate(..., basis="eigenbasis"), or see steode.layer.'
         raise SpecificationError("runs", "runs in the eigenbasis", "runs on rotated data", remedy)
     given = runs.provenance.settings.get("given")
     if given and start == "nominal":
