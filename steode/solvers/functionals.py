@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from steode.parts.laws import Law
 from steode.solvers.density import DensityOperator
 from steode.solvers.domain import thresholds_of
-from steode.solvers.equations import Problem, rows
+from steode.solvers.equations import Problem
 
 SCALARS = ("eps_g", "V", "m", "q", "mean_w")
 STRENGTH = "strength"
@@ -73,7 +73,8 @@ def _derivatives(problem: Problem, overlaps, names, teacher, inside, w):
             by_m, by_q, by_rho = jax.grad(_observable, argnums=(2, 3, 4))(problem, name, *overlaps, problem.rho)
             # teacher values along the last axis but one
             alphas = problem.alpha_1, problem.alpha_2, 1.0 if problem.eigenvalues is None else problem.eigenvalues
-            alpha_1, alpha_2, variance = (rows(alpha, 2) for alpha in alphas)
+            leading = (1,) * (jnp.ndim(teacher) - 2)
+            alpha_1, alpha_2, variance = (jnp.reshape(a, (*leading, -1, 1)) if jnp.ndim(a) else a for a in alphas)
             m_part = problem.equations.teacher_overlap(alpha_1, teacher, image)
             q_part = problem.equations.self_overlap(alpha_2, problem.weight_map.square(inside))
             columns.append(by_m * m_part + by_q * q_part + by_rho * variance * teacher**2)
