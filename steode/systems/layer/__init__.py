@@ -1,0 +1,15 @@
+"""A real layer: weights quantized in the basis in which their inputs are correlated.
+
+from steode import layer
+
+model = layer.LayerModel(weights, activations=X, bits=3, range="mean square", learning_rate=0.1)
+layer.rounding(model)
+"""
+
+from steode.systems.layer.grids import KINDS as KINDS
+from steode.systems.layer.ranges import RULES as RULES
+from steode.systems.layer.rounding import LayerRounding, rounding
+from steode.systems.layer.spec import LayerModel
+from steode.systems.layer.units import from_training_units
+
+__all__ = ["LayerModel", "LayerRounding", "from_training_units", "rounding"]
