@@ -6,10 +6,20 @@ model = layer.LayerModel(weights, activations=X, bits=3, range="mean square", le
 layer.rounding(model)
 """
 
+from steode.systems.layer.fixed_point import LayerFixedPoints, LayerWarning
+from steode.systems.layer.fixed_points import fixed_points
 from steode.systems.layer.grids import KINDS as KINDS
 from steode.systems.layer.ranges import RULES as RULES
 from steode.systems.layer.rounding import LayerRounding, rounding
 from steode.systems.layer.spec import LayerModel
 from steode.systems.layer.units import from_training_units
 
-__all__ = ["LayerModel", "LayerRounding", "from_training_units", "rounding"]
+__all__ = [
+    "LayerFixedPoints",
+    "LayerModel",
+    "LayerRounding",
+    "LayerWarning",
+    "fixed_points",
+    "from_training_units",
+    "rounding",
+]

@@ -92,13 +92,13 @@ def damped(moments: tuple[np.ndarray, ...], damping: float | None, rank: int | N
     scale = float(np.mean(np.diag(plain)))
     if not scale > 0:
         raise SpecificationError("second_moment", "inputs that are not all zero", scale, "The diagonal is zero.")
-    if not is_positive(plain, SINGULAR * scale):
+    regular = is_positive(plain, -SINGULAR * scale)
+    if not (regular or is_positive(plain, SINGULAR * scale)):
         remedy = "A second moment E[x x^T] has no negative eigenvalue: was a matrix of something else given?"
         raise SpecificationError("second_moment", "a positive matrix", "one with negative eigenvalues", remedy)
     if damping is None:
-        singular = rank is not None and rank < plain.shape[0]
-        singular = singular or not (is_positive(plain, -SINGULAR * scale) and is_positive(image, -SINGULAR * scale))
-        damping = DAMPING if singular else 0.0
+        full = regular and (rank is None or rank == plain.shape[0])
+        damping = 0.0 if full and (image is plain or is_positive(image, -SINGULAR * scale)) else DAMPING
     if damping == 0:
         return InputMoments(plain, image, cross, 0.0)
     added = damping * scale * np.eye(plain.shape[0])

@@ -32,7 +32,9 @@ class Target:
     def gap(self, quantized: np.ndarray) -> np.ndarray:
         """(Q - a)^T K_q (Q - a)/d, shape (rows,)."""
         offset = quantized - self.values
-        return np.einsum("ri,ri->r", offset @ self.image, offset) / offset.shape[1]
+        found, rows = np.zeros(offset.shape[0]), np.flatnonzero(offset.any(axis=1))
+        found[rows] = np.einsum("ri,ri->r", offset[rows] @ self.image, offset[rows]) / offset.shape[1]
+        return found
 
 
 @functools.lru_cache(maxsize=8)
