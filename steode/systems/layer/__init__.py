@@ -10,16 +10,23 @@ from steode.systems.layer.fixed_point import LayerFixedPoints, LayerWarning
 from steode.systems.layer.fixed_points import fixed_points
 from steode.systems.layer.grids import KINDS as KINDS
 from steode.systems.layer.ranges import RULES as RULES
+from steode.systems.layer.remedies import Dampening, Freezing
 from steode.systems.layer.rounding import LayerRounding, rounding
+from steode.systems.layer.runs import LayerRuns
+from steode.systems.layer.simulate import simulate
 from steode.systems.layer.spec import LayerModel
 from steode.systems.layer.units import from_training_units
 
 __all__ = [
+    "Dampening",
+    "Freezing",
     "LayerFixedPoints",
     "LayerModel",
     "LayerRounding",
+    "LayerRuns",
     "LayerWarning",
     "fixed_points",
     "from_training_units",
     "rounding",
+    "simulate",
 ]
