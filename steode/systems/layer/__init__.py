@@ -6,6 +6,7 @@ model = layer.LayerModel(weights, activations=X, bits=3, range="mean square", le
 layer.rounding(model)
 """
 
+from steode.systems.layer.derivation import LayerLimit, derive
 from steode.systems.layer.fixed_point import LayerFixedPoints, LayerWarning
 from steode.systems.layer.fixed_points import fixed_points
 from steode.systems.layer.grids import KINDS as KINDS
@@ -21,10 +22,12 @@ __all__ = [
     "Dampening",
     "Freezing",
     "LayerFixedPoints",
+    "LayerLimit",
     "LayerModel",
     "LayerRounding",
     "LayerRuns",
     "LayerWarning",
+    "derive",
     "fixed_points",
     "from_training_units",
     "rounding",
