@@ -6,6 +6,7 @@ model = layer.LayerModel(weights, activations=X, bits=3, range="mean square", le
 layer.rounding(model)
 """
 
+from steode.systems.layer.compare import LayerComparison, compare
 from steode.systems.layer.derivation import LayerLimit, derive
 from steode.systems.layer.fixed_point import LayerFixedPoints, LayerWarning
 from steode.systems.layer.fixed_points import fixed_points
@@ -15,21 +16,26 @@ from steode.systems.layer.remedies import Dampening, Freezing
 from steode.systems.layer.rounding import LayerRounding, rounding
 from steode.systems.layer.runs import LayerRuns
 from steode.systems.layer.simulate import simulate
+from steode.systems.layer.solve import LayerPath, solve
 from steode.systems.layer.spec import LayerModel
 from steode.systems.layer.units import from_training_units
 
 __all__ = [
     "Dampening",
     "Freezing",
+    "LayerComparison",
     "LayerFixedPoints",
     "LayerLimit",
     "LayerModel",
+    "LayerPath",
     "LayerRounding",
     "LayerRuns",
     "LayerWarning",
+    "compare",
     "derive",
     "fixed_points",
     "from_training_units",
     "rounding",
     "simulate",
+    "solve",
 ]
