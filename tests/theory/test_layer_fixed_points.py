@@ -12,7 +12,7 @@ import scipy.optimize
 
 from steode import Empirical, LinearModel, Uniform, fixed_points, layer
 from steode.systems.layer.clipping import box_least_squares
-from steode.systems.layer.product_law import mean_square, shells
+from steode.systems.layer.product_law import UNROLLED, mean_square, shells
 
 RNG = np.random.default_rng(5)
 DIM = 60
@@ -62,6 +62,13 @@ def test_mean_square_is_that_of_the_density(count, temperature):
             mass = scipy.integrate.quad(density, *ends, args=(u, least), limit=400, epsabs=1e-14)[0]
             moments += mass * np.array([1, (level - u) ** 2])
         assert at(u, temperature, count) == pytest.approx(moments[1] / moments[0], rel=1e-9)
+
+
+def test_many_levels_are_summed_in_a_loop():
+    """The mean square of a fine grid is t/2 of the latent weight itself, less what rounding takes."""
+    assert shells(40.0, 1000) > UNROLLED
+    assert at(400.3, 40.0, 1000) == pytest.approx(float(at(400.3, 40.0, 63 * 16)), rel=1e-12)
+    assert at(400.3, 40.0, 1000) == pytest.approx(20.0, rel=0.01)
 
 
 def test_mean_square_grows_with_temperature_below_its_bound():

@@ -70,7 +70,8 @@ def _given(a, inverse, side, low, high):
         clipped = np.flatnonzero(side[row])
         if clipped.size:
             block = inverse[np.ix_(clipped, clipped)]
-            push[row, clipped] = scipy.linalg.solve(block, ends[row, clipped], assume_a="pos", check_finite=False)
+            factor = scipy.linalg.cho_factor(block, overwrite_a=True, check_finite=False)
+            push[row, clipped] = scipy.linalg.cho_solve(factor, ends[row, clipped], check_finite=False)
     return a + push @ inverse, push
 
 

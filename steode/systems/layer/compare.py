@@ -26,8 +26,8 @@ class LayerComparison:
     theory, simulation : sums of V over rows; the latter the mean over seeds.
     gap : simulation/theory - 1.
     standard_error : of the gap, from its spread over seeds; NaN for one seed.
-    z : gap in standard errors, with the rounding of runs. An approximation has a gap of its own, which no number of runs
-        makes smaller.
+    z : gap in standard errors, with the rounding of runs. An approximation has a gap of its own, which no number of
+        runs makes smaller.
     row_gap : simulation/theory - 1 of each row at the last time, (rows,).
     """
 

@@ -8,6 +8,7 @@ import scipy.sparse.linalg
 
 from steode.systems.layer.clipping import box_least_squares
 from steode.systems.layer.fixed_point import LayerFixedPoints, LayerWarning
+from steode.systems.layer.grids import Grid
 from steode.systems.layer.product_law import RowEquations, same
 from steode.systems.layer.spec import LayerModel, check_model
 from steode.systems.layer.targets import target
@@ -40,37 +41,59 @@ def fixed_points(model: LayerModel) -> LayerFixedPoints:
         If the clipped weights of a row cannot be found, because K is singular up to rounding.
     """
     check_model(model)
-    goal, grid = target(model), model.grid
-    low, high = (np.broadcast_to(grid.wide(end), model.weights.shape) for end in (grid.low, grid.high))
-    best = box_least_squares(goal.values, goal.image, low, high)
-    position = grid.position(best)
-    free = (position > EDGE) & (position < grid.count - 1 - EDGE)
-    clipping = goal.gap(best)
-    square = grid.wide(grid.step) ** 2
-    weight = np.where(free, np.diag(goal.image) * square / model.dim, 0.0)
-    base = goal.floor + clipping
-    equations = RowEquations(base, position, square, weight, model.learning_rate / model.batch_size, grid.count)
-    smallest, largest, complete = equations.roots()
-    outside = (goal.values < low - EDGE * (high - low)) | (goal.values > high + EDGE * (high - low))
-    values = eigenvalue_ends(goal.image)
+    state = stationary_state(model, model.grid)
     found = LayerFixedPoints(
         model=model,
-        V=largest,
-        smallest=smallest,
-        unique=complete & same(smallest, largest),
-        complete=complete,
-        dithering=np.maximum(largest - base, 0.0),
-        clipping=clipping,
-        input_term=goal.input_term,
-        best=best,
-        clipped=outside.mean(axis=1),
-        resting=1 - free.mean(axis=1),
-        effective_dimension=np.trace(goal.image) ** 2 / np.sum(goal.image**2),
-        eigenvalues=values,
+        **{name: state[name] for name in ("V", "smallest", "complete", "dithering", "clipping", "best", "resting")},
+        unique=state["complete"] & same(state["smallest"], state["V"]),
+        input_term=target(model).input_term,
+        clipped=outside(target(model).values, model.grid).mean(axis=1),
+        effective_dimension=np.trace(model.inputs.image) ** 2 / np.sum(model.inputs.image**2),
+        eigenvalues=eigenvalue_ends(model.inputs.image),
     )
     for note in found.notes:
         warnings.warn(note, LayerWarning, stacklevel=2)
     return found
+
+
+def stationary_state(model: LayerModel, grid: Grid) -> dict[str, np.ndarray]:
+    """Arrays of `LayerFixedPoints` by name, for the model on any grid."""
+    goal = target(model)
+    low, high = (np.broadcast_to(grid.wide(end), model.weights.shape) for end in (grid.low, grid.high))
+    best = box_least_squares(goal.values, goal.image, low, high)
+    free = inside(best, grid)
+    clipping = goal.gap(best)
+    equations = row_equations(model, grid, best, goal.floor + clipping)
+    smallest, largest, complete = equations.roots()
+    return {
+        "V": largest,
+        "smallest": smallest,
+        "complete": complete,
+        "dithering": np.maximum(largest - equations.base, 0.0),
+        "clipping": clipping,
+        "best": best,
+        "resting": 1 - free.mean(axis=1),
+    }
+
+
+def row_equations(model: LayerModel, grid: Grid, best: np.ndarray, base: np.ndarray) -> RowEquations:
+    """The equations of all rows around the mean quantized weights `best`; `base` is V without dithering."""
+    square = grid.wide(grid.step) ** 2
+    weight = np.where(inside(best, grid), np.diag(model.inputs.image) * square / model.dim, 0.0)
+    heat = model.learning_rate / model.batch_size
+    return RowEquations(base, grid.position(best), square, weight, heat, grid.count)
+
+
+def inside(best: np.ndarray, grid: Grid) -> np.ndarray:
+    """Which mean quantized weights lie between the outermost levels, (rows, d)."""
+    position = grid.position(best)
+    return (position > EDGE) & (position < grid.count - 1 - EDGE)
+
+
+def outside(values: np.ndarray, grid: Grid) -> np.ndarray:
+    """Which targets lie beyond the outermost levels, (rows, d)."""
+    position = grid.position(values)
+    return (position < -EDGE) | (position > grid.count - 1 + EDGE)
 
 
 def eigenvalue_ends(matrix: np.ndarray) -> tuple[float, float]:

@@ -23,25 +23,31 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
+from jax import lax
 from jaxtyping import Array, Float
 
 from steode.solvers.root_search import RESOLUTION, isolate_roots
 
 NEGLIGIBLE = 40.0
 """Exponent beyond which a cell's mass is below double precision."""
+UNROLLED = 16
+"""Shells that are written out; beyond them is a loop."""
 BLOCK = 2**20
 """Weights in one call of the compiled sum."""
 CONVERGED = 1e-10
 """Relative change at which an iteration has arrived; a secant through its last two values follows."""
 MOST_ITERATIONS = 100
+HOTTEST = 100.0
+"""Temperature, in squared steps, up to which a learning rate is looked for."""
 FEW_STEPS = 64
 """Iterations that tell an upper bound of the roots."""
 
 
 def shells(largest: float, count: int) -> int:
     """Levels to each side of the target, beyond the nearest, with a mass that counts at temperatures up to this."""
-    # the first that does not count has k (k - 1) > NEGLIGIBLE t
-    return int(min(max(1, np.ceil(0.5 + np.sqrt(0.25 + NEGLIGIBLE * largest)) - 1), count - 1))
+    # the first that does not count has k (k - 1) > NEGLIGIBLE t; rounded up, so that few programs are compiled
+    needed = max(1, np.ceil(0.5 + np.sqrt(0.25 + NEGLIGIBLE * largest)) - 1)
+    return int(min(2 ** np.ceil(np.log2(needed)), count - 1))
 
 
 def mean_square(position: Array, temperature: Array, count: int, reach: int, sharp: bool = False) -> Array:
@@ -51,21 +57,30 @@ def mean_square(position: Array, temperature: Array, count: int, reach: int, sha
     """
     below = jnp.floor(position)
     part = position - below
-    total, square = jnp.zeros_like(part), jnp.zeros_like(part)
-    for k in range(reach + 1):
+
+    def shell(k, sums):
+        total, square = sums
         for distance, rise, level, last in (
             (part + k, k * (2 * part + k - 1), below - k, 0),
             (1 - part + k, k * (k + 1 - 2 * part), below + 1 + k, count - 1),
         ):
             x = 2 * distance / temperature
-            if k == 0:
-                height = _falling(x, level == last)
-            else:
-                fall = 1 / x if sharp else _falling(x, level == last)
-                height = fall * jnp.exp(-rise / temperature)
+            fall = 1 / x if sharp and not nearest(k) else _falling(x, level == last)
+            height = fall if nearest(k) else fall * jnp.exp(-rise / temperature)
             mass = jnp.where((level >= 0) & (level < count), height, 0.0)
             total, square = total + mass, square + distance**2 * mass
-    return square / total
+        return total, square
+
+    def nearest(k):
+        return isinstance(k, int) and k == 0
+
+    sums = shell(0, (jnp.zeros_like(part + temperature), jnp.zeros_like(part + temperature)))
+    if reach <= UNROLLED:
+        for k in range(1, reach + 1):
+            sums = shell(k, sums)
+    else:
+        sums = lax.fori_loop(1, reach + 1, lambda k, sums: shell(k * 1.0, sums), sums)
+    return sums[1] / sums[0]
 
 
 def _falling(x, half_line):
@@ -152,6 +167,20 @@ class RowEquations:
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             parts = list(pool.map(self._block, blocks))
         return tuple(np.concatenate(values) for values in zip(*parts, strict=True))
+
+    def heat_for(self, values: np.ndarray) -> np.ndarray:
+        """The eta/B at which V = values > 0 is a root of each row, (rows,); infinite where it would be too hot."""
+        rows = np.arange(values.size)
+        top = np.log(HOTTEST * self.square.min(axis=1) / values)
+        low, high = top - 40, top
+        with jax.enable_x64(True):
+            for _ in range(40):
+                middle = (low + high) / 2
+                # the sum depends on the product of heat and V alone
+                largest = np.exp(middle) * values / self.heat
+                above = self.implied(rows, largest, self.reach(float(largest.max()))) > values
+                low, high = np.where(above, low, middle), np.where(above, middle, high)
+        return np.where(high >= top, np.inf, np.exp((low + high) / 2))
 
     def _block(self, rows: np.ndarray):
         with jax.enable_x64(True):  # the setting belongs to a thread

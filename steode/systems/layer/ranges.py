@@ -38,6 +38,15 @@ def make_grid(weights, importance, given, bits: int, kind: str, granularity, per
     return place(np.broadcast_to(ends, (rows, *ends.shape[1:])), bits, kind, columns)
 
 
+def largest_ranges(weights, kind: str, granularity) -> np.ndarray:
+    """The ranges of the rule "largest", (rows, groups), or the two ends (rows, groups, 2) of asymmetric grids."""
+    rows, columns = weights.shape
+    groups = _groups(granularity, columns)
+    blocks = weights.reshape(1, 1, -1) if granularity == "layer" else weights.reshape(rows, groups, -1)
+    ends = _by_rule(blocks, np.ones(()), "largest", 2, kind, 100.0)
+    return np.broadcast_to(ends, (rows, *ends.shape[1:]))
+
+
 def place(ends: np.ndarray, bits: int, kind: str, columns: int) -> Grid:
     """The grid of ranges (rows, groups), or of two ends (rows, groups, 2)."""
     if kind == "asymmetric":
