@@ -116,6 +116,14 @@ def test_one_range_for_the_layer_is_the_largest_weight():
     assert model(granularity="layer").grid.high == pytest.approx(np.abs(WEIGHTS).max())
 
 
+def test_single_precision_activations_are_kept_and_checked():
+    own = model(second_moment=None, activations=INPUTS.astype(np.float32))
+    assert own.activations.dtype == np.float32
+    np.testing.assert_allclose(own.inputs.plain, MOMENT, rtol=1e-4, atol=1e-5)
+    with pytest.raises(SpecificationError, match="inf at"):
+        model(second_moment=None, activations=spoiled(INPUTS, np.inf).astype(np.float32))
+
+
 def test_few_samples_are_damped_and_said_to_be():
     few = model(second_moment=None, activations=INPUTS[:5])
     assert few.rank == 5

@@ -21,6 +21,7 @@ from steode.systems.layer.runs import LayerRuns
 from steode.systems.layer.simulate import simulate
 from steode.systems.layer.solve import LayerPath, solve
 from steode.systems.layer.spec import LayerModel
+from steode.systems.layer.study_file import read_study
 from steode.systems.layer.units import from_training_units
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "fixed_points",
     "from_training_units",
     "optimal_range",
+    "read_study",
     "rounding",
     "simulate",
     "solve",

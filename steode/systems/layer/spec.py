@@ -183,7 +183,8 @@ def _matrix(name: str, values) -> np.ndarray:
         raise SpecificationError(name, "a matrix of real numbers", received, "Two axes, neither of them empty.")
     keep = name == "activations" and array.dtype == np.float32
     array = np.array(array, dtype=np.float32 if keep else float)
-    bad = ~(np.abs(array) <= LARGEST)
+    # single precision ends before the bound does
+    bad = ~(np.abs(array) <= min(LARGEST, float(np.finfo(array.dtype).max)))
     if bad.any():
         row, column = np.argwhere(bad)[0]
         received = f"{array[row, column]} at [{row}, {column}]"
