@@ -66,6 +66,8 @@ def test_smooth_input_quantizers_need_activations():
     with pytest.raises(UnsupportedError, match="activations"):
         model(input_quantizer=Elementwise("tanh(x)"))
     assert model(second_moment=None, activations=INPUTS, input_quantizer=Elementwise("tanh(x)")).quantizes_inputs
+    with pytest.raises(UnsupportedError, match="pairs of thresholds"):
+        model(input_quantizer=Uniform(12, 3.0))
 
 
 def test_a_model_cannot_be_changed():

@@ -15,6 +15,8 @@ DAMPING = 1e-3
 """Added to the diagonal, in parts of its mean, where a matrix is singular and nothing else was asked for."""
 NODES = 48
 """Gauss points in the angle of a correlation."""
+MOST_PAIRS = 4e8
+"""Pairs of coordinates and of thresholds for which the averages of quantized Gaussian inputs take minutes at most."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -44,7 +46,7 @@ def of_activations(activations: np.ndarray, quantizer: EntrywiseMap) -> tuple[np
 def of_gaussian(second_moment: np.ndarray, quantizer: EntrywiseMap) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """K, K_q, K_x of x ~ N(0, K): by Stein's lemma and Price's theorem.
 
-    Raises `UnsupportedError` for a quantizer that is neither the identity nor a step function.
+    Raises `UnsupportedError` for a quantizer that is neither the identity nor a step function, or too fine.
     """
     if isinstance(quantizer, Identity):
         return (second_moment,) * 3
@@ -52,6 +54,12 @@ def of_gaussian(second_moment: np.ndarray, quantizer: EntrywiseMap) -> tuple[np.
         raise UnsupportedError(
             "input_quantizer: with a second moment alone only step functions have an average over inputs; give "
             "activations."
+        )
+    pairs = (second_moment.shape[0] * quantizer.thresholds.size) ** 2
+    if pairs > MOST_PAIRS:
+        raise UnsupportedError(
+            f"input_quantizer: {quantizer.levels.size} levels on {second_moment.shape[0]} Gaussian inputs have "
+            f"{pairs:.1e} pairs of thresholds, above {MOST_PAIRS:g}; give activations, or do not quantize this finely."
         )
     deviations = np.sqrt(np.diag(second_moment))
     # thresholds in units of the deviations, (d, n - 1)

@@ -8,7 +8,7 @@ and a = w* where inputs are not quantized.
 """
 
 import dataclasses
-import functools
+import weakref
 
 import numpy as np
 import scipy.linalg
@@ -37,9 +37,18 @@ class Target:
         return found
 
 
-@functools.lru_cache(maxsize=8)
+_KEPT: weakref.WeakKeyDictionary[LayerModel, Target] = weakref.WeakKeyDictionary()
+"""Targets of the models there are: a layer may be large, and none is kept longer than its model."""
+
+
 def target(model: LayerModel) -> Target:
     """The target of a model."""
+    if model not in _KEPT:
+        _KEPT[model] = _target(model)
+    return _KEPT[model]
+
+
+def _target(model: LayerModel) -> Target:
     inputs, weights = model.inputs, model.weights
     if not model.quantizes_inputs:
         nothing = np.zeros(model.rows)
