@@ -66,6 +66,7 @@ bench: $(TEST_READY) ## speed beside plain references; results in benchmarks/res
 	$(VENV_PYTHON) benchmarks/solvers.py
 	$(VENV_PYTHON) benchmarks/fixed_points.py
 	$(VENV_PYTHON) benchmarks/regression.py
+	$(VENV_PYTHON) benchmarks/layer.py
 	$(VENV_PYTHON) benchmarks/estimators.py
 	$(VENV_PYTHON) benchmarks/classification.py
 

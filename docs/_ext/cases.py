@@ -3,6 +3,7 @@
 import checks
 import coarse_checks
 import fogzo_checks
+import layer_checks
 import regression_checks
 import spsa_checks
 import sympy
@@ -16,6 +17,7 @@ from steode import (
     Constant,
     DerivativeOf,
     Elementwise,
+    Identity,
     LinearModel,
     MultiplicativeNoise,
     Normal,
@@ -27,6 +29,7 @@ from steode import (
 )
 from steode.systems.binary_relu import BinaryReLUModel
 from steode.systems.classification import ClassificationModel
+from steode.systems.layer import LayerModel
 from steode.systems.regression import ROLES, RegressionModel
 
 TWO_BITS = Uniform(bits=2, range=2.0)
@@ -148,7 +151,22 @@ CLASSIFICATION = {
 }
 """Models of classes in orthogonal subspaces, by name."""
 
-ALL = MODELS | REGRESSIONS | COARSE | CLASSIFICATION
+LAYERS = {
+    name: LayerModel(
+        layer_checks.WEIGHTS,
+        second_moment=layer_checks.MOMENT,
+        bits=2,
+        kind="mid-rise",
+        range=2.0,
+        learning_rate=0.1,
+        noise=0.3,
+        input_quantizer=quantizer,
+    )
+    for name, quantizer in (("layer", Identity()), ("layer_quantized_inputs", Uniform(2, 2.0)))
+}
+"""A layer whose inputs are an autoregressive sequence, by name."""
+
+ALL = MODELS | REGRESSIONS | COARSE | CLASSIFICATION | LAYERS
 """Every derivation of the site."""
 
 CHECKS = {
@@ -209,5 +227,7 @@ CHECKS = {
     },
     "binary_relu_identity": {"coarse gradient of this surrogate": (coarse_checks.spurious,)},
     "quantized_regression": {"risk on raw inputs": (regression_checks.risk,)},
+    "layer": {"fixed point": (layer_checks.runs,)},
+    "layer_quantized_inputs": {"fixed point": (layer_checks.runs,)},
 }
 """Name -> {title of a step: the check placed after it, with its arguments after the model}."""

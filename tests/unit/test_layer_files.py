@@ -1,0 +1,89 @@
+"""A layer from files: what is read, what is refused, what the command writes."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray
+
+from steode import SpecificationError, layer
+from steode.cli import app
+
+RNG = np.random.default_rng(17)
+WEIGHTS, INPUTS = RNG.normal(size=(3, 16)), RNG.normal(size=(60, 16)).astype(np.float32)
+TEXT = """
+system = "layer"
+[model]
+weights = "weights.npy"
+activations = "inputs.npz:x"
+bits = 3
+range = "mean square"
+learning_rate = 0.1
+input_quantizer = {type = "Uniform", bits = 4, range = 3.0}
+[run]
+steps = 60
+rows = 2
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    np.save(tmp_path / "weights.npy", WEIGHTS)
+    np.save(tmp_path / "ranges.npy", np.array([1.0, 2.0, 3.0]))
+    np.savez(tmp_path / "inputs.npz", x=INPUTS, y=WEIGHTS)
+    return tmp_path
+
+
+def written(folder, text=TEXT):
+    path = folder / "layer.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_file_makes_its_model(folder):
+    study = layer.read_study(written(folder), {"model.bits": 4, "run.seeds": 3})
+    model = study.cases[""]
+    np.testing.assert_array_equal(model.weights, WEIGHTS)
+    np.testing.assert_array_equal(model.activations, INPUTS)
+    assert (model.bits, model.range, model.quantizes_inputs) == (4, "mean square", True)
+    assert (study.settings.steps, study.settings.rows, study.settings.seeds) == (60, 2, 3)
+    given = layer.read_study(written(folder), {"model.range": "ranges.npy"}).cases[""]
+    assert given.grid.high.ravel().tolist() == pytest.approx([1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("weights.npy", "none.npy", "model.weights.*readable .npy"),
+        ("weights.npy", "weights.pkl", "ending in .npy or .npz"),
+        ("weights.npy", "/etc/weights.npy", "below"),
+        ("inputs.npz:x", "inputs.npz:z", "one of x, y"),
+        ("bits = 3", "bit = 3", "model.bit: expected one of"),
+        ("bits = 3", "", "the arguments of LayerModel"),
+        ("steps = 60", "steps = 0", "run.steps"),
+        ("learning_rate = 0.1", 'learning_rate = "0.1*tau"', "learning_rate"),
+    ],
+)
+def test_mistakes_are_explained(folder, old, new, message):
+    text = TEXT.replace(old, new, 1)
+    with pytest.raises(SpecificationError, match=message):
+        layer.read_study(written(folder, text))
+
+
+def test_files_of_objects_are_refused(folder):
+    np.save(folder / "weights.npy", np.array([{}], dtype=object), allow_pickle=True)
+    with pytest.raises(SpecificationError, match="Python objects"):
+        layer.read_study(written(folder))
+
+
+def test_the_command_writes_rows_advice_and_summary(folder, capsys):
+    text = TEXT + '[vary]\nparameter = "bits"\nvalues = [2, 3]\n'
+    app(["run", str(written(folder, text)), "--out", str(folder / "out")], standalone_mode=False)
+    assert "Advice for 60 steps" in capsys.readouterr().out
+    summary = json.loads((folder / "out" / "summary.json").read_text())
+    assert set(summary) == {"bits = 2", "bits = 3"}
+    with xarray.open_dataset(folder / "out" / "rows-bits-3.nc") as rows:
+        once = layer.rounding(layer.read_study(written(folder)).cases[""])
+        np.testing.assert_allclose(rows["gptq"], once.V["gptq"])
+        assert rows["training"].shape == (3,)
+    assert "Fixed points" in (folder / "out" / "advice.txt").read_text()
