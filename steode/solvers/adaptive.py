@@ -8,17 +8,19 @@ returned are the finest ones, not extrapolated.
 """
 
 import dataclasses
+import functools
 import logging
 
-import diffrax
 import jax
 import numpy as np
 
 from steode.errors import ConvergenceError
-from steode.solvers.density import DensityOperator, adaptive_controller, evolve
+from steode.solvers.density import DensityOperator
 from steode.solvers.domain import breakpoints_of, reach, resolution
+from steode.solvers.entrywise import SmoothMap
 from steode.solvers.equations import Problem
-from steode.solvers.fixed_point import kinks_by_eigenvalue
+from steode.solvers.kinks import kinks_by_eigenvalue
+from steode.solvers.march import march
 from steode.solvers.mesh import Mesh, make_mesh
 from steode.solvers.programs import bounded_jit, padded
 from steode.solvers.start import Rows, Start
@@ -66,21 +68,20 @@ class DensitySolution:
     peclet: float  # largest cell Peclet number at a threshold
 
 
-@bounded_jit
-def _evolve(problem: Problem, nodes, masses, times, density_times, tolerance) -> dict:
-    """Observables and densities at their times, whether the integration succeeded, its steps, and what tells errors."""
-    operator = DensityOperator(problem, nodes)
-    controller = adaptive_controller(tolerance, times)
-    solution = evolve(operator, masses, times, density_times, controller, 1e-3 * times[-1], MAX_STEPS)
-    observables, densities = solution.ys
-    return {
-        "observables": observables,
-        "densities": densities,
-        "succeeded": solution.result == diffrax.RESULTS.successful,
-        "steps": solution.stats["num_steps"],
-        "initial_eps_g": operator.observables(masses)["eps_g"],
-        "peclet": operator.at(times[-1]).layer_peclet(densities[-1]),
-    }
+def _operator(problem: Problem, nodes, *rest) -> tuple:
+    """The operator, of NumPy's arrays where its maps are arithmetic: then no program computes what is constant."""
+    if any(isinstance(entry, SmoothMap) for entry in (problem.weight_map, problem.input_map)):
+        return (problem, nodes), *rest
+    moments = None if problem.input_moments is None else problem.input_moments
+    moments = moments or (np.asarray(problem.alpha_1), np.asarray(problem.alpha_2))
+    return DensityOperator(dataclasses.replace(problem, input_moments=moments), nodes), *rest
+
+
+@functools.partial(bounded_jit, prepare=_operator)
+def _evolve(operator, masses, times, density_times, tolerance) -> dict:
+    """What `march` returns, from a problem, nodes, masses and times."""
+    operator = operator if isinstance(operator, DensityOperator) else DensityOperator(*operator)
+    return march(operator, masses, times, density_times, tolerance, 1e-3 * times[-1], MAX_STEPS)
 
 
 def solve_density(
@@ -191,10 +192,14 @@ def _solve_once(problem, rows, mesh: Mesh, times, density_times, tolerance) -> D
     if not found["succeeded"]:
         reason = f"more than {MAX_STEPS} steps" if steps >= MAX_STEPS else "a step that cannot be made small enough"
         raise ConvergenceError(f"density: the time integration failed before tau = {times[-1]:g}: {reason}.")
-    widths = np.diff(nodes)
-    volumes = (np.concatenate([[0], widths]) + np.concatenate([widths, [0]])) / 2
-    largest = max(float(found["initial_eps_g"]), float(observables["eps_g"].max()))
+    (operator,) = _operator(problem, nodes)
+    if not isinstance(operator, DensityOperator):
+        operator = DensityOperator(*operator)
+    largest = max(float(found["initial"]["eps_g"]), float(observables["eps_g"].max()))
     # of the last state, taken to the time when V was smallest
     variance = np.maximum(observables["V"], 1e-300)
-    peclet = float(found["peclet"] * (variance[-1] / variance.min()))
+    peclet = operator.at(times[-1]).layer_peclet(found["densities"][-1], found["force"]) * (
+        variance[-1] / variance.min()
+    )
+    volumes = np.asarray(operator.volumes)
     return DensitySolution(observables, {}, found["densities"], nodes, volumes, rows, steps, largest, peclet)

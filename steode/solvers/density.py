@@ -19,7 +19,6 @@ kept to rounding.
 Sources: Scharfetter and Gummel 1969; Chang and Cooper 1970; Bank et al. 1985; Hosea and Shampine 1996.
 """
 
-import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -30,6 +29,7 @@ from steode.solvers.entrywise import StepMap, interval_images, interval_squares
 from steode.solvers.equations import Problem, rows
 from steode.solvers.exponential_fit import fitted_rates
 from steode.solvers.initial import inside
+from steode.solvers.libraries import library
 
 Masses = Float[Array, "K N"]
 
@@ -45,33 +45,56 @@ NO_MASS = 1e-6
 class DensityOperator(eqx.Module):
     """The semi-discrete density equation on one mesh; everything that does not depend on V or time is computed once.
 
-    With a learning-rate schedule, `speed` is that of one moment: `at(time)` gives the operator of another.
+    With a learning-rate schedule, `speed` is that of one moment: `at(time)` gives the operator of another. Arrays are
+    NumPy's if the problem's and the nodes are.
     """
 
     problem: Problem
     nodes: Float[Array, " N"]
+    widths: Float[Array, " N-1"]
     volumes: Float[Array, " N"]
     image: Float[Array, " N-1"]  # Q between nodes
     speed: Float[Array, "K N-1"]  # drift between nodes
     mobile: Float[Array, " N"]  # surrogate derivative at the nodes
     at_bound: Float[Array, " N"]  # 1 at the two nodes that absorb, 0 elsewhere
+    rightward: Float[Array, " N-1"]  # 1/width times mobile/volume of the node on the left, and
+    leftward: Float[Array, " N-1"]  # of that on the right: zero where nothing passes
     node_image: Float[Array, " N"]  # Q and Q^2 averaged over each control volume
     node_square: Float[Array, " N"]
 
     def __init__(self, problem: Problem, nodes: Float[Array, " N"]):
-        widths = jnp.diff(nodes)
+        np_or_jnp = library(nodes)
+        widths = np_or_jnp.diff(nodes)
         image = interval_images(problem.weight_map, nodes)
-        self.problem, self.nodes = problem, nodes
+        self.problem, self.nodes, self.widths = problem, nodes, widths
         self.volumes = (_left(widths) + _right(widths)) / 2
         self.image = image
         self.speed = self._speed(problem)
-        self.mobile, self.at_bound = jnp.ones(nodes.shape), jnp.zeros(nodes.shape)
+        self.mobile, self.at_bound = np.ones(nodes.shape), np.zeros(nodes.shape)
         if problem.bound is not None:
-            self.mobile = (jnp.abs(nodes) < inside(problem.bound)) * 1.0
+            self.mobile = (abs(nodes) < inside(problem.bound)) * 1.0
             # frozen nodes beyond the bound, a threshold perhaps, hold what started around them
-            self.at_bound = (1 - self.mobile) * (inside(jnp.abs(nodes)) < problem.bound)
+            self.at_bound = (1 - self.mobile) * (inside(abs(nodes)) < problem.bound)
+        per_mass = self.mobile / self.volumes
+        self.rightward, self.leftward = per_mass[:-1] / widths, per_mass[1:] / widths
         self.node_image = self._node_average(image, widths)
         self.node_square = self._node_average(interval_squares(problem.weight_map, nodes), widths)
+
+    def padded(self, size: int) -> "DensityOperator":
+        """The same operator on `size` nodes: those that are added stand at the last one, and nothing reaches them."""
+        count = size - self.nodes.size
+
+        def at(array, mode, **options):
+            return np.pad(array, [(0, 0)] * (np.ndim(array) - 1) + [(0, count)], mode, **options)
+
+        ends = {name: at(getattr(self, name), "edge") for name in ("nodes", "image")}
+        zeros = {
+            name: at(getattr(self, name), "constant")
+            for name in ("widths", "speed", "mobile", "at_bound", "rightward", "leftward", "node_image", "node_square")
+        }
+        volumes = at(self.volumes, "constant", constant_values=1.0)
+        changes = ends | zeros | {"volumes": volumes}
+        return eqx.tree_at(lambda it: [getattr(it, name) for name in changes], self, list(changes.values()))
 
     def _speed(self, problem: Problem):
         # with weight decay the drift is linear between thresholds: its midpoint keeps the stationary density exact
@@ -90,8 +113,9 @@ class DensityOperator(eqx.Module):
         if self.problem.bound is None:
             return average
         # weights frozen at the bound have just crossed it, so they take the value outside
-        outside = jnp.where(self.nodes > 0, _right(values), _left(values))
-        return jnp.where(self.at_bound == 1, outside, average)
+        where = library(average).where
+        outside = where(self.nodes > 0, _right(values), _left(values))
+        return where(self.at_bound == 1, outside, average)
 
     def overlaps(self, masses: Masses) -> tuple:
         """m, q and V of a state."""
@@ -113,27 +137,25 @@ class DensityOperator(eqx.Module):
 
     def rates(self, force: Float[Array, "..."]) -> tuple[Float[Array, "K N-1"], Float[Array, "K N-1"]]:
         """Rates of probability per unit mass to the right from the left node, and to the left from the right node."""
-        widths = jnp.diff(self.nodes)[None, :]
         problem, strength = self.problem.under(force)
         speed = self.speed if problem is self.problem else self._speed(problem)
         # at V = 0 the scheme becomes the upwind scheme; the tiny constant only avoids dividing 0 by 0 there
         diffusivity = rows(problem.diffusion(strength) / 2 + 1e-300, 2)
-        peclet = speed * widths / diffusivity
-        right, left = fitted_rates(peclet)
-        scale, per_mass = diffusivity / widths, (self.mobile / self.volumes)[None, :]
-        return scale * right * per_mass[:, :-1], scale * left * per_mass[:, 1:]
+        right, left = fitted_rates(speed * self.widths[None, :] / diffusivity)
+        return diffusivity * right * self.rightward[None, :], diffusivity * left * self.leftward[None, :]
 
-    def layer_peclet(self, masses: Masses) -> Float[Array, ""]:
+    def layer_peclet(self, masses: Masses, force: Float[Array, "..."]) -> Float[Array, ""]:
         """Largest |f| h/D where there is mass and Q changes from one interval to the next, as at a threshold.
 
         Far beyond 1, the layers there are not resolved.
         """
-        problem, strength = self.problem.under(self.force(masses))
+        np_or_jnp = library(masses)
+        problem, strength = self.problem.under(force)
         diffusivity = rows(problem.diffusion(strength) / 2 + 1e-300, 2)
-        peclet = jnp.abs(self._speed(problem)) * jnp.diff(self.nodes)[None, :] / diffusivity
-        changes = (jnp.concatenate([jnp.zeros(1), jnp.diff(self.image), jnp.zeros(1)]) != 0) * self.mobile
-        matters = (changes * jnp.max(masses, axis=0)) > NO_MASS
-        return jnp.max(jnp.where((matters[1:] | matters[:-1])[None, :], peclet, 0.0))
+        peclet = abs(self._speed(problem)) * self.widths[None, :] / diffusivity
+        steps = np_or_jnp.concatenate([np.zeros(1), np_or_jnp.diff(self.image), np.zeros(1)])
+        matters = ((steps != 0) * self.mobile * np_or_jnp.max(masses, axis=0)) > NO_MASS
+        return np_or_jnp.max(np_or_jnp.where((matters[1:] | matters[:-1])[None, :], peclet, 0.0))
 
     def apply(self, rates, masses: Masses) -> Masses:
         """Time derivative of the masses."""
@@ -157,13 +179,21 @@ class DensityOperator(eqx.Module):
         half = GAMMA / 2 * dt
         force = self.force(masses)
         start = self.apply(self.at(time).rates(force), masses)
-        guess = _usable(self.force(masses + GAMMA * dt * start), force)
-        middle, middle_force, _ = self.at(time + GAMMA * dt)._stage(guess, masses + half * start, half)
-        middle_rate = (middle - masses) / half - start
-        combined = masses + dt * np.sqrt(2) / 4 * (start + middle_rate)
-        guess = _usable(force + (middle_force - force) / GAMMA, middle_force)
-        end, _, rates = self.at(time + dt)._stage(guess, combined, half)
-        end_rate = (end - combined) / half
+        # both implicit stages are one compiled loop: programs of a first answer are small
+        first = masses + half * start, _usable(self.force(masses + GAMMA * dt * start), force)
+
+        def stage(index, carry):
+            known, guess, _, last_rate, _, _ = carry
+            # the first ends at time + GAMMA dt, the second at time + dt
+            end, end_force, rates = self.at(time + jnp.where(index == 0, GAMMA, 1.0) * dt)._stage(guess, known, half)
+            rate = (end - known) / half
+            following = masses + dt * np.sqrt(2) / 4 * (start + rate)
+            guess = _usable(force + (end_force - force) / GAMMA, end_force)
+            return following, guess, end, rate, last_rate, rates
+
+        nothing = jnp.zeros_like(masses), jnp.zeros_like(masses), jnp.zeros_like(masses)
+        unknown = 2 * (jnp.zeros_like(masses[:, :-1]),)
+        _, _, end, end_rate, middle_rate, rates = jax.lax.fori_loop(0, 2, stage, (*first, *nothing, unknown))
         defect = start / GAMMA - middle_rate / (GAMMA * (1 - GAMMA)) + end_rate / (1 - GAMMA)
         error = self.implicit(rates, half, 2 * ERROR_CONSTANT * dt * defect)
         # where nodes are very close, rounding in the linear systems loses mass: that too counts as an error of the step
@@ -171,10 +201,13 @@ class DensityOperator(eqx.Module):
         return positive, jnp.abs(error) + jnp.abs(positive - end)
 
     def _stage(self, force, right_hand_side: Masses, step):
-        for _ in range(STAGE_ITERATIONS):
-            rates = self.rates(force)
+        def iterate(_, carry):
+            rates = self.rates(carry[0])
             masses = self.implicit(rates, step, right_hand_side)
-            force = self.force(masses)
+            return self.force(masses), masses, rates
+
+        unknown = 2 * (jnp.zeros_like(right_hand_side[:, :-1]),)
+        force, masses, rates = jax.lax.fori_loop(0, STAGE_ITERATIONS, iterate, (force, right_hand_side, unknown))
         return masses, force, rates
 
     def observables(self, masses: Masses) -> dict[str, Array]:
@@ -191,9 +224,8 @@ class DensityOperator(eqx.Module):
         return values
 
     def _level_fraction(self, marginal):
-        middles = (self.nodes[1:] + self.nodes[:-1]) / 2
+        middles, widths = (self.nodes[1:] + self.nodes[:-1]) / 2, self.widths
         cell = jnp.searchsorted(self.problem.weight_map.thresholds, middles, side="right")
-        widths = jnp.diff(self.nodes)
         # a control volume cut by a threshold belongs to both cells in proportion; that at the bound to the outer cell
         share = jnp.stack([_left(widths), _right(widths)]) / (2 * self.volumes)[None, :]
         outer = jnp.stack([self.nodes <= 0, self.nodes > 0]) * 1.0
@@ -209,11 +241,11 @@ def _usable(guess, fallback):
 
 
 def _left(interval_values):
-    return jnp.concatenate([jnp.zeros(1), interval_values])
+    return library(interval_values).concatenate([np.zeros(1), interval_values])
 
 
 def _right(interval_values):
-    return jnp.concatenate([interval_values, jnp.zeros(1)])
+    return library(interval_values).concatenate([interval_values, np.zeros(1)])
 
 
 def divergence(flux: Float[Array, "K N-1"]) -> Masses:
@@ -228,66 +260,8 @@ def positive_part(masses: Masses, totals: Float[Array, "K 1"]) -> Masses:
     return clipped * (totals / clipped.sum(axis=1, keepdims=True))
 
 
-class PositiveTRBDF2(diffrax.AbstractSolver):
-    """`DensityOperator.step` as a diffrax solver, so that diffrax controls the step and differentiates through it."""
+def evolve(operator: DensityOperator, initial: Masses, times, density_times, controller, first_step, max_steps: int):
+    """Integrate from time 0 with steps that diffrax controls; see `steode.solvers.controlled_steps`."""
+    from steode.solvers import controlled_steps
 
-    term_structure = diffrax.ODETerm
-    interpolation_cls = diffrax.LocalLinearInterpolation
-
-    def order(self, terms):
-        return 2
-
-    def error_order(self, terms):
-        return 3.0
-
-    def init(self, terms, t0, t1, y0, args):
-        return None
-
-    def step(self, terms, t0, t1, y0, args, solver_state, made_jump):
-        y1, error = args.step(y0, t1 - t0, t0)
-        return y1, error, {"y0": y0, "y1": y1}, None, diffrax.RESULTS.successful
-
-    def func(self, terms, t0, y0, args):
-        return args.apply(args.at(t0).rates(args.force(y0)), y0)
-
-
-def evolve(
-    operator: DensityOperator,
-    initial: Masses,
-    times: Float[Array, " T"],
-    density_times: Float[Array, " U"],
-    controller: diffrax.AbstractStepSizeController,
-    first_step: Float[Array, ""] | float,
-    max_steps: int,
-) -> diffrax.Solution:
-    """Integrate from time 0; `ys` holds the observables at `times` and the masses at `density_times`.
-
-    Steps end exactly on the saved times, so nothing is interpolated.
-    """
-    saveat = diffrax.SaveAt(
-        subs=[
-            diffrax.SubSaveAt(ts=times, fn=lambda t, y, args: args.observables(y)),
-            diffrax.SubSaveAt(ts=density_times, fn=lambda t, y, args: y),
-        ]
-    )
-    return diffrax.diffeqsolve(
-        diffrax.ODETerm(lambda t, y, args: y),  # not used: the solver steps with the operator itself
-        PositiveTRBDF2(),
-        t0=0.0,
-        t1=times[-1],
-        dt0=first_step,
-        y0=initial,
-        args=operator,
-        saveat=saveat,
-        stepsize_controller=controller,
-        max_steps=max_steps,
-        throw=False,
-    )
-
-
-def adaptive_controller(tolerance, times: Float[Array, " T"]) -> diffrax.AbstractStepSizeController:
-    """Step-size control by the largest L1 error over teacher values, as a fraction of the total mass."""
-    controller = diffrax.PIDController(
-        rtol=0.0, atol=tolerance, norm=lambda error: jnp.max(jnp.sum(jnp.abs(error), axis=-1))
-    )
-    return diffrax.ClipStepSizeController(controller, step_ts=times)
+    return controlled_steps.evolve(operator, initial, times, density_times, controller, first_step, max_steps)
