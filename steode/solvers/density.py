@@ -19,6 +19,8 @@ kept to rounding.
 Sources: Scharfetter and Gummel 1969; Chang and Cooper 1970; Bank et al. 1985; Hosea and Shampine 1996.
 """
 
+from typing import NamedTuple
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -38,8 +40,19 @@ ERROR_CONSTANT = (-3 * GAMMA**2 + 4 * GAMMA - 2) / (12 * (2 - GAMMA))
 STAGE_ITERATIONS = 2
 """Iterations for V in an implicit stage, from an extrapolated guess: the error left is of fourth order in the step."""
 
+MOST_ITERATIONS = 4
+"""Iterations where they stop as soon as V is known: one is enough where it can be extrapolated from the last step."""
+
 NO_MASS = 1e-6
 """Mass in a control volume below which the resolution there does not matter."""
+
+
+class Past(NamedTuple):
+    """The force at the start and at the middle stage of the step before, and its length."""
+
+    start: Float[Array, "..."]
+    middle: Float[Array, "..."]
+    dt: Float[Array, ""]
 
 
 class DensityOperator(eqx.Module):
@@ -61,6 +74,7 @@ class DensityOperator(eqx.Module):
     leftward: Float[Array, " N-1"]  # of that on the right: zero where nothing passes
     node_image: Float[Array, " N"]  # Q and Q^2 averaged over each control volume
     node_square: Float[Array, " N"]
+    cells: tuple | None  # of a step function, see `_cells`
 
     def __init__(self, problem: Problem, nodes: Float[Array, " N"]):
         np_or_jnp = library(nodes)
@@ -79,6 +93,7 @@ class DensityOperator(eqx.Module):
         self.rightward, self.leftward = per_mass[:-1] / widths, per_mass[1:] / widths
         self.node_image = self._node_average(image, widths)
         self.node_square = self._node_average(interval_squares(problem.weight_map, nodes), widths)
+        self.cells = self._cells() if isinstance(problem.weight_map, StepMap) else None
 
     def padded(self, size: int) -> "DensityOperator":
         """The same operator on `size` nodes: those that are added stand at the last one, and nothing reaches them."""
@@ -94,6 +109,9 @@ class DensityOperator(eqx.Module):
         }
         volumes = at(self.volumes, "constant", constant_values=1.0)
         changes = ends | zeros | {"volumes": volumes}
+        if self.cells is not None:
+            # two halves, of which each is extended
+            changes["cells"] = tuple(at(part.reshape(2, -1), "constant").ravel() for part in self.cells)
         return eqx.tree_at(lambda it: [getattr(it, name) for name in changes], self, list(changes.values()))
 
     def _speed(self, problem: Problem):
@@ -176,38 +194,67 @@ class DensityOperator(eqx.Module):
 
         Each of its three stages has the learning rate of its own time.
         """
-        half = GAMMA / 2 * dt
         force = self.force(masses)
+
+        def guess(index, start, middle_force):
+            ahead = self.force(masses + GAMMA * dt * start)
+            return jnp.where(index == 0, ahead, force + (middle_force - force) / GAMMA)
+
+        return self._step(masses, dt, time, force, guess, STAGE_ITERATIONS, None)[:2]
+
+    def step_after(self, past: Past, masses: Masses, dt, time, settled) -> tuple[Masses, Masses, Past]:
+        """The same step with V extrapolated from the step before, and iterated until it is within a part `settled`."""
+        force = self.force(masses)
+
+        def guess(index, start, middle_force):
+            ahead = _quadratic((-1, GAMMA - 1, 0), (past.start, past.middle, force), GAMMA * dt / past.dt)
+            times = -past.dt / dt, 0, GAMMA
+            return jnp.where(index == 0, ahead, _quadratic(times, (past.start, force, middle_force), 1.0))
+
+        masses, error, middle_force = self._step(masses, dt, time, force, guess, MOST_ITERATIONS, settled)
+        return masses, error, Past(force, middle_force, dt)
+
+    def _step(self, masses: Masses, dt, time, force, guess, most: int, settled):
+        half = GAMMA / 2 * dt
         start = self.apply(self.at(time).rates(force), masses)
-        # both implicit stages are one compiled loop: programs of a first answer are small
-        first = masses + half * start, _usable(self.force(masses + GAMMA * dt * start), force)
 
         def stage(index, carry):
-            known, guess, _, last_rate, _, _ = carry
+            # both implicit stages are one compiled loop: programs of a first answer are small
+            known, (last_force, _), _, (last_rate, _), _ = carry
             # the first ends at time + GAMMA dt, the second at time + dt
-            end, end_force, rates = self.at(time + jnp.where(index == 0, GAMMA, 1.0) * dt)._stage(guess, known, half)
+            operator = self.at(time + jnp.where(index == 0, GAMMA, 1.0) * dt)
+            first = _usable(guess(index, start, last_force), last_force)
+            end, end_force, rates = operator._stage(first, known, half, most, settled)
             rate = (end - known) / half
             following = masses + dt * np.sqrt(2) / 4 * (start + rate)
-            guess = _usable(force + (end_force - force) / GAMMA, end_force)
-            return following, guess, end, rate, last_rate, rates
+            return following, (end_force, last_force), end, (rate, last_rate), rates
 
-        nothing = jnp.zeros_like(masses), jnp.zeros_like(masses), jnp.zeros_like(masses)
-        unknown = 2 * (jnp.zeros_like(masses[:, :-1]),)
-        _, _, end, end_rate, middle_rate, rates = jax.lax.fori_loop(0, 2, stage, (*first, *nothing, unknown))
+        nothing, unknown = 2 * (jnp.zeros_like(masses),), 2 * (jnp.zeros_like(masses[:, :-1]),)
+        begin = masses + half * start, (force, force), masses, nothing, unknown
+        _, (_, middle_force), end, (end_rate, middle_rate), rates = jax.lax.fori_loop(0, 2, stage, begin)
         defect = start / GAMMA - middle_rate / (GAMMA * (1 - GAMMA)) + end_rate / (1 - GAMMA)
         error = self.implicit(rates, half, 2 * ERROR_CONSTANT * dt * defect)
         # where nodes are very close, rounding in the linear systems loses mass: that too counts as an error of the step
         positive = positive_part(end, masses.sum(axis=1, keepdims=True))
-        return positive, jnp.abs(error) + jnp.abs(positive - end)
+        return positive, jnp.abs(error) + jnp.abs(positive - end), middle_force
 
-    def _stage(self, force, right_hand_side: Masses, step):
-        def iterate(_, carry):
-            rates = self.rates(carry[0])
+    def _stage(self, force, right_hand_side: Masses, step, most: int, settled):
+        """Masses, force and rates at the end of a stage: `most` iterations, or as many as bring the force to rest."""
+
+        def iterate(carry):
+            index, force, _, _, _ = carry
+            rates = self.rates(force)
             masses = self.implicit(rates, step, right_hand_side)
-            return self.force(masses), masses, rates
+            found = self.force(masses)
+            return index + 1, found, masses, rates, jnp.max(jnp.abs(found - force)) / jnp.max(jnp.abs(found))
 
-        unknown = 2 * (jnp.zeros_like(right_hand_side[:, :-1]),)
-        force, masses, rates = jax.lax.fori_loop(0, STAGE_ITERATIONS, iterate, (force, right_hand_side, unknown))
+        begin = 0, force, right_hand_side, 2 * (jnp.zeros_like(right_hand_side[:, :-1]),), jnp.asarray(jnp.inf)
+        if settled is None:
+            # a fixed number: a solve through diffrax is differentiated in reverse
+            _, force, masses, rates, _ = jax.lax.fori_loop(0, most, lambda _, carry: iterate(carry), begin)
+        else:
+            unsettled = lambda carry: (carry[0] < most) & ~(carry[-1] <= settled)  # noqa: E731
+            _, force, masses, rates, _ = jax.lax.while_loop(unsettled, iterate, begin)
         return masses, force, rates
 
     def observables(self, masses: Masses) -> dict[str, Array]:
@@ -224,20 +271,33 @@ class DensityOperator(eqx.Module):
         return values
 
     def _level_fraction(self, marginal):
-        middles, widths = (self.nodes[1:] + self.nodes[:-1]) / 2, self.widths
-        cell = jnp.searchsorted(self.problem.weight_map.thresholds, middles, side="right")
+        cell, share = self.cells
+        parts = share * jnp.concatenate([marginal[1:], marginal[:-1]])
+        return jnp.zeros(self.problem.weight_map.levels.size).at[cell].add(parts)
+
+    def _cells(self):
+        """Cells of the intervals, twice, and the shares in them of the nodes on their right and left, (2 N - 2,)."""
+        np_or_jnp = library(self.nodes, self.problem.weight_map.levels)
+        middles = (self.nodes[1:] + self.nodes[:-1]) / 2
+        cell = np_or_jnp.searchsorted(self.problem.weight_map.thresholds, middles, side="right")
         # a control volume cut by a threshold belongs to both cells in proportion; that at the bound to the outer cell
-        share = jnp.stack([_left(widths), _right(widths)]) / (2 * self.volumes)[None, :]
-        outer = jnp.stack([self.nodes <= 0, self.nodes > 0]) * 1.0
-        share = jnp.where(self.at_bound[None, :] == 1, outer, share) * marginal[None, :]
-        levels = self.problem.weight_map.levels.size
-        return jnp.zeros(levels).at[cell].add(share[0, 1:]).at[cell].add(share[1, :-1])
+        share = np_or_jnp.stack([_left(self.widths), _right(self.widths)]) / (2 * self.volumes)[None, :]
+        outer = np_or_jnp.stack([self.nodes <= 0, self.nodes > 0]) * 1.0
+        share = np_or_jnp.where(self.at_bound[None, :] == 1, outer, share)
+        return np_or_jnp.concatenate([cell, cell]), np_or_jnp.concatenate([share[0, 1:], share[1, :-1]])
 
 
 def _usable(guess, fallback):
     """An extrapolated force, unless its strength, the last entry, is not positive."""
     strength = guess if jnp.ndim(guess) == 0 else guess[-1]
     return jnp.where(strength > 0, guess, fallback)
+
+
+def _quadratic(at, values, x):
+    """The value at x of the parabola through three values."""
+    a, b, c = at
+    parts = (x - b) * (x - c) / ((a - b) * (a - c)), (x - a) * (x - c) / ((b - a) * (b - c))
+    return parts[0] * values[0] + parts[1] * values[1] + (1 - parts[0] - parts[1]) * values[2]
 
 
 def _left(interval_values):

@@ -10,10 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from steode.solvers.density import DensityOperator, Masses
+from steode.solvers.density import DensityOperator, Masses, Past
 
 SAFETY, LEAST_FACTOR, LARGEST_FACTOR = 0.9, 0.2, 10.0
 """Of the step that the error estimate asks for, what is taken, and by how much a step may change at once."""
+
+SETTLED = 0.1
+"""V may differ between rates and masses of a stage by this part of the tolerance: it moves less mass than that."""
 
 SMALLEST_STEP = 4 * np.finfo(float).eps
 """Relative to the time: a smaller step does not change it."""
@@ -37,13 +40,15 @@ def march(
     # the first observables are those of the start
     all_times = jnp.concatenate([jnp.zeros(1), times])
     shapes = jax.eval_shape(operator.observables, initial)
-    observed = {name: jnp.zeros((all_times.size, *shape.shape), shape.dtype) for name, shape in shapes.items()}
+    observed = jnp.zeros((all_times.size, sum(shape.size for shape in shapes.values())))
     kept = jnp.zeros((density_times.size, *initial.shape))
     time, step, steps = jnp.zeros(()), jnp.asarray(first_step, float), jnp.zeros((), int)
-    begin = (jnp.zeros((), int), jnp.zeros((), int), (time, step, jnp.asarray(initial), steps), observed, kept)
+    force = operator.force(initial)
+    state = time, step, jnp.asarray(initial), steps, Past(force, force, step)
+    begin = (jnp.zeros((), int), jnp.zeros((), int), state, observed, kept)
 
     def unfinished(carry):
-        (time, step, _, steps), reported = carry[2], carry[0]
+        (time, step, _, steps, _), reported = carry[2], carry[0]
         return (reported < all_times.size) & (steps < max_steps) & (step > SMALLEST_STEP * time)
 
     def to_next(carry):
@@ -52,12 +57,12 @@ def march(
         other = jnp.where(stored < density_times.size, density_times[stored], jnp.inf)
         target = jnp.minimum(own, other)
         state = _until(operator, target, state, tolerance, max_steps)
-        values = operator.observables(state[2])
-        observed = {name: _put(observed[name], values[name], reported) for name in observed}
+        observed = _put(observed, _in_a_row(operator.observables(state[2])), reported)
         kept = _put(kept, state[2], stored)
         return reported + (own == target), stored + (other == target), state, observed, kept
 
-    _, _, (time, _, last, steps), observed, kept = jax.lax.while_loop(unfinished, to_next, begin)
+    _, _, (time, _, last, steps, _), observed, kept = jax.lax.while_loop(unfinished, to_next, begin)
+    observed = _by_name(observed, shapes)
     return {
         "observables": {name: values[1:] for name, values in observed.items()},
         "initial": {name: values[0] for name, values in observed.items()},
@@ -68,23 +73,34 @@ def march(
     }
 
 
+def _in_a_row(values: dict) -> Float[Array, " n"]:
+    return jnp.concatenate([jnp.ravel(values[name]) for name in sorted(values)])
+
+
+def _by_name(rows: Float[Array, "T n"], shapes: dict) -> dict:
+    """Rows of `_in_a_row` taken apart again."""
+    names = sorted(shapes)
+    parts = jnp.split(rows, np.cumsum([shapes[name].size for name in names])[:-1], axis=1)
+    return {name: part.reshape(-1, *shapes[name].shape) for name, part in zip(names, parts, strict=True)}
+
+
 def _put(array, value, index):
     return jax.lax.dynamic_update_index_in_dim(array, value, index, 0)
 
 
 def _until(operator: DensityOperator, target, state: tuple, tolerance, max_steps: int) -> tuple:
-    """The state (time, next step, masses, steps made) at `target`, or where steps are too many or too small."""
+    """The state (time, next step, masses, steps made, past) at `target`, or where steps are too many or too small."""
 
     def before(state):
-        time, step, _, steps = state
+        time, step, _, steps, _ = state
         return (time < target) & (steps < max_steps) & (step > SMALLEST_STEP * time)
 
     def advance(state):
-        time, step, masses, steps = state
+        time, step, masses, steps, past = state
         left = target - time
         # two equal steps rather than a long one and the rest
         length = jnp.where(step >= left, left, jnp.where(2 * step > left, left / 2, step))
-        end, error = operator.step(masses, length, time)
+        end, error, made = operator.step_after(past, masses, length, time, SETTLED * tolerance)
         size = jnp.max(jnp.sum(error, axis=-1)) / tolerance
         accepted = size < 1
         # a step cut at a reported time does not cut those after it
@@ -92,6 +108,7 @@ def _until(operator: DensityOperator, target, state: tuple, tolerance, max_steps
         factor = jnp.clip(SAFETY / jnp.cbrt(jnp.maximum(size, 1e-30)), LEAST_FACTOR, largest)
         factor = jnp.where(jnp.isfinite(size), factor, LEAST_FACTOR)
         time = jnp.where(accepted, jnp.where(step >= left, target, time + length), time)
-        return time, length * factor, jnp.where(accepted, end, masses), steps + 1
+        masses, past = jax.tree.map(lambda new, old: jnp.where(accepted, new, old), (end, made), (masses, past))
+        return time, length * factor, masses, steps + 1, past
 
     return jax.lax.while_loop(before, advance, state)
