@@ -4,7 +4,8 @@ import diffrax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from steode.solvers.density import DensityOperator, Masses
+from steode.solvers.density import DensityOperator
+from steode.solvers.time_step import Masses
 
 
 class PositiveTRBDF2(diffrax.AbstractSolver):

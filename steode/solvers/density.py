@@ -19,40 +19,23 @@ kept to rounding.
 Sources: Scharfetter and Gummel 1969; Chang and Cooper 1970; Bank et al. 1985; Hosea and Shampine 1996.
 """
 
-from typing import NamedTuple
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from steode.solvers import time_step
 from steode.solvers.entrywise import StepMap, interval_images, interval_squares
 from steode.solvers.equations import Problem, rows
 from steode.solvers.exponential_fit import fitted_rates
 from steode.solvers.initial import inside
 from steode.solvers.libraries import library
-
-Masses = Float[Array, "K N"]
-
-GAMMA = 2 - np.sqrt(2.0)
-ERROR_CONSTANT = (-3 * GAMMA**2 + 4 * GAMMA - 2) / (12 * (2 - GAMMA))
-STAGE_ITERATIONS = 2
-"""Iterations for V in an implicit stage, from an extrapolated guess: the error left is of fourth order in the step."""
-
-MOST_ITERATIONS = 4
-"""Iterations where they stop as soon as V is known: one is enough where it can be extrapolated from the last step."""
+from steode.solvers.time_step import Masses
+from steode.solvers.time_step import positive_part as positive_part
 
 NO_MASS = 1e-6
-"""Mass in a control volume below which the resolution there does not matter."""
-
-
-class Past(NamedTuple):
-    """The force at the start and at the middle stage of the step before, and its length."""
-
-    start: Float[Array, "..."]
-    middle: Float[Array, "..."]
-    dt: Float[Array, ""]
+"""Probability in a control volume below which the resolution there does not matter."""
 
 
 class DensityOperator(eqx.Module):
@@ -75,12 +58,13 @@ class DensityOperator(eqx.Module):
     node_image: Float[Array, " N"]  # Q and Q^2 averaged over each control volume
     node_square: Float[Array, " N"]
     cells: tuple | None  # of a step function, see `_cells`
+    mirrored: bool = eqx.field(static=True, default=False)  # every row stands for its mirror image as well
 
-    def __init__(self, problem: Problem, nodes: Float[Array, " N"]):
+    def __init__(self, problem: Problem, nodes: Float[Array, " N"], mirrored: bool = False):
         np_or_jnp = library(nodes)
         widths = np_or_jnp.diff(nodes)
         image = interval_images(problem.weight_map, nodes)
-        self.problem, self.nodes, self.widths = problem, nodes, widths
+        self.problem, self.nodes, self.widths, self.mirrored = problem, nodes, widths, mirrored
         self.volumes = (_left(widths) + _right(widths)) / 2
         self.image = image
         self.speed = self._speed(problem)
@@ -172,8 +156,9 @@ class DensityOperator(eqx.Module):
         diffusivity = rows(problem.diffusion(strength) / 2 + 1e-300, 2)
         peclet = abs(self._speed(problem)) * self.widths[None, :] / diffusivity
         steps = np_or_jnp.concatenate([np.zeros(1), np_or_jnp.diff(self.image), np.zeros(1)])
-        matters = ((steps != 0) * self.mobile * np_or_jnp.max(masses, axis=0)) > NO_MASS
-        return np_or_jnp.max(np_or_jnp.where((matters[1:] | matters[:-1])[None, :], peclet, 0.0))
+        shares = rows(problem.teacher_weights, 2) * masses
+        matters = ((steps != 0) * self.mobile)[None, :] * shares > NO_MASS
+        return np_or_jnp.max(np_or_jnp.where(matters[:, 1:] | matters[:, :-1], peclet, 0.0))
 
     def apply(self, rates, masses: Masses) -> Masses:
         """Time derivative of the masses."""
@@ -190,77 +175,14 @@ class DensityOperator(eqx.Module):
         return jax.lax.linalg.tridiagonal_solve(lower, diagonal, upper, right_hand_side[..., None])[..., 0]
 
     def step(self, masses: Masses, dt, time=0.0) -> tuple[Masses, Masses]:
-        """One positive TR-BDF2 step from `time`; returns the new masses and the local error estimate.
-
-        Each of its three stages has the learning rate of its own time.
-        """
-        force = self.force(masses)
-
-        def guess(index, start, middle_force):
-            ahead = self.force(masses + GAMMA * dt * start)
-            return jnp.where(index == 0, ahead, force + (middle_force - force) / GAMMA)
-
-        return self._step(masses, dt, time, force, guess, STAGE_ITERATIONS, None)[:2]
-
-    def step_after(self, past: Past, masses: Masses, dt, time, settled) -> tuple[Masses, Masses, Past]:
-        """The same step with V extrapolated from the step before, and iterated until it is within a part `settled`."""
-        force = self.force(masses)
-
-        def guess(index, start, middle_force):
-            ahead = _quadratic((-1, GAMMA - 1, 0), (past.start, past.middle, force), GAMMA * dt / past.dt)
-            times = -past.dt / dt, 0, GAMMA
-            return jnp.where(index == 0, ahead, _quadratic(times, (past.start, force, middle_force), 1.0))
-
-        masses, error, middle_force = self._step(masses, dt, time, force, guess, MOST_ITERATIONS, settled)
-        return masses, error, Past(force, middle_force, dt)
-
-    def _step(self, masses: Masses, dt, time, force, guess, most: int, settled):
-        half = GAMMA / 2 * dt
-        start = self.apply(self.at(time).rates(force), masses)
-
-        def stage(index, carry):
-            # both implicit stages are one compiled loop: programs of a first answer are small
-            known, (last_force, _), _, (last_rate, _), _ = carry
-            # the first ends at time + GAMMA dt, the second at time + dt
-            operator = self.at(time + jnp.where(index == 0, GAMMA, 1.0) * dt)
-            first = _usable(guess(index, start, last_force), last_force)
-            end, end_force, rates = operator._stage(first, known, half, most, settled)
-            rate = (end - known) / half
-            following = masses + dt * np.sqrt(2) / 4 * (start + rate)
-            return following, (end_force, last_force), end, (rate, last_rate), rates
-
-        nothing, unknown = 2 * (jnp.zeros_like(masses),), 2 * (jnp.zeros_like(masses[:, :-1]),)
-        begin = masses + half * start, (force, force), masses, nothing, unknown
-        _, (_, middle_force), end, (end_rate, middle_rate), rates = jax.lax.fori_loop(0, 2, stage, begin)
-        defect = start / GAMMA - middle_rate / (GAMMA * (1 - GAMMA)) + end_rate / (1 - GAMMA)
-        error = self.implicit(rates, half, 2 * ERROR_CONSTANT * dt * defect)
-        # where nodes are very close, rounding in the linear systems loses mass: that too counts as an error of the step
-        positive = positive_part(end, masses.sum(axis=1, keepdims=True))
-        return positive, jnp.abs(error) + jnp.abs(positive - end), middle_force
-
-    def _stage(self, force, right_hand_side: Masses, step, most: int, settled):
-        """Masses, force and rates at the end of a stage: `most` iterations, or as many as bring the force to rest."""
-
-        def iterate(carry):
-            index, force, _, _, _ = carry
-            rates = self.rates(force)
-            masses = self.implicit(rates, step, right_hand_side)
-            found = self.force(masses)
-            return index + 1, found, masses, rates, jnp.max(jnp.abs(found - force)) / jnp.max(jnp.abs(found))
-
-        begin = 0, force, right_hand_side, 2 * (jnp.zeros_like(right_hand_side[:, :-1]),), jnp.asarray(jnp.inf)
-        if settled is None:
-            # a fixed number: a solve through diffrax is differentiated in reverse
-            _, force, masses, rates, _ = jax.lax.fori_loop(0, most, lambda _, carry: iterate(carry), begin)
-        else:
-            unsettled = lambda carry: (carry[0] < most) & ~(carry[-1] <= settled)  # noqa: E731
-            _, force, masses, rates, _ = jax.lax.while_loop(unsettled, iterate, begin)
-        return masses, force, rates
+        """One positive TR-BDF2 step from `time`; returns the new masses and the local error estimate."""
+        return time_step.step(self, masses, dt, time)
 
     def observables(self, masses: Masses) -> dict[str, Array]:
         """Every named observable of a state."""
         m, q, variance = self.overlaps(masses)
         marginal = self.problem.teacher_weights @ masses
+        marginal = (marginal + marginal[::-1]) / 2 if self.mirrored else marginal
         mean = marginal @ self.nodes
         values = self.problem.observables(m, q, variance)
         values |= {"mean_w": mean, "std_w": jnp.sqrt(marginal @ (self.nodes - mean) ** 2)}
@@ -287,19 +209,6 @@ class DensityOperator(eqx.Module):
         return np_or_jnp.concatenate([cell, cell]), np_or_jnp.concatenate([share[0, 1:], share[1, :-1]])
 
 
-def _usable(guess, fallback):
-    """An extrapolated force, unless its strength, the last entry, is not positive."""
-    strength = guess if jnp.ndim(guess) == 0 else guess[-1]
-    return jnp.where(strength > 0, guess, fallback)
-
-
-def _quadratic(at, values, x):
-    """The value at x of the parabola through three values."""
-    a, b, c = at
-    parts = (x - b) * (x - c) / ((a - b) * (a - c)), (x - a) * (x - c) / ((b - a) * (b - c))
-    return parts[0] * values[0] + parts[1] * values[1] + (1 - parts[0] - parts[1]) * values[2]
-
-
 def _left(interval_values):
     return library(interval_values).concatenate([np.zeros(1), interval_values])
 
@@ -312,12 +221,6 @@ def divergence(flux: Float[Array, "K N-1"]) -> Masses:
     """Change of the masses by the fluxes between neighboring nodes; sums to zero over the nodes."""
     zero = jnp.zeros((flux.shape[0], 1))
     return jnp.concatenate([zero, flux], 1) - jnp.concatenate([flux, zero], 1)
-
-
-def positive_part(masses: Masses, totals: Float[Array, "K 1"]) -> Masses:
-    """Negative masses set to zero and the others scaled so that every row has its total."""
-    clipped = jnp.maximum(masses, 0)
-    return clipped * (totals / clipped.sum(axis=1, keepdims=True))
 
 
 def evolve(operator: DensityOperator, initial: Masses, times, density_times, controller, first_step, max_steps: int):

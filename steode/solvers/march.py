@@ -1,8 +1,8 @@
 """The density equation forward in time with controlled steps: one small program, whose compilation is soon done.
 
 Steps end exactly on the reported times, so nothing is interpolated. Their size follows the L1 norm of the local error,
-of third order, as in diffrax's integral controller; a solve that is differentiated goes through
-`steode.solvers.controlled_steps`.
+averaged over teacher values, of third order, as in diffrax's integral controller; a solve that is differentiated goes
+through `steode.solvers.controlled_steps`.
 """
 
 import jax
@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from steode.solvers.density import DensityOperator, Masses, Past
+from steode.solvers.density import DensityOperator
+from steode.solvers.time_step import Masses, Past, step_after
 
 SAFETY, LEAST_FACTOR, LARGEST_FACTOR = 0.9, 0.2, 10.0
 """Of the step that the error estimate asks for, what is taken, and by how much a step may change at once."""
@@ -31,7 +32,7 @@ def march(
     first_step: Float[Array, ""] | float,
     max_steps: int,
 ) -> dict:
-    """Integrate from time 0, with a largest L1 error over teacher values of `tolerance` in every step.
+    """Integrate from time 0, with an L1 error of `tolerance` in every step.
 
     The last of `density_times` is the last of `times`; equal times are reported alike. Returns the observables at
     `times`, "initial" ones, the masses at `density_times`, the force at the end, the number of steps, and whether the
@@ -91,6 +92,11 @@ def _put(array, value, index):
 def _until(operator: DensityOperator, target, state: tuple, tolerance, max_steps: int) -> tuple:
     """The state (time, next step, masses, steps made, past) at `target`, or where steps are too many or too small."""
 
+    problem = operator.problem
+    # averages that make the error grow like the square of w*: rare rows far out do not rule the steps of all
+    squares = problem.teacher_weights * problem.teacher**2
+    shares = (problem.teacher_weights + squares / jnp.maximum(jnp.sum(squares), 1e-300)) / 2
+
     def before(state):
         time, step, _, steps, _ = state
         return (time < target) & (steps < max_steps) & (step > SMALLEST_STEP * time)
@@ -100,8 +106,8 @@ def _until(operator: DensityOperator, target, state: tuple, tolerance, max_steps
         left = target - time
         # two equal steps rather than a long one and the rest
         length = jnp.where(step >= left, left, jnp.where(2 * step > left, left / 2, step))
-        end, error, made = operator.step_after(past, masses, length, time, SETTLED * tolerance)
-        size = jnp.max(jnp.sum(error, axis=-1)) / tolerance
+        end, error, made = step_after(operator, past, masses, length, time, SETTLED * tolerance)
+        size = shares @ jnp.sum(error, axis=-1) / tolerance
         accepted = size < 1
         # a step cut at a reported time does not cut those after it
         largest = jnp.maximum(LARGEST_FACTOR, step / length)
