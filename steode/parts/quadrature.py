@@ -8,6 +8,8 @@ over many scales, are cut further.
 Source: the discretized Stieltjes procedure, Gautschi, Orthogonal Polynomials (2004), 2.2.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 TAIL = 1e-16
@@ -29,15 +31,19 @@ NEGLIGIBLE = 1e-11
 """Probability, and share of the second moment, of a node that is left out."""
 
 
-def rule_of_density(distribution, density_kinks, kinks, nodes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights for a SciPy distribution, cut at its kinks and those of the integrand, and in its tails."""
-    low, high = distribution.ppf(TAIL), distribution.isf(TAIL)
-    grid = np.linspace(low, high, 20_001)
-    edges, counts = _panels(grid, distribution.pdf(grid), np.asarray(density_kinks, float), kinks, nodes)
+def rule_of_density(
+    density: Callable, support: tuple[float, float], own_kinks: np.ndarray, kinks, nodes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights for a law with a density, cut at its kinks and those of the integrand, and in its tails.
+
+    `support` leaves out TAIL on each side.
+    """
+    grid = np.linspace(*support, 20_001)
+    edges, counts = _panels(grid, density(grid), own_kinks, kinks, nodes)
     unit_points, unit_weights = np.polynomial.legendre.leggauss(64)
     centers, halves = (edges[1:] + edges[:-1]) / 2, np.diff(edges) / 2
     points = centers[:, None] + halves[:, None] * unit_points
-    weights = halves[:, None] * unit_weights * distribution.pdf(points)
+    weights = halves[:, None] * unit_weights * density(points)
     return _gauss_rules(list(zip(points, weights / weights.sum(), strict=True)), counts)
 
 
