@@ -3,12 +3,14 @@
     python benchmarks/first_answer.py [--repeat 5]
 
 Every row is a process of its own, from its start to its end; rows take turns, so that what else the machine does meets
-all of them. Printed are medians, and their ratio to that of the bare process. Below are times of what is computed a
+all of them. Printed are medians of wall and processor time, with the ratio of processor times to that of the bare
+process, which what else runs disturbs less. Below are times of what is computed a
 second time in one process, with other numbers, in seconds and processor seconds.
 """
 
 import argparse
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -66,29 +68,40 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeat", type=int, default=5, help="processes of every row")
     options = parser.parse_args()
-    taken: dict[str, list[float]] = {name: [] for name in PROGRAMS}
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in PROGRAMS}
     # once for what the disk has to read
     for _ in range(options.repeat + 1):
         for name, arguments in PROGRAMS.items():
             taken[name].append(seconds(arguments))
-    medians = {name: statistics.median(values[1:]) for name, values in taken.items()}
+    medians = {name: medians_of(values[1:]) for name, values in taken.items()}
     print(f"{os.cpu_count()} cores; medians of {options.repeat} fresh processes")
-    for name, median in medians.items():
-        print(f"{name:34}{median:7.2f} s{median / medians['bare JAX']:7.1f} x")
+    for name, (wall, cpu) in medians.items():
+        print(f"{name:38}{wall:7.2f} s wall{cpu:7.2f} s of processor{cpu / medians['bare JAX'][1]:7.1f} x")
     for name, program in LATER.items():
-        found = [again(program) for _ in range(options.repeat)]
-        wall, cpu = (statistics.median(values) for values in zip(*found, strict=True))
-        print(f"later {name:34}{wall:7.2f} s wall{cpu:7.2f} s of processor")
+        wall, cpu = medians_of([again(program) for _ in range(options.repeat)])
+        print(f"later {name:32}{wall:7.2f} s wall{cpu:7.2f} s of processor")
 
 
-def seconds(arguments: list[str]) -> float:
-    """Wall time of one process, which has to end well, or with status 2 where an option is refused."""
-    begin = time.perf_counter()
+def medians_of(pairs: list[tuple[float, float]]) -> tuple[float, float]:
+    """Median wall and processor seconds."""
+    wall, cpu = zip(*pairs, strict=True)
+    return statistics.median(wall), statistics.median(cpu)
+
+
+def seconds(arguments: list[str]) -> tuple[float, float]:
+    """Wall and processor time of one process, which has to end well, or with status 2 where an option is refused."""
+    begin, before = time.perf_counter(), processor()
     done = subprocess.run([sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
-    taken = time.perf_counter() - begin
+    taken = time.perf_counter() - begin, processor() - before
     if done.returncode != 2 * ("--no-such-option" in arguments):
         raise RuntimeError(done.stderr.decode())
     return taken
+
+
+def processor() -> float:
+    """Processor seconds of all processes that were started and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def again(program: str) -> tuple[float, float]:
