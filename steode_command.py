@@ -97,7 +97,9 @@ def main() -> None:
     interrupts.arm()
     try:
         from steode.cli import main as command
+        from steode.cli.program_cache import use_program_cache
 
+        use_program_cache()
         command()
     except KeyboardInterrupt:
         _say_interrupted()

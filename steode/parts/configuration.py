@@ -141,6 +141,8 @@ def plain(value: object):
     """A part of a specification, such as a law, as dictionaries, lists, numbers and strings; see `from_plain`."""
     if isinstance(value, sympy.Basic):
         return write_expression(value)
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+        return value.tolist()
     if isinstance(value, np.ndarray | tuple):
         return [plain(entry) for entry in value]
     if isinstance(value, np.floating):

@@ -8,22 +8,31 @@ returned are the finest ones, not extrapolated.
 """
 
 import dataclasses
+import functools
 import logging
 
-import diffrax
 import jax
 import numpy as np
 
 from steode.errors import ConvergenceError
-from steode.solvers.density import DensityOperator, adaptive_controller, evolve
+from steode.solvers.density import DensityOperator
 from steode.solvers.domain import breakpoints_of, reach, resolution
+from steode.solvers.entrywise import SmoothMap
 from steode.solvers.equations import Problem
-from steode.solvers.fixed_point import kinks_by_eigenvalue
+from steode.solvers.kinks import kinks_by_eigenvalue
+from steode.solvers.march import march
 from steode.solvers.mesh import Mesh, make_mesh
+from steode.solvers.mirror import Mirror, find_mirror
 from steode.solvers.programs import bounded_jit, padded
 from steode.solvers.start import Rows, Start
 
 LOG = logging.getLogger(__name__)
+
+TEACHER_VALUES = 28
+"""Wanted of a continuous law on the first mesh; half as many at each eigenvalue of a spectrum."""
+
+FEW_ROWS = 4
+"""Teacher values up to which a mesh costs less than a program's compilation."""
 
 TIME_FRACTION = 0.02
 """Tolerance of one time step on the second mesh as a fraction of the requested tolerance."""
@@ -66,21 +75,21 @@ class DensitySolution:
     peclet: float  # largest cell Peclet number at a threshold
 
 
-@bounded_jit
-def _evolve(problem: Problem, nodes, masses, times, density_times, tolerance) -> dict:
-    """Observables and densities at their times, whether the integration succeeded, its steps, and what tells errors."""
-    operator = DensityOperator(problem, nodes)
-    controller = adaptive_controller(tolerance, times)
-    solution = evolve(operator, masses, times, density_times, controller, 1e-3 * times[-1], MAX_STEPS)
-    observables, densities = solution.ys
-    return {
-        "observables": observables,
-        "densities": densities,
-        "succeeded": solution.result == diffrax.RESULTS.successful,
-        "steps": solution.stats["num_steps"],
-        "initial_eps_g": operator.observables(masses)["eps_g"],
-        "peclet": operator.at(times[-1]).layer_peclet(densities[-1]),
-    }
+def _operator(problem: Problem, nodes, *rest) -> tuple:
+    """The operator, of NumPy's arrays where its maps are arithmetic: then no program computes what is constant."""
+    if isinstance(problem, DensityOperator):
+        return problem, nodes, *rest
+    if any(isinstance(entry, SmoothMap) for entry in (problem.weight_map, problem.input_map)):
+        return (problem, nodes), *rest
+    moments = problem.input_moments or (np.asarray(problem.alpha_1), np.asarray(problem.alpha_2))
+    return DensityOperator(dataclasses.replace(problem, input_moments=moments), nodes), *rest
+
+
+@functools.partial(bounded_jit, prepare=_operator)
+def _evolve(operator, masses, times, density_times, tolerance) -> dict:
+    """What `march` returns, from a problem, nodes, masses and times; or from an operator, masses and times."""
+    operator = operator if isinstance(operator, DensityOperator) else DensityOperator(*operator)
+    return march(operator, masses, times, density_times, tolerance, 1e-3 * times[-1], MAX_STEPS)
 
 
 def solve_density(
@@ -101,15 +110,16 @@ def solve_density(
     """
     probe = make_problem(start.rows(np.zeros(0), 2))
     edges = kinks_by_eigenvalue(probe)
-    count = 24 if probe.eigenvalues is None else 12
+    count = TEACHER_VALUES if probe.eigenvalues is None else TEACHER_VALUES // 2
     rows = start.rows(edges, count)
-    intervals = (1024 if rows.teacher.size <= 4 else 512) // (1 if tolerance < 5e-4 else 2)
+    intervals = (1024 if rows.teacher.size <= FEW_ROWS else 896) // (1 if tolerance < 5e-4 else 2)
     ends, solutions, estimate = None, [], np.inf
     while True:
         halvings = len(solutions)
         rows = start.rows(edges, count << halvings)
         problem = make_problem(rows)
-        ends = ends or reach(problem, start.extent, float(times[-1]))
+        # finer rules of the teacher law reach further out
+        ends = ends or reach(make_problem(start.rows(edges, count << 1)), start.extent, float(times[-1]))
         mesh = _mesh(problem, start, ends, intervals, halvings, float(times[-1]))
         unknowns = rows.teacher.size * mesh.fraction.size
         if unknowns > MOST_UNKNOWNS:
@@ -118,10 +128,10 @@ def solve_density(
                 f"mesh has {unknowns} unknowns. Ask for a larger tolerance, or use method='particles'."
             )
         LOG.info("density equation to tau = %g: mesh %d, %d unknowns", times[-1], halvings + 1, unknowns)
-        fine = _solve_once(
-            problem, rows, mesh, times, density_times, TIME_FRACTION * tolerance * TIME_RATIO ** (1 - halvings)
-        )
-        low_mass, high_mass = fine.masses[-1, :, :2].sum(-1).max(), fine.masses[-1, :, -2:].sum(-1).max()
+        own = TIME_FRACTION * tolerance * TIME_RATIO ** (1 - halvings)
+        size = _program_size(mesh.fraction.size, rows.teacher.size, halvings)
+        fine = _solve_once(problem, rows, mesh, times, density_times, own, size)
+        low_mass, high_mass = (rows.weights @ fine.masses[-1, :, end].sum(-1) for end in (slice(2), slice(-2, None)))
         if problem.bound is None and max(low_mass, high_mass) > EDGE_MASS:
             length = ends[1] - ends[0]
             ends = (ends[0] - length * (low_mass > EDGE_MASS) / 2, ends[1] + length * (high_mass > EDGE_MASS) / 2)
@@ -182,19 +192,44 @@ def _mesh(problem: Problem, start: Start, ends, intervals: int, halvings: int, t
     return make_mesh(breakpoints_of(problem), bound, *ends, fineness, intervals, halvings)
 
 
-def _solve_once(problem, rows, mesh: Mesh, times, density_times, tolerance) -> DensitySolution:
+def _program_size(nodes: int, rows: int, halvings: int) -> int:
+    """Nodes of the compiled program: the first mesh, where it is small, takes that of the second, which is to come."""
+    return 2 * nodes - 1 if halvings == 0 and rows <= FEW_ROWS else nodes
+
+
+def _solve_once(problem, rows, mesh: Mesh, times, density_times, tolerance, size: int) -> DensitySolution:
     nodes = mesh.nodes(breakpoints_of(problem), problem.bound)
     masses = rows.masses(nodes, problem.bound)
-    found = jax.device_get(_evolve(problem, nodes, masses, padded(times), density_times, tolerance))
+    (operator,), mirror = _operator(problem, nodes), None
+    if isinstance(operator, DensityOperator):
+        mirror = find_mirror(operator, masses)
+        if mirror is None:
+            given = operator.padded(size), np.pad(masses, [(0, 0), (0, size - nodes.size)])
+        else:
+            given = _half(operator, mirror), masses[mirror.rows]
+    else:
+        given, operator = (problem, nodes, masses), DensityOperator(problem, nodes)
+    found = jax.device_get(_evolve(*given, padded(times), density_times, tolerance))
     observables = {name: values[: times.size] for name, values in found["observables"].items()}
     steps = int(found["steps"])
     if not found["succeeded"]:
         reason = f"more than {MAX_STEPS} steps" if steps >= MAX_STEPS else "a step that cannot be made small enough"
         raise ConvergenceError(f"density: the time integration failed before tau = {times[-1]:g}: {reason}.")
-    widths = np.diff(nodes)
-    volumes = (np.concatenate([[0], widths]) + np.concatenate([widths, [0]])) / 2
-    largest = max(float(found["initial_eps_g"]), float(observables["eps_g"].max()))
+    densities = found["densities"][..., : nodes.size]
+    densities = densities if mirror is None else mirror.unfold(densities, rows.teacher.size)
+    largest = max(float(found["initial"]["eps_g"]), float(observables["eps_g"].max()))
     # of the last state, taken to the time when V was smallest
     variance = np.maximum(observables["V"], 1e-300)
-    peclet = float(found["peclet"] * (variance[-1] / variance.min()))
-    return DensitySolution(observables, {}, found["densities"], nodes, volumes, rows, steps, largest, peclet)
+    late = operator.at(times[-1]).layer_peclet(densities[-1], found["force"])
+    peclet, volumes = float(late * (variance[-1] / variance.min())), np.asarray(operator.volumes)
+    return DensitySolution(observables, {}, densities, nodes, volumes, rows, steps, largest, peclet)
+
+
+def _half(operator: DensityOperator, mirror: Mirror) -> DensityOperator:
+    """The operator of the rows that are solved for themselves and their mirror images."""
+    problem, rows = operator.problem, mirror.rows
+    own = {"teacher": problem.teacher[rows], "teacher_weights": mirror.weights}
+    if problem.eigenvalues is not None:
+        own["eigenvalues"] = problem.eigenvalues[rows]
+        own["input_moments"] = tuple(moment[rows] for moment in problem.input_moments)
+    return DensityOperator(dataclasses.replace(problem, **own), operator.nodes, mirrored=True)

@@ -17,8 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from steode.solvers.density import GAMMA, DensityOperator, Masses, divergence
+from steode.solvers.density import DensityOperator, divergence
 from steode.solvers.equations import rows
+from steode.solvers.time_step import GAMMA, Masses
 
 Values = Float[Array, "K N R"]
 """R functions on the teacher values and nodes of a mesh."""

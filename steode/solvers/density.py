@@ -19,59 +19,84 @@ kept to rounding.
 Sources: Scharfetter and Gummel 1969; Chang and Cooper 1970; Bank et al. 1985; Hosea and Shampine 1996.
 """
 
-import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from steode.solvers import time_step
 from steode.solvers.entrywise import StepMap, interval_images, interval_squares
 from steode.solvers.equations import Problem, rows
 from steode.solvers.exponential_fit import fitted_rates
 from steode.solvers.initial import inside
-
-Masses = Float[Array, "K N"]
-
-GAMMA = 2 - np.sqrt(2.0)
-ERROR_CONSTANT = (-3 * GAMMA**2 + 4 * GAMMA - 2) / (12 * (2 - GAMMA))
-STAGE_ITERATIONS = 2
-"""Iterations for V in an implicit stage, from an extrapolated guess: the error left is of fourth order in the step."""
+from steode.solvers.libraries import library
+from steode.solvers.time_step import Masses
+from steode.solvers.time_step import positive_part as positive_part
 
 NO_MASS = 1e-6
-"""Mass in a control volume below which the resolution there does not matter."""
+"""Probability in a control volume below which the resolution there does not matter."""
 
 
 class DensityOperator(eqx.Module):
     """The semi-discrete density equation on one mesh; everything that does not depend on V or time is computed once.
 
-    With a learning-rate schedule, `speed` is that of one moment: `at(time)` gives the operator of another.
+    With a learning-rate schedule, `speed` is that of one moment: `at(time)` gives the operator of another. Arrays are
+    NumPy's if the problem's and the nodes are.
     """
 
     problem: Problem
     nodes: Float[Array, " N"]
+    widths: Float[Array, " N-1"]
     volumes: Float[Array, " N"]
     image: Float[Array, " N-1"]  # Q between nodes
     speed: Float[Array, "K N-1"]  # drift between nodes
     mobile: Float[Array, " N"]  # surrogate derivative at the nodes
     at_bound: Float[Array, " N"]  # 1 at the two nodes that absorb, 0 elsewhere
+    rightward: Float[Array, " N-1"]  # 1/width times mobile/volume of the node on the left, and
+    leftward: Float[Array, " N-1"]  # of that on the right: zero where nothing passes
     node_image: Float[Array, " N"]  # Q and Q^2 averaged over each control volume
     node_square: Float[Array, " N"]
+    cells: tuple | None  # of a step function, see `_cells`
+    mirrored: bool = eqx.field(static=True, default=False)  # every row stands for its mirror image as well
 
-    def __init__(self, problem: Problem, nodes: Float[Array, " N"]):
-        widths = jnp.diff(nodes)
+    def __init__(self, problem: Problem, nodes: Float[Array, " N"], mirrored: bool = False):
+        np_or_jnp = library(nodes)
+        widths = np_or_jnp.diff(nodes)
         image = interval_images(problem.weight_map, nodes)
-        self.problem, self.nodes = problem, nodes
+        self.problem, self.nodes, self.widths, self.mirrored = problem, nodes, widths, mirrored
         self.volumes = (_left(widths) + _right(widths)) / 2
         self.image = image
         self.speed = self._speed(problem)
-        self.mobile, self.at_bound = jnp.ones(nodes.shape), jnp.zeros(nodes.shape)
+        self.mobile, self.at_bound = np.ones(nodes.shape), np.zeros(nodes.shape)
         if problem.bound is not None:
-            self.mobile = (jnp.abs(nodes) < inside(problem.bound)) * 1.0
+            self.mobile = (abs(nodes) < inside(problem.bound)) * 1.0
             # frozen nodes beyond the bound, a threshold perhaps, hold what started around them
-            self.at_bound = (1 - self.mobile) * (inside(jnp.abs(nodes)) < problem.bound)
+            self.at_bound = (1 - self.mobile) * (inside(abs(nodes)) < problem.bound)
+        per_mass = self.mobile / self.volumes
+        self.rightward, self.leftward = per_mass[:-1] / widths, per_mass[1:] / widths
         self.node_image = self._node_average(image, widths)
         self.node_square = self._node_average(interval_squares(problem.weight_map, nodes), widths)
+        self.cells = self._cells() if isinstance(problem.weight_map, StepMap) else None
+
+    def padded(self, size: int) -> "DensityOperator":
+        """The same operator on `size` nodes: those that are added stand at the last one, and nothing reaches them."""
+        count = size - self.nodes.size
+
+        def at(array, mode, **options):
+            return np.pad(array, [(0, 0)] * (np.ndim(array) - 1) + [(0, count)], mode, **options)
+
+        ends = {name: at(getattr(self, name), "edge") for name in ("nodes", "image")}
+        zeros = {
+            name: at(getattr(self, name), "constant")
+            for name in ("widths", "speed", "mobile", "at_bound", "rightward", "leftward", "node_image", "node_square")
+        }
+        volumes = at(self.volumes, "constant", constant_values=1.0)
+        changes = ends | zeros | {"volumes": volumes}
+        if self.cells is not None:
+            # two halves, of which each is extended
+            changes["cells"] = tuple(at(part.reshape(2, -1), "constant").ravel() for part in self.cells)
+        return eqx.tree_at(lambda it: [getattr(it, name) for name in changes], self, list(changes.values()))
 
     def _speed(self, problem: Problem):
         # with weight decay the drift is linear between thresholds: its midpoint keeps the stationary density exact
@@ -90,8 +115,9 @@ class DensityOperator(eqx.Module):
         if self.problem.bound is None:
             return average
         # weights frozen at the bound have just crossed it, so they take the value outside
-        outside = jnp.where(self.nodes > 0, _right(values), _left(values))
-        return jnp.where(self.at_bound == 1, outside, average)
+        where = library(average).where
+        outside = where(self.nodes > 0, _right(values), _left(values))
+        return where(self.at_bound == 1, outside, average)
 
     def overlaps(self, masses: Masses) -> tuple:
         """m, q and V of a state."""
@@ -113,27 +139,26 @@ class DensityOperator(eqx.Module):
 
     def rates(self, force: Float[Array, "..."]) -> tuple[Float[Array, "K N-1"], Float[Array, "K N-1"]]:
         """Rates of probability per unit mass to the right from the left node, and to the left from the right node."""
-        widths = jnp.diff(self.nodes)[None, :]
         problem, strength = self.problem.under(force)
         speed = self.speed if problem is self.problem else self._speed(problem)
         # at V = 0 the scheme becomes the upwind scheme; the tiny constant only avoids dividing 0 by 0 there
         diffusivity = rows(problem.diffusion(strength) / 2 + 1e-300, 2)
-        peclet = speed * widths / diffusivity
-        right, left = fitted_rates(peclet)
-        scale, per_mass = diffusivity / widths, (self.mobile / self.volumes)[None, :]
-        return scale * right * per_mass[:, :-1], scale * left * per_mass[:, 1:]
+        right, left = fitted_rates(speed * self.widths[None, :] / diffusivity)
+        return diffusivity * right * self.rightward[None, :], diffusivity * left * self.leftward[None, :]
 
-    def layer_peclet(self, masses: Masses) -> Float[Array, ""]:
+    def layer_peclet(self, masses: Masses, force: Float[Array, "..."]) -> Float[Array, ""]:
         """Largest |f| h/D where there is mass and Q changes from one interval to the next, as at a threshold.
 
         Far beyond 1, the layers there are not resolved.
         """
-        problem, strength = self.problem.under(self.force(masses))
+        np_or_jnp = library(masses)
+        problem, strength = self.problem.under(force)
         diffusivity = rows(problem.diffusion(strength) / 2 + 1e-300, 2)
-        peclet = jnp.abs(self._speed(problem)) * jnp.diff(self.nodes)[None, :] / diffusivity
-        changes = (jnp.concatenate([jnp.zeros(1), jnp.diff(self.image), jnp.zeros(1)]) != 0) * self.mobile
-        matters = (changes * jnp.max(masses, axis=0)) > NO_MASS
-        return jnp.max(jnp.where((matters[1:] | matters[:-1])[None, :], peclet, 0.0))
+        peclet = abs(self._speed(problem)) * self.widths[None, :] / diffusivity
+        steps = np_or_jnp.concatenate([np.zeros(1), np_or_jnp.diff(self.image), np.zeros(1)])
+        shares = rows(problem.teacher_weights, 2) * masses
+        matters = ((steps != 0) * self.mobile)[None, :] * shares > NO_MASS
+        return np_or_jnp.max(np_or_jnp.where(matters[:, 1:] | matters[:, :-1], peclet, 0.0))
 
     def apply(self, rates, masses: Masses) -> Masses:
         """Time derivative of the masses."""
@@ -150,37 +175,14 @@ class DensityOperator(eqx.Module):
         return jax.lax.linalg.tridiagonal_solve(lower, diagonal, upper, right_hand_side[..., None])[..., 0]
 
     def step(self, masses: Masses, dt, time=0.0) -> tuple[Masses, Masses]:
-        """One positive TR-BDF2 step from `time`; returns the new masses and the local error estimate.
-
-        Each of its three stages has the learning rate of its own time.
-        """
-        half = GAMMA / 2 * dt
-        force = self.force(masses)
-        start = self.apply(self.at(time).rates(force), masses)
-        guess = _usable(self.force(masses + GAMMA * dt * start), force)
-        middle, middle_force, _ = self.at(time + GAMMA * dt)._stage(guess, masses + half * start, half)
-        middle_rate = (middle - masses) / half - start
-        combined = masses + dt * np.sqrt(2) / 4 * (start + middle_rate)
-        guess = _usable(force + (middle_force - force) / GAMMA, middle_force)
-        end, _, rates = self.at(time + dt)._stage(guess, combined, half)
-        end_rate = (end - combined) / half
-        defect = start / GAMMA - middle_rate / (GAMMA * (1 - GAMMA)) + end_rate / (1 - GAMMA)
-        error = self.implicit(rates, half, 2 * ERROR_CONSTANT * dt * defect)
-        # where nodes are very close, rounding in the linear systems loses mass: that too counts as an error of the step
-        positive = positive_part(end, masses.sum(axis=1, keepdims=True))
-        return positive, jnp.abs(error) + jnp.abs(positive - end)
-
-    def _stage(self, force, right_hand_side: Masses, step):
-        for _ in range(STAGE_ITERATIONS):
-            rates = self.rates(force)
-            masses = self.implicit(rates, step, right_hand_side)
-            force = self.force(masses)
-        return masses, force, rates
+        """One positive TR-BDF2 step from `time`; returns the new masses and the local error estimate."""
+        return time_step.step(self, masses, dt, time)
 
     def observables(self, masses: Masses) -> dict[str, Array]:
         """Every named observable of a state."""
         m, q, variance = self.overlaps(masses)
         marginal = self.problem.teacher_weights @ masses
+        marginal = (marginal + marginal[::-1]) / 2 if self.mirrored else marginal
         mean = marginal @ self.nodes
         values = self.problem.observables(m, q, variance)
         values |= {"mean_w": mean, "std_w": jnp.sqrt(marginal @ (self.nodes - mean) ** 2)}
@@ -191,29 +193,28 @@ class DensityOperator(eqx.Module):
         return values
 
     def _level_fraction(self, marginal):
+        cell, share = self.cells
+        parts = share * jnp.concatenate([marginal[1:], marginal[:-1]])
+        return jnp.zeros(self.problem.weight_map.levels.size).at[cell].add(parts)
+
+    def _cells(self):
+        """Cells of the intervals, twice, and the shares in them of the nodes on their right and left, (2 N - 2,)."""
+        np_or_jnp = library(self.nodes, self.problem.weight_map.levels)
         middles = (self.nodes[1:] + self.nodes[:-1]) / 2
-        cell = jnp.searchsorted(self.problem.weight_map.thresholds, middles, side="right")
-        widths = jnp.diff(self.nodes)
+        cell = np_or_jnp.searchsorted(self.problem.weight_map.thresholds, middles, side="right")
         # a control volume cut by a threshold belongs to both cells in proportion; that at the bound to the outer cell
-        share = jnp.stack([_left(widths), _right(widths)]) / (2 * self.volumes)[None, :]
-        outer = jnp.stack([self.nodes <= 0, self.nodes > 0]) * 1.0
-        share = jnp.where(self.at_bound[None, :] == 1, outer, share) * marginal[None, :]
-        levels = self.problem.weight_map.levels.size
-        return jnp.zeros(levels).at[cell].add(share[0, 1:]).at[cell].add(share[1, :-1])
-
-
-def _usable(guess, fallback):
-    """An extrapolated force, unless its strength, the last entry, is not positive."""
-    strength = guess if jnp.ndim(guess) == 0 else guess[-1]
-    return jnp.where(strength > 0, guess, fallback)
+        share = np_or_jnp.stack([_left(self.widths), _right(self.widths)]) / (2 * self.volumes)[None, :]
+        outer = np_or_jnp.stack([self.nodes <= 0, self.nodes > 0]) * 1.0
+        share = np_or_jnp.where(self.at_bound[None, :] == 1, outer, share)
+        return np_or_jnp.concatenate([cell, cell]), np_or_jnp.concatenate([share[0, 1:], share[1, :-1]])
 
 
 def _left(interval_values):
-    return jnp.concatenate([jnp.zeros(1), interval_values])
+    return library(interval_values).concatenate([np.zeros(1), interval_values])
 
 
 def _right(interval_values):
-    return jnp.concatenate([interval_values, jnp.zeros(1)])
+    return library(interval_values).concatenate([interval_values, np.zeros(1)])
 
 
 def divergence(flux: Float[Array, "K N-1"]) -> Masses:
@@ -222,72 +223,8 @@ def divergence(flux: Float[Array, "K N-1"]) -> Masses:
     return jnp.concatenate([zero, flux], 1) - jnp.concatenate([flux, zero], 1)
 
 
-def positive_part(masses: Masses, totals: Float[Array, "K 1"]) -> Masses:
-    """Negative masses set to zero and the others scaled so that every row has its total."""
-    clipped = jnp.maximum(masses, 0)
-    return clipped * (totals / clipped.sum(axis=1, keepdims=True))
+def evolve(operator: DensityOperator, initial: Masses, times, density_times, controller, first_step, max_steps: int):
+    """Integrate from time 0 with steps that diffrax controls; see `steode.solvers.controlled_steps`."""
+    from steode.solvers import controlled_steps
 
-
-class PositiveTRBDF2(diffrax.AbstractSolver):
-    """`DensityOperator.step` as a diffrax solver, so that diffrax controls the step and differentiates through it."""
-
-    term_structure = diffrax.ODETerm
-    interpolation_cls = diffrax.LocalLinearInterpolation
-
-    def order(self, terms):
-        return 2
-
-    def error_order(self, terms):
-        return 3.0
-
-    def init(self, terms, t0, t1, y0, args):
-        return None
-
-    def step(self, terms, t0, t1, y0, args, solver_state, made_jump):
-        y1, error = args.step(y0, t1 - t0, t0)
-        return y1, error, {"y0": y0, "y1": y1}, None, diffrax.RESULTS.successful
-
-    def func(self, terms, t0, y0, args):
-        return args.apply(args.at(t0).rates(args.force(y0)), y0)
-
-
-def evolve(
-    operator: DensityOperator,
-    initial: Masses,
-    times: Float[Array, " T"],
-    density_times: Float[Array, " U"],
-    controller: diffrax.AbstractStepSizeController,
-    first_step: Float[Array, ""] | float,
-    max_steps: int,
-) -> diffrax.Solution:
-    """Integrate from time 0; `ys` holds the observables at `times` and the masses at `density_times`.
-
-    Steps end exactly on the saved times, so nothing is interpolated.
-    """
-    saveat = diffrax.SaveAt(
-        subs=[
-            diffrax.SubSaveAt(ts=times, fn=lambda t, y, args: args.observables(y)),
-            diffrax.SubSaveAt(ts=density_times, fn=lambda t, y, args: y),
-        ]
-    )
-    return diffrax.diffeqsolve(
-        diffrax.ODETerm(lambda t, y, args: y),  # not used: the solver steps with the operator itself
-        PositiveTRBDF2(),
-        t0=0.0,
-        t1=times[-1],
-        dt0=first_step,
-        y0=initial,
-        args=operator,
-        saveat=saveat,
-        stepsize_controller=controller,
-        max_steps=max_steps,
-        throw=False,
-    )
-
-
-def adaptive_controller(tolerance, times: Float[Array, " T"]) -> diffrax.AbstractStepSizeController:
-    """Step-size control by the largest L1 error over teacher values, as a fraction of the total mass."""
-    controller = diffrax.PIDController(
-        rtol=0.0, atol=tolerance, norm=lambda error: jnp.max(jnp.sum(jnp.abs(error), axis=-1))
-    )
-    return diffrax.ClipStepSizeController(controller, step_ts=times)
+    return controlled_steps.evolve(operator, initial, times, density_times, controller, first_step, max_steps)

@@ -5,21 +5,13 @@ the first interval where it changes from positive to negative, x is replaced by 
 Newton's method refines it. Derivatives follow from the implicit function theorem.
 """
 
-import dataclasses
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optimistix
 from jaxtyping import Array, Bool, Float
 
 from steode.solvers import self_consistency
-from steode.solvers.entrywise import SmoothMap, StepMap
-from steode.solvers.equations import Problem
-from steode.solvers.libraries import library
 from steode.solvers.newton_roots import ForceEquation
-from steode.solvers.random_maps import RoundingMap
 from steode.solvers.scalar_equations import ZERO, Equation, StrengthEquation, search_interval
 
 SCAN_POINTS = 9
@@ -31,35 +23,6 @@ TOLERANCE = 1e-13
 """Of Newton's method, in log x."""
 RESIDUAL = 1e-10
 """Largest |F(x) - x| of a root that counts as found, relative to x."""
-
-
-@np.errstate(divide="ignore", invalid="ignore")
-def kinks(problem: Problem) -> Float[Array, " n"]:
-    """Teacher values at which the stationary error has kinks at small theta, increasing.
-
-    There the potential's minimum leaves a threshold, or stochastic rounding has nothing to draw: the target is a level,
-    shifted by weight decay.
-    """
-    values, (student, teacher) = np.zeros(0), problem.response
-    if isinstance(problem.weight_map, StepMap):
-        values = levels = problem.weight_map.levels
-        if problem.decay is not None:
-            pull = problem.decay / problem.alpha_2 * problem.weight_map.thresholds
-            np_or_jnp = library(levels, pull)
-            values = np_or_jnp.sort(np_or_jnp.concatenate([levels[:-1] + pull, levels[1:] + pull]))
-    elif isinstance(problem.weight_map, RoundingMap):
-        stiffness = 1.0 if problem.decay is None else 1 + problem.decay / problem.alpha_2
-        values = problem.weight_map.levels * stiffness
-    elif isinstance(problem.weight_map, SmoothMap):
-        values = np.array([limit for limit in problem.weight_map.limits if abs(limit) < np.inf])
-    return -student / teacher * values * problem.alpha_2 / problem.alpha_1
-
-
-def kinks_by_eigenvalue(problem: Problem) -> np.ndarray | Callable[[float], np.ndarray]:
-    """`kinks`, or a function of the eigenvalue that gives them where there is a spectrum."""
-    if problem.eigenvalues is None:
-        return np.asarray(kinks(problem))
-    return lambda value: np.asarray(kinks(dataclasses.replace(problem, eigenvalues=np.asarray(value))))
 
 
 def find_root(equation: Equation) -> tuple[Float[Array, ""], Bool[Array, ""]]:

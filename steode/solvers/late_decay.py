@@ -10,7 +10,7 @@ no more.
 import dataclasses
 
 import numpy as np
-import scipy.linalg
+import scipy
 from jaxtyping import Float
 
 from steode.solvers.linearized import Linearization

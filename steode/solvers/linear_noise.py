@@ -31,9 +31,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from steode.solvers.adjoint import Linearization, Values, linearize, middle_stage, step_back
-from steode.solvers.density import GAMMA, DensityOperator, Masses
+from steode.solvers.density import DensityOperator
 from steode.solvers.equations import Problem
 from steode.solvers.functionals import STRENGTH, between_teachers, functionals
+from steode.solvers.time_step import GAMMA, Masses
 
 
 class LinearNoise(eqx.Module):

@@ -19,8 +19,7 @@ import dataclasses
 
 import jax.numpy as jnp
 import numpy as np
-import scipy.linalg
-import scipy.sparse.linalg
+import scipy
 
 from steode.errors import ConvergenceError
 from steode.solvers.couplings import chains, couplings_of

@@ -14,11 +14,12 @@ import numpy as np
 
 from steode.errors import ConvergenceError
 from steode.solvers.adaptive import EDGE_MASS, MAX_STEPS
-from steode.solvers.density import DensityOperator, PositiveTRBDF2, adaptive_controller
+from steode.solvers.controlled_steps import PositiveTRBDF2, adaptive_controller
+from steode.solvers.density import DensityOperator
 from steode.solvers.domain import breakpoints_of, reach, resolution
 from steode.solvers.equations import Problem
-from steode.solvers.fixed_point import kinks_by_eigenvalue
 from steode.solvers.functionals import columns
+from steode.solvers.kinks import kinks_by_eigenvalue
 from steode.solvers.linear_noise import LinearNoise, linear_noise
 from steode.solvers.mesh import make_mesh
 from steode.solvers.start import Start

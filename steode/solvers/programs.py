@@ -26,16 +26,18 @@ def padded(times: np.ndarray) -> np.ndarray:
     return np.pad(times, (0, length - times.size), mode="edge")
 
 
-def bounded_jit(function: Callable) -> Callable:
+def bounded_jit(function: Callable, prepare: Callable = lambda *arguments: arguments) -> Callable:
     """`function` compiled for every structure and shape of its arguments, with the last MOST_PROGRAMS programs kept.
 
     Arrays among the arguments are traced and everything else is part of the structure, as in `equinox.filter_jit`,
-    whose programs live as long as the process. The function must return arrays.
+    whose programs live as long as the process. The function must return arrays. What it is given is `prepare` of the
+    arguments of the call, computed before.
     """
     programs: collections.OrderedDict = collections.OrderedDict()
 
     @functools.wraps(function)
     def call(*arguments):
+        arguments = prepare(*arguments)
         traced, fixed = eqx.partition(arguments, eqx.is_array_like)
         leaves, structure = jax.tree.flatten(fixed)
         arrays, places = jax.tree.flatten(traced)
@@ -47,4 +49,5 @@ def bounded_jit(function: Callable) -> Callable:
             programs.popitem(last=False)[1].clear_cache()
         return programs[key](traced)
 
+    call.__wrapped__ = lambda *arguments: function(*prepare(*arguments))
     return call

@@ -8,7 +8,7 @@ v S, v > 1. Gauss-Legendre panels in v, with U integrated on the same nodes, are
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.interpolate
+import scipy
 from jaxtyping import Array, Float
 
 from steode.solvers.equations import Problem, rows

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from steode.parts.laws import Law
 from steode.solvers.equations import Problem
-from steode.solvers.fixed_point import kinks
+from steode.solvers.kinks import kinks
 from steode.solvers.libraries import as_array
 from steode.solvers.spectral_start import eigenvalue_rule
 from steode.solvers.teacher import MOST_ATOMS, Teacher, make_teacher

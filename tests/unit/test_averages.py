@@ -10,7 +10,15 @@ import sympy
 from steode import Elementwise, bridge
 from steode.parts.quantizers import StepFunction
 from steode.symbolic import symbols as sym
-from steode.symbolic.averages import GaussianMean, GaussianSlope, GaussianSquare, StationarySpread, explicit
+from steode.symbolic.averages import (
+    GaussianMean,
+    GaussianSlope,
+    GaussianSquare,
+    StationarySpread,
+    explicit,
+    gaussian_point_mass,
+    gaussian_tail,
+)
 from tests.models import ODD_SMOOTH_MAPS, STEP_QUANTIZERS
 
 QUADRATURE = 1e-10
@@ -31,6 +39,16 @@ def by_quadrature(function, kinks):
 
 # maps whose averages SymPy takes longer for are in tests/agreement/test_averages_of_smooth_maps.py
 QUICK = [*STEP_QUANTIZERS, *(each for each in ODD_SMOOTH_MAPS if "(" not in str(getattr(each, "expression", "")))]
+
+
+def test_tail_and_point_mass_are_the_integrals_of_the_normal_density():
+    u, t = sympy.symbols("u t", real=True)
+    at = {t: (sym.w - sym.M) / sympy.sqrt(sym.S)}
+    tail = sympy.integrate(sym.normal_density(u), (u, t, sympy.oo))
+    line = (u, -sympy.oo, sympy.oo)
+    mass = sympy.integrate(sympy.DiracDelta(u - t) * sym.normal_density(u), line) / sympy.sqrt(sym.S)
+    assert gaussian_tail() == tail.subs(at)
+    assert gaussian_point_mass() == mass.subs(at)
 
 
 @pytest.mark.parametrize("quantizer", QUICK, ids=str)

@@ -120,6 +120,35 @@ def test_quadrature_converges_on_other_functions(law, order):
     assert errors[2] < 1e-4
 
 
+@pytest.mark.parametrize("law", [Normal(), Laplace()], ids=["normal", "laplace"])
+def test_error_falls_exponentially_between_kinks(law):
+    """An integrand that is analytic between kinks, as the weights' averages are: far beyond any fixed order."""
+    kinks = np.array([-2.0, -0.7, 0.7, 2.0])
+
+    def function(w):
+        return np.abs(w - 0.7) * np.cos(w / 2) + np.abs(w + 2.0)
+
+    exact = expectation(law, kinks, function)
+    rules = [law.quadrature(kinks, count) for count in (28, 56)]
+    errors = [abs(weights @ function(points) - exact) for points, weights in rules]
+    assert max(points.size for points, _ in rules) <= 64
+    assert errors[0] < 3e-4
+    assert errors[1] < 1e-6
+
+
+def test_many_numbers_are_condensed_without_a_trace():
+    """The rule of a million numbers is that of their moments, from a few thousand that stand for them."""
+    values = np.random.default_rng(1).normal(size=1_000_000) ** 3 / 8
+    kinks = np.array([-0.5, 0.0, 0.5])
+
+    def function(w):
+        return np.cos(w) * np.abs(np.abs(w) - 0.5)
+
+    points, weights = Empirical(values).quadrature(kinks, 56)
+    assert points.size <= 80
+    assert abs(weights @ function(points) - function(values).mean()) < 1e-6
+
+
 def test_atomic_laws_return_their_atoms(kinks):
     for law in ATOMIC.values():
         points, weights = law.quadrature(kinks, 7)

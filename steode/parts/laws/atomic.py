@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import functools
 import pathlib
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from steode.errors import SpecificationError, check_array, check_finite, check_positive
 from steode.parts.laws.array_file import load_array
 from steode.parts.laws.base import Law
-from steode.parts.quadrature import rule_of_sample
+from steode.parts.quadrature import rule_of_atoms
 
 
 class _AtomicLaw(Law):
@@ -157,7 +158,11 @@ class Empirical(Law):
 
     def quadrature(self, kinks, nodes):
         """The distinct values themselves if they are few; otherwise Gauss rules of the data between the kinks."""
+        distinct, weights = self._distinct
+        return (distinct, weights) if distinct.size <= nodes else rule_of_atoms(distinct, weights, kinks, nodes)
+
+    @functools.cached_property
+    def _distinct(self) -> tuple[np.ndarray, np.ndarray]:
+        """The distinct values, increasing, and their probabilities."""
         distinct, counts = np.unique(self.values, return_counts=True)
-        if distinct.size <= nodes:
-            return distinct, counts / self.values.size
-        return rule_of_sample(self.values, kinks, nodes)
+        return distinct, counts / self.values.size

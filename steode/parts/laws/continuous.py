@@ -8,11 +8,14 @@ import scipy
 
 from steode.errors import SpecificationError, check_finite, check_integer, check_positive
 from steode.parts.laws.base import Law
-from steode.parts.quadrature import rule_of_density
+from steode.parts.quadrature import TAIL, rule_of_density
 
 
 class ContinuousLaw(Law):
-    """A law with a density, known through its SciPy distribution."""
+    """A law with a density, known through its SciPy distribution.
+
+    Moments and support are written out where they are short: SciPy's statistics take most of a second to load.
+    """
 
     @property
     @abc.abstractmethod
@@ -52,7 +55,9 @@ class ContinuousLaw(Law):
 
     def quadrature(self, kinks, nodes):
         check_integer("nodes", nodes, 2)
-        return rule_of_density(self.distribution, self.kinks, kinks, nodes)
+        return rule_of_density(
+            lambda w: np.exp(self.log_density(w)), self.support(TAIL), np.array(self.kinks), kinks, nodes
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,6 +71,14 @@ class Normal(ContinuousLaw):
         object.__setattr__(self, "mean", check_finite("Normal.mean", self.mean))
         remedy = "Use Constant for a law on one point."
         object.__setattr__(self, "std", check_positive("Normal.std", self.std, remedy))
+
+    @property
+    def variance(self):
+        return self.std * self.std
+
+    def support(self, tail):
+        half = -self.std * float(scipy.special.ndtri(tail))
+        return self.mean - half, self.mean + half
 
     @property
     def distribution(self):
@@ -93,6 +106,14 @@ class Laplace(ContinuousLaw):
         object.__setattr__(self, "mean", check_finite("Laplace.mean", self.mean))
         remedy = "Use Constant for a law on one point."
         object.__setattr__(self, "scale", check_positive("Laplace.scale", self.scale, remedy))
+
+    @property
+    def variance(self):
+        return 2 * self.scale * self.scale
+
+    def support(self, tail):
+        half = -self.scale * (np.log(2 * tail) if tail < 0.5 else -np.log(2 * (1 - tail)))
+        return float(self.mean - half), float(self.mean + half)
 
     @property
     def distribution(self):
@@ -124,6 +145,18 @@ class UniformLaw(ContinuousLaw):
         if self.low >= self.high:
             remedy = "Use Constant for a law on one point."
             raise SpecificationError("UniformLaw.high", f"a number > low = {self.low}", self.high, remedy)
+
+    @property
+    def mean(self):
+        return self.low + (self.high - self.low) / 2
+
+    @property
+    def variance(self):
+        return (self.high - self.low) ** 2 / 12
+
+    def support(self, tail):
+        width = tail * (self.high - self.low)
+        return self.low + width, self.high - width
 
     @property
     def distribution(self):

@@ -18,7 +18,7 @@ seeds, and says that d is finite, not that the limit is wrong (see the step "nex
 """
 
 import numpy as np
-import scipy.special
+import scipy
 
 from steode.errors import SpecificationError
 from steode.systems.dispatch import for_every_system

@@ -3,7 +3,7 @@
 import dataclasses
 
 import numpy as np
-import scipy.interpolate
+import scipy
 import xarray
 
 from steode.errors import SpecificationError, UnsupportedError, check_integer

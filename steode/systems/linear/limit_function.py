@@ -15,9 +15,10 @@ from steode.errors import SpecificationError, check_integer, check_positive
 from steode.parts.schedule import Schedule
 from steode.solvers import moments
 from steode.solvers.adaptive import MAX_STEPS, TIME_FRACTION
-from steode.solvers.density import DensityOperator, adaptive_controller, evolve
+from steode.solvers.controlled_steps import adaptive_controller, evolve
+from steode.solvers.density import DensityOperator
 from steode.solvers.domain import breakpoints_of, reach, resolution
-from steode.solvers.fixed_point import kinks_by_eigenvalue
+from steode.solvers.kinks import kinks_by_eigenvalue
 from steode.solvers.mesh import Mesh, make_mesh
 from steode.solvers.start import Rows
 from steode.symbolic import symbols as sym

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.optimize
+import scipy
 
 from steode.errors import ConvergenceError, SpecificationError, check_positive
 from steode.parts.stochastic import grid_of, with_grid

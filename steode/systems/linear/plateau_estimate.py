@@ -11,7 +11,7 @@ from steode.errors import UnsupportedError
 from steode.parts.surrogates import ClippedSurrogate
 from steode.solvers import stationary
 from steode.solvers.equations import Problem
-from steode.solvers.fixed_point import kinks_by_eigenvalue
+from steode.solvers.kinks import kinks_by_eigenvalue
 from steode.symbolic import symbols as sym
 from steode.systems.linear.derive import derive
 from steode.systems.linear.problem import make_problem, nominal_start

@@ -1,7 +1,7 @@
 """Plain rounding, once, of numbers with a known law: what a quantization range is usually chosen by."""
 
 import numpy as np
-import scipy.optimize
+import scipy
 
 from steode.parts.laws import ContinuousLaw, Law, Normal
 from steode.parts.stochastic import StochasticRounding, grid_of

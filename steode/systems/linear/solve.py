@@ -4,7 +4,6 @@ import dataclasses
 import logging
 from collections.abc import Sequence
 
-import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -16,8 +15,7 @@ from steode.errors import ConvergenceError, SpecificationError, check_positive
 from steode.parts.quantizers import StepFunction
 from steode.parts.schedule import Schedule
 from steode.parts.update_rules import SPSA
-from steode.solvers import moments
-from steode.solvers.adaptive import MAX_STEPS, solve_density
+from steode.solvers.adaptive import solve_density
 from steode.solvers.domain import learning_rates
 from steode.solvers.particles import evolve_particles
 from steode.solvers.programs import padded
@@ -130,19 +128,24 @@ def _solve_density(model, start: Start, times, density_times, tolerance):
 
 
 def _solve_gaussian(model, start: Start, times, density_times, tolerance):
+    from steode.systems.linear import moment_programs
+
     rows = start.rows(np.zeros(0), 48)
-    found = _gaussian_closure(make_problem(model, rows), rows.mean, rows.variance, padded(times), tolerance)
+    problem = make_problem(model, rows)
+    found = moment_programs.gaussian_closure(problem, rows.mean, rows.variance, padded(times), tolerance)
     return _checked_ys(found, times.size, "gaussian", model), {}, None
 
 
 def _solve_moments(model, start: Start, times, density_times, tolerance):
+    from steode.systems.linear import moment_programs
+
     given = start.moments()
     arguments = (given.teacher_square, given.cross, given.square, given.mean, given.teacher_mean)
     problem = make_problem(model, start.rows(np.zeros(0), 48))
     if given.eigenvalues is not None:
         own = {"eigenvalues": given.eigenvalues, "teacher_weights": given.weights, "teacher": 0 * given.weights}
         problem = dataclasses.replace(problem, **own)
-    found = _exact_moments(problem, *map(np.asarray, arguments), padded(times), tolerance)
+    found = moment_programs.exact_moments(problem, *map(np.asarray, arguments), padded(times), tolerance)
     return _checked_ys(found, times.size, "moments", model), {}, None
 
 
@@ -175,19 +178,6 @@ def _solve_particles(model, start: Start, times, density_times, tolerance):
         raise ConvergenceError("particles: the weights grow without bound; lower the learning rate, or stop before.")
     error = {name: value.std(axis=0, ddof=1) / np.sqrt(POPULATIONS) for name, value in values.items()}
     return {name: value.mean(axis=0) for name, value in values.items()}, error, None
-
-
-@eqx.filter_jit
-def _gaussian_closure(problem, mean, variance, times, tolerance):
-    solution = moments.gaussian_closure(problem, mean, variance, times, 1e-3 * tolerance, MAX_STEPS)
-    return solution.ys, solution.result, solution.result == diffrax.RESULTS.successful
-
-
-@eqx.filter_jit
-def _exact_moments(problem, teacher_square, cross, second, mean, teacher_mean, times, tolerance):
-    given = (teacher_square, cross, second, mean, teacher_mean)
-    solution = moments.exact_moments(problem, *given, times, 1e-3 * tolerance, MAX_STEPS)
-    return solution.ys, solution.result, solution.result == diffrax.RESULTS.successful
 
 
 @eqx.filter_jit

@@ -7,7 +7,7 @@ import numpy as np
 
 from steode.parts.laws import Paired
 from steode.solvers.equations import Problem
-from steode.solvers.fixed_point import kinks_by_eigenvalue
+from steode.solvers.kinks import kinks_by_eigenvalue
 from steode.solvers.start import kinks_at
 from steode.solvers.stationary_mesh import stationary_nodes
 from steode.systems.linear.problem import NO_ROWS, make_problem, nominal_start
