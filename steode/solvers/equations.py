@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from steode.solvers.entrywise import Map
+from steode.solvers.sign_moments import sign_moments
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,6 +171,15 @@ class Problem(eqx.Module):
         m, q, _ = self.overlaps(image.gaussian_mean(mean, variance), image.gaussian_square(mean, variance))
         slope = self.teacher_weights @ image.gaussian_slope(mean, variance) if self.needs_slope else 1.0
         return self.force(m, q, slope)
+
+    def with_input_averages(self) -> "Problem":
+        """The problem with the averages of its own input map that the sign of a gradient needs; others as they are."""
+        if self.equations.force_of_loss is None:
+            return self
+        constants = (self.alpha_1, self.alpha_2, *sign_moments(self.input_map, self.batch), self.batch)
+        # c_h and c_* depend on V, their ratio does not
+        response = self.equations.force_of_loss(1.0, *constants)[:2]
+        return dataclasses.replace(self, constants=constants, response=response)
 
     def under(self, force: Float[Array, "..."]) -> tuple["Problem", Float[Array, ""]]:
         """The problem with the response that a force has, and its strength V or c_2."""

@@ -27,6 +27,7 @@ GRADED = np.exp(np.linspace(-REACH, np.log(20.0), 6000))
 """Distances from a zero of z: z^2 enters at every scale. A kink elsewhere leaves 1e-5 of the change of slope."""
 GRADED_WEIGHTS = GRADED * (np.log(20.0) + REACH) / (GRADED.size - 1)
 
+FAR = 9.0
 NEARLY_ONE = np.nextafter(1.0, 0.0)
 
 
@@ -63,10 +64,12 @@ def sign_moments(input_map: Map, batch) -> SignMoments:
     # 1 - M^B from 1 - M, which keeps its digits at small u
     shortfall = (-xp.expm1(-exponents) if not is_normal else 2 * exponents * parts / (1 + 1 / parts)) @ weights
     lost = -xp.expm1(batch * xp.log1p(-xp.minimum(shortfall, NEARLY_ONE)))
+    # M^(B - 1), whose slope is finite where M has fallen to nothing
+    others = xp.exp((batch - 1) * xp.log(xp.maximum(moments, np.finfo(float).tiny)))
     scale = STEP / np.sqrt(np.pi)
     at_rest = xp.sum(xp.where(squares == 0, weights, 0.0))
     return SignMoments(
-        teacher=2 * batch * scale * xp.sum(joint * moments ** (batch - 1) * u),
+        teacher=2 * batch * scale * xp.sum(joint * others * u),
         student=scale * xp.sum(lost / u),
         moving=1 - at_rest**batch,
     )
@@ -75,12 +78,11 @@ def sign_moments(input_map: Map, batch) -> SignMoments:
 def _pair(input_map: Map) -> _Pair:
     if isinstance(input_map, IdentityMap):
         return _Pair(np.ones(1), np.ones(1), np.ones(1), True)
-    if isinstance(input_map, NoisyMap) and input_map.factor == 0:
-        return _Pair(np.ones(1), np.array([1 + input_map.added]), np.ones(1), True)
     if isinstance(input_map, NoisyMap):
-        # z ~ N(0, a^2 + added) given the factor a = 1 + sqrt(factor) xi
-        xi, density = _around(-1 / np.sqrt(input_map.factor))
-        a = 1 + np.sqrt(input_map.factor) * xi
+        # z ~ N(0, a^2 + added) given the factor a = 1 + sqrt(factor) xi, which vanishes at one xi
+        xp = library(input_map.factor)
+        xi, density = _around(-1 / xp.sqrt(xp.maximum(input_map.factor, 1e-30)))
+        a = 1 + xp.sqrt(input_map.factor) * xi
         return _Pair(density, a**2 + input_map.added, density * a, True)
     if isinstance(input_map, StepMap):
         inside = _cells(input_map.thresholds)
@@ -116,8 +118,11 @@ def _cells(thresholds):
     return xp.concatenate([np.ones(1), tails]) - xp.concatenate([tails, np.zeros(1)])
 
 
-def _around(center: float) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights of N(0, 1) that crowd around a point."""
-    nodes = np.concatenate([center - GRADED[::-1], center + GRADED])
-    weights = np.concatenate([GRADED_WEIGHTS[::-1], GRADED_WEIGHTS]) * np.exp(-(nodes**2) / 2)
+def _around(center) -> tuple[Array, Array]:
+    """Nodes and weights of N(0, 1) that crowd around a point, unless it is so far out that it does not matter."""
+    xp = library(center)
+    crowded, shares = (np.concatenate([sign * half[::-1], half]) for sign, half in ((-1, GRADED), (1, GRADED_WEIGHTS)))
+    far = xp.abs(center) > FAR
+    nodes = xp.where(far, np.linspace(-FAR, FAR, crowded.size), xp.where(far, 0.0, center) + crowded)
+    weights = xp.where(far, 1.0, shares) * xp.exp(-(nodes**2) / 2)
     return nodes, weights / weights.sum()

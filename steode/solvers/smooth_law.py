@@ -8,7 +8,6 @@ v S, v > 1. Gauss-Legendre panels in v, with U integrated on the same nodes, are
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy
 from jaxtyping import Array, Float
 
 from steode.solvers.equations import Problem, rows
@@ -28,11 +27,9 @@ STEEPEST = 1e250
 
 def _antiderivative_rule() -> np.ndarray:
     """Matrix from values at the Gauss nodes of [-1, 1] to integrals from -1 to each node."""
-    columns = [scipy.interpolate.KroghInterpolator(NODES, unit) for unit in np.eye(NODES.size)]
-    inner_nodes, inner_weights = np.polynomial.legendre.leggauss(NODES.size)
-    halves = (NODES + 1) / 2
-    points = -1 + halves[:, None] * (inner_nodes + 1)
-    return np.stack([halves * (column(points) @ inner_weights) for column in columns], axis=1)
+    legendre = np.polynomial.legendre
+    coefficients = np.linalg.inv(legendre.legvander(NODES, NODES.size - 1))
+    return legendre.legvander(NODES, NODES.size) @ legendre.legint(coefficients, lbnd=-1, axis=0)
 
 
 ANTIDERIVATIVE = _antiderivative_rule()

@@ -1,7 +1,8 @@
 """A derivation: ordered steps, each an equation with the reason it holds. Rendered, never typed again."""
 
 import dataclasses
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterable, Iterator
 
 import sympy
 
@@ -58,9 +59,22 @@ class Step:
 
 @dataclasses.dataclass(frozen=True)
 class Derivation:
-    """`steps` in the order of the argument; iterate, index by number, or ask for one by title."""
+    """`steps` in the order of the argument; iterate, index by number, or ask for one by title.
 
-    steps: tuple[Step, ...]
+    Attributes
+    ----------
+    begun : steps that are there already.
+    finish : what makes all steps of them, called when they are first asked for: solvers do not wait for what is only
+        read. None: they are all.
+    """
+
+    begun: tuple[Step, ...]
+    finish: Callable[[tuple[Step, ...]], Iterable[Step]] | None = None
+
+    @functools.cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """All steps."""
+        return self.begun if self.finish is None else tuple(self.finish(self.begun))
 
     def __iter__(self) -> Iterator[Step]:
         return iter(self.steps)

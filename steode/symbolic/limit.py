@@ -1,6 +1,7 @@
 """The deterministic limit of one system, in SymPy: what `derive` returns and what the bridge compiles."""
 
 import dataclasses
+from collections.abc import Callable
 
 import sympy
 
@@ -43,6 +44,7 @@ class Limit(Derived):
     exact_moments : the closed moment equations where the maps are affine, else None.
     stationary_log_slope : d log p/dw of the stationary density where the surrogate is 1, in a = alpha_1 w*/alpha_2, Q
         and, with weight decay, w.
+    long_times : what gives `plateau_time` and `fixed_point_value`, when one of them is asked for.
     plateau_time : time for a weight at w, level L_j, to reach the threshold T_j; None unless weights are quantized.
     fixed_point_value : V at the fixed point in closed form, where the derivation finds one, else None: in eta, sigma,
         rho, alpha_1, alpha_2, kappa and B for weights that are not quantized (below the learning rate in the step
@@ -68,8 +70,7 @@ class Limit(Derived):
     gaussian_closure: MomentEquations | None
     exact_moments: MomentEquations | None
     stationary_log_slope: sympy.Expr
-    plateau_time: sympy.Expr | None
-    fixed_point_value: sympy.Expr | None
+    long_times: Callable
     parameters: dict[sympy.Symbol, float]
     maps: dict[sympy.Symbol, tuple[EntrywiseMap, sympy.Expr]]
     output: object | None = None
@@ -83,9 +84,21 @@ class Limit(Derived):
                 return dataclasses.replace(value, rates=tuple(map(renamed, value.rates)))
             return value if value is None else value.xreplace({self.rate: rate})
 
-        names = ("drift", "diffusion", "gaussian_closure", "exact_moments", "stationary_log_slope", "plateau_time")
-        changed = {name: renamed(getattr(self, name)) for name in (*names, "fixed_point_value")}
-        return dataclasses.replace(self, rate=rate, **changed)
+        names = ("drift", "diffusion", "gaussian_closure", "exact_moments", "stationary_log_slope")
+        return dataclasses.replace(self, rate=rate, **{name: renamed(getattr(self, name)) for name in names})
+
+    @property
+    def plateau_time(self) -> sympy.Expr | None:
+        """See the attributes."""
+        return self._at_own_rate(self.long_times().plateau_time)
+
+    @property
+    def fixed_point_value(self) -> sympy.Expr | None:
+        """See the attributes."""
+        return self._at_own_rate(self.long_times().fixed_point_value)
+
+    def _at_own_rate(self, value: sympy.Expr | None) -> sympy.Expr | None:
+        return value if value is None else value.xreplace({sym.eta: self.rate})
 
     def explicit(self, expression: sympy.Expr) -> sympy.Expr:
         """An expression of this limit with input moments and named averages replaced by their closed forms."""

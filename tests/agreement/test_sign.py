@@ -1,5 +1,7 @@
 """The sign of the gradient: the step as written, check values of its limit, its stationary states, and runs."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,10 +23,12 @@ from steode import (
     compare,
     fixed_points,
     limit_function,
+    optimal_range,
     simulate,
     solve,
 )
 from steode.bridge import entrywise_function
+from steode.parts.stochastic import grid_of, with_grid
 from steode.systems.linear.literal.system import linear_system
 
 GRID = Uniform(bits=2, range=2.0)
@@ -168,3 +172,15 @@ def test_runs_follow_the_limit(name):
     # the gap of d = 1000 to the limit falls as d^-1/2 at most
     gap, error = 2 * second.gap - first.gap, np.hypot(2 * second.standard_error, first.standard_error)
     assert np.abs(gap / error).max() < 4
+
+
+@pytest.mark.representative
+@pytest.mark.parametrize("entry", [Uniform(bits=2, range=1.0), StochasticRounding(Uniform(bits=3, range=1.0))], ids=str)
+def test_the_best_input_range_is_the_one_with_the_smallest_fixed_point(entry):
+    # the averages of the inputs are no linear function of their range
+    found = optimal_range(MODEL.replace(input_quantizer=entry, learning_rate=0.02), "input_range")
+    assert found.eps_g == pytest.approx(fixed_points(found.model)[0].eps_g, rel=1e-6)
+    for factor in (0.98, 1.02):
+        grid = dataclasses.replace(grid_of(found.model.input_quantizer), range=factor * found.range)
+        other = found.model.replace(input_quantizer=with_grid(entry, grid))
+        assert fixed_points(other)[0].eps_g > found.eps_g

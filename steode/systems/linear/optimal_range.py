@@ -172,7 +172,7 @@ def _error_and_slope(origin, direction, rows, value):
 
 
 def _error_along(origin, direction, rows, value):
-    problem = jax.tree.map(lambda start, slope: start + (value - 1) * slope, origin, direction)
+    problem = jax.tree.map(lambda start, slope: start + (value - 1) * slope, origin, direction).with_input_averages()
     return fixed_point_terms(scalar_equation(rows.place(problem)))["eps_g"]
 
 

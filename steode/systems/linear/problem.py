@@ -15,13 +15,12 @@ from steode.parts.laws import Law, Paired
 from steode.parts.quantizers import StepFunction
 from steode.parts.schedule import Schedule
 from steode.parts.surrogates import ClippedSurrogate, DerivativeOf
-from steode.parts.update_rules import FOGZO, SPSA, STE, Momentum, SignSGD, UpdateRule
+from steode.parts.update_rules import FOGZO, SPSA, STE, Momentum, UpdateRule
 from steode.solvers.cuts import smooth_cuts
 from steode.solvers.entrywise import Map
 from steode.solvers.equations import Problem
 from steode.solvers.libraries import as_array
 from steode.solvers.output import INNER_COUNT, GeneralOutput, inner_rule
-from steode.solvers.sign_moments import sign_moments
 from steode.solvers.smoothed_descent import SmoothedDescent
 from steode.solvers.spectral_start import DrawnSpectralStart, PairedStart, SpectralStart
 from steode.solvers.start import DrawnStart, NominalStart, Rows, Start
@@ -95,13 +94,7 @@ def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None)
         linear_response=limit.output is None or limit.output.is_linear,
         constants=_constants(model.update_rule),
     )
-    if isinstance(model.update_rule, SignSGD):
-        moments = sign_moments(problem.input_map, problem.batch)
-        averages = (problem.alpha_1, problem.alpha_2, *moments, problem.batch)
-        # c_h and c_* depend on V, their ratio does not
-        response = problem.equations.force_of_loss(1.0, *averages)[:2]
-        problem = dataclasses.replace(problem, constants=averages, response=response)
-    return problem
+    return problem.with_input_averages()
 
 
 def rate_factor(rule: UpdateRule) -> float:

@@ -8,6 +8,7 @@ one coordinate sees it (`residual`) and its averages (`output`), the update rule
 `momentum`, `fogzo`, `spsa`). `basic` has the argument for the model with none of the options in one piece, to read.
 """
 
+import functools
 import logging
 
 import sympy
@@ -65,26 +66,31 @@ def derive_linear(model: LinearModel) -> Limit:
         closure_steps, closure, exact = closures.derive_closures(model, motion.drift, motion.diffusion, strength, maps)
         steps += [*closure_steps, *motion.closing]
         slope = log_slope(motion.drift.subs(sym.s, 1), motion.diffusion.subs(sym.s, 1))
-    late = stationary.LongTimes([])
-    scheduled = isinstance(model.learning_rate, Schedule)
-    if scheduled:
-        pass  # nothing is stationary
-    elif motion.stationary is not None:
-        late = stationary.LongTimes(motion.stationary(slope))
-    elif motion.output is not None:
-        second = order_parameters[sym.q] / sym.alpha_2
-        late = stationary.derive_self_consistency(model, motion.drift, motion.diffusion, second)
-    elif not motion.smoothed:
-        late = stationary.derive_stationary(model, motion.drift, motion.diffusion, residual_variance, exact, maps)
-    steps = [*steps, *late.steps]
-    if motion.rate != sym.eta:
-        begun = len(motion.setting)
-        steps = [*steps[:begun], *(step.renamed({sym.eta: motion.rate}) for step in steps[begun:])]
-    if scheduled:
-        steps = schedules.follow(model.learning_rate, steps)
+
+    @functools.cache
+    def long_times() -> stationary.LongTimes:
+        if isinstance(model.learning_rate, Schedule):
+            return stationary.LongTimes([])  # nothing is stationary
+        if motion.stationary is not None:
+            return stationary.LongTimes(motion.stationary(slope))
+        if motion.output is not None:
+            second = order_parameters[sym.q] / sym.alpha_2
+            return stationary.derive_self_consistency(model, motion.drift, motion.diffusion, second)
+        if motion.smoothed:
+            return stationary.LongTimes([])
+        return stationary.derive_stationary(model, motion.drift, motion.diffusion, residual_variance, exact, maps)
+
+    def finish(begun: tuple[Step, ...]) -> list[Step]:
+        steps, set_up = [*begun, *long_times().steps], len(motion.setting)
+        if motion.rate != sym.eta:
+            steps = [*steps[:set_up], *(step.renamed({sym.eta: motion.rate}) for step in steps[set_up:])]
+        if isinstance(model.learning_rate, Schedule):
+            steps = schedules.follow(model.learning_rate, steps)
+        return steps
+
     limit = Limit(
         model=model,
-        derivation=Derivation(tuple(steps)),
+        derivation=Derivation(tuple(steps), finish),
         drift=motion.drift,
         diffusion=motion.diffusion,
         order_parameters=order_parameters,
@@ -99,8 +105,7 @@ def derive_linear(model: LinearModel) -> Limit:
         gaussian_closure=closure,
         exact_moments=exact,
         stationary_log_slope=slope,
-        plateau_time=late.plateau_time,
-        fixed_point_value=late.fixed_point_value,
+        long_times=long_times,
         parameters=parameters_of(model, maps),
         maps=maps,
         output=motion.output,

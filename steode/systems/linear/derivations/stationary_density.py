@@ -17,11 +17,11 @@ WRITTEN_OUT = 4
 @functools.lru_cache(maxsize=16)
 def log_slope(drift, diffusion) -> sympy.Expr:
     """d log p/dw at zero flux, in the target a: the flux is drift p - (diffusion p)'/2."""
-    density = sym.p(sym.w)
-    flux = drift * density - sympy.diff(diffusion * density, sym.w) / 2
-    slope = sympy.solve(flux, sympy.diff(density, sym.w))[0] / density
-    teacher = sympy.solve(_without_decay(drift).subs(sym.Q, sym.a), sym.wstar)[0]
-    return sympy.factor(sympy.simplify(slope.subs(sym.wstar, teacher)))
+    slope = (2 * drift - sympy.diff(diffusion, sym.w)) / diffusion
+    # the drift is linear in w*
+    at_target = sympy.expand(_without_decay(drift).subs(sym.Q, sym.a))
+    teacher = -at_target.subs(sym.wstar, 0) / at_target.coeff(sym.wstar)
+    return sympy.factor(slope.subs(sym.wstar, teacher))
 
 
 def target(drift) -> sympy.Expr:
