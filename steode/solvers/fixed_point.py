@@ -93,7 +93,11 @@ def fixed_point_terms(equation: Equation) -> dict[str, Array]:
 
     With FOGZO also the mean slope p, NaN at V = 0.
     """
-    root, found = find_root(equation)
+    return terms_of(equation, *find_root(equation))
+
+
+def terms_of(equation: Equation, root, found) -> dict[str, Array]:
+    """`fixed_point_terms` of what `find_root` gives."""
     positive = found & (root > 0)
     terms = terms_at(equation, jnp.where(positive, root, 1.0))
     at_zero = {name: jnp.where(found, 0.0, jnp.nan) for name in terms}

@@ -11,7 +11,7 @@ import scipy
 
 from steode.errors import ConvergenceError, SpecificationError, check_positive
 from steode.parts.stochastic import grid_of, with_grid
-from steode.solvers.fixed_point import fixed_point_terms
+from steode.solvers.fixed_point import find_root, terms_at, terms_of
 from steode.solvers.scalar_equations import scalar_equation
 from steode.systems.linear.derive import derive
 from steode.systems.linear.fixed_point_function import FixedPointFunction, fixed_point_function
@@ -27,6 +27,7 @@ PARAMETERS = {"weight_range": ("weight_quantizer",), "input_range": ("input_quan
 PARAMETERS["both"] = PARAMETERS["weight_range"] + PARAMETERS["input_range"]
 SCAN_POINTS = 128
 BATCH = 16
+"""Ranges that are solved together, in one program."""
 COARSE_POINTS = 24
 """Ranges tried by the Gaussian closure before the density equation refines the best one."""
 MOVES = 6
@@ -156,47 +157,61 @@ def _ranges(parameter: str, value) -> dict:
 
 
 @eqx.filter_jit
-def _errors_along(origin, direction, rows, values):
-    def error(value):
-        return _error_along(origin, direction, rows, value)
+def _points_along(origin, direction, rows, values):
+    """The smallest stable roots at BATCH ranges, whether they were found, and the errors there."""
 
-    return jax.lax.map(error, values, batch_size=BATCH)
+    def point(value):
+        equation = _equation_along(origin, direction, rows, value)
+        root, found = find_root(equation)
+        return root, found, terms_of(equation, root, found)["eps_g"]
+
+    return jax.vmap(point)(values)
 
 
 @eqx.filter_jit
-def _error_and_slope(origin, direction, rows, value):
-    def error(value):
-        return _error_along(origin, direction, rows, value)
+def _slope_at_root(origin, direction, rows, value, root):
+    """d eps_g/d range: with x = F(x, r) it is dE/dr + dE/dx (dF/dr)/(1 - dF/dx), by the implicit function theorem."""
 
-    return jax.jvp(error, (value,), (jnp.ones_like(value),))
+    def both(point):
+        equation = _equation_along(origin, direction, rows, point[1])
+        return jnp.stack([equation.implied(point[0]), terms_at(equation, point[0])["eps_g"]])
+
+    image, error = jax.jacfwd(both)(jnp.stack([root, value]))
+    return error[1] + error[0] * image[1] / (1 - image[0])
 
 
-def _error_along(origin, direction, rows, value):
+def _equation_along(origin, direction, rows, value):
     problem = jax.tree.map(lambda start, slope: start + (value - 1) * slope, origin, direction).with_input_averages()
-    return fixed_point_terms(scalar_equation(rows.place(problem)))["eps_g"]
+    return scalar_equation(rows.place(problem))
 
 
 def _asymptotic(function: FixedPointFunction, parameter: str, low: float, high: float) -> tuple[float, float, float]:
     with jax.enable_x64(True):
-        # levels and thresholds are linear in the range: two problems give all of them, and one program serves every
-        # model of this shape
+        # levels and thresholds are linear in the range: two problems give all of them, and two small programs serve
+        # every model of this shape
         origin, unit = (function.without_teacher(_ranges(parameter, value)) for value in (1.0, 2.0))
         direction = jax.tree.map(lambda a, b: b - a, origin, unit)
         line = (origin, direction, function.rows)
         values = np.geomspace(low, high, SCAN_POINTS)
-        errors = np.asarray(_errors_along(*line, values))
+        errors = np.concatenate([_points_along(*line, block)[2] for block in values.reshape(-1, BATCH)])
         if np.isnan(errors).all():
             raise ConvergenceError("optimal_range: no fixed point was found at any range.")
         index = int(np.nanargmin(errors))
         ends = values[max(index - 1, 0)], values[min(index + 1, SCAN_POINTS - 1)]
 
+        def error_and_slope(value: float) -> tuple[float, float]:
+            root, found, error = (part[0] for part in _points_along(*line, np.full(BATCH, value)))
+            if not found or root == 0:
+                return float(error), 0.0 * float(error)
+            return float(error), float(_slope_at_root(*line, np.asarray(value), root))
+
         def slope_at(value: float) -> float:
-            return float(_error_and_slope(*line, np.asarray(value))[1])
+            return error_and_slope(value)[1]
 
         best = float(values[index])
         if slope_at(ends[0]) < 0 < slope_at(ends[1]):
             best = scipy.optimize.brentq(slope_at, *ends, xtol=1e-12 * best)
-        error, slope = (float(value) for value in _error_and_slope(*line, np.asarray(best)))
+        error, slope = error_and_slope(best)
         step = STEP * best
         curvature = (slope_at(best + step) - slope_at(best - step)) / (2 * step)
     smooth = abs(slope) * best <= FLAT * error
