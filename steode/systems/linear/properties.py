@@ -131,7 +131,7 @@ def _residual_not_normal(model):
     for name in MAPS:
         entry, inner = getattr(model, name), name in MAPS[:2]
         if isinstance(entry, CommonFactor) if inner else not isinstance(entry, Identity | AdditiveNoise):
-            return name, f"with {entry} the residual is not normal"
+            return name, f"with {name} = {entry} the residual is not normal"
     if not isinstance(model.activation_surrogate, IdentitySurrogate):
         return "activation_surrogate", "with a surrogate of the output the backpropagated residual is not normal"
     return None

@@ -133,9 +133,7 @@ class LinearModel:
             remedy = "Paired teacher weights belong to the eigenvalues; Empirical is their law by itself."
             raise SpecificationError("teacher", expected, f"{self.teacher.values.size} numbers", remedy)
         if isinstance(self.init, Paired):
-            raise SpecificationError(
-                "init", "a law of its own", self.init, "Use Empirical, or simulate(initial_weights=)."
-            )
+            raise SpecificationError("init", "a law of its own", self.init, "Use Empirical for the law of these.")
         check_surrogate("surrogate", self.surrogate, WeightSurrogate)
         check_surrogate("activation_surrogate", self.activation_surrogate, OutputSurrogate)
         _check_bound(self.surrogate, self.weight_quantizer)
