@@ -221,10 +221,3 @@ def divergence(flux: Float[Array, "K N-1"]) -> Masses:
     """Change of the masses by the fluxes between neighboring nodes; sums to zero over the nodes."""
     zero = jnp.zeros((flux.shape[0], 1))
     return jnp.concatenate([zero, flux], 1) - jnp.concatenate([flux, zero], 1)
-
-
-def evolve(operator: DensityOperator, initial: Masses, times, density_times, controller, first_step, max_steps: int):
-    """Integrate from time 0 with steps that diffrax controls; see `steode.solvers.controlled_steps`."""
-    from steode.solvers import controlled_steps
-
-    return controlled_steps.evolve(operator, initial, times, density_times, controller, first_step, max_steps)

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from steode import FOGZO, Constant, LinearModel, Normal, Uniform
-from steode.solvers.density import DensityOperator, evolve
+from steode.solvers.controlled_steps import evolve
+from steode.solvers.density import DensityOperator
 from steode.solvers.domain import reach, resolution, thresholds_of
 from steode.solvers.mesh import make_mesh
 from steode.solvers.start import NominalStart

@@ -23,7 +23,8 @@ from steode import (
     solve,
 )
 from steode.solvers import adaptive
-from steode.solvers.density import DensityOperator, evolve, positive_part
+from steode.solvers.controlled_steps import evolve
+from steode.solvers.density import DensityOperator, positive_part
 from steode.solvers.domain import reach, resolution, thresholds_of
 from steode.solvers.exponential_fit import fitted_rates
 from steode.solvers.mesh import Resolution, make_mesh

@@ -10,7 +10,8 @@ import scipy.integrate
 
 from steode import Constant, LinearModel, Normal, Uniform, solve
 from steode.parts.schedule import Schedule
-from steode.solvers.density import DensityOperator, evolve
+from steode.solvers.controlled_steps import evolve
+from steode.solvers.density import DensityOperator
 from steode.solvers.domain import reach, resolution, thresholds_of
 from steode.solvers.mesh import make_mesh
 from steode.solvers.particles import evolve_particles
