@@ -1,6 +1,7 @@
 """A layer from files: what is read, what is refused, what the command writes."""
 
 import json
+import re
 import sys
 
 import ml_dtypes
@@ -89,6 +90,31 @@ def test_the_command_writes_rows_advice_and_summary(folder, capsys):
         np.testing.assert_allclose(rows["gptq"], once.V["gptq"])
         assert rows["training"].shape == (3,)
     assert "Fixed points" in (folder / "out" / "advice.txt").read_text()
+    with xarray.open_dataset(folder / "out" / "runs-bits-2-epochs.nc") as runs:
+        last = runs["V"].isel(time=-1).mean("row").values
+        assert runs["time"].values[-1] == pytest.approx(60 / 16)
+    np.testing.assert_allclose(last, summary["bits = 2"]["V at the end of runs, each"]["epochs"], rtol=1e-6)
+    page = (folder / "out" / "index.html").read_text(encoding="utf-8")
+    places = [page.index(part) for part in ("Advice for 60 steps", "class=findings", "<figure>", "All 3 rows")]
+    assert places == sorted(places)
+    assert page.count("data:image/svg+xml;base64,") == 6
+    assert not re.search(r"(?:src|href)=.(?!data:)", page)
+    assert "Not finished" not in page
+    for case in summary.values():
+        assert f"<td>{case['V and its error']['nearest'][0]:.4g}</td>" in page
+        assert f"<td>{case['mean V of all rows']['training']:.4g}</td>" in page
+
+
+def test_a_second_moment_has_gaussian_runs_alone(folder):
+    np.save(folder / "moment.npy", np.eye(16))
+    text = TEXT.replace('activations = "inputs.npz:x"', 'second_moment = "moment.npy"')
+    text = text.replace('input_quantizer = {type = "Uniform", bits = 4, range = 3.0}\n', "")
+    app(["run", str(written(folder, text)), "--out", str(folder / "out")], standalone_mode=False)
+    names = {path.name for path in (folder / "out").glob("*.nc")}
+    assert names == {"rows-model.nc", "runs-model-gaussian.nc"}
+    page = (folder / "out" / "index.html").read_text(encoding="utf-8")
+    assert "runs on Gaussian inputs" in page
+    assert "runs on the activations" not in page
 
 
 def saved(folder, **tensors):

@@ -27,7 +27,7 @@ class LayerRanges:
 
     Attributes
     ----------
-    model : the specification; its own range plays no part.
+    model : the specification; its own range plays no part in the scan.
     factors : ranges tried, in parts of the largest weight of each row, group or layer, (F,).
     largest : the ranges at factor 1, (rows, groups), or (rows, groups, 2) with two ends.
     V : purpose -> residual variance of each row, (F, rows).
@@ -46,6 +46,13 @@ class LayerRanges:
         """The best ranges, as `LayerModel` takes them with the granularity of the model, or of its rows."""
         factor = self.factor(purpose)
         return self.largest * factor.reshape(-1, *(1,) * (self.largest.ndim - 1))
+
+    @property
+    def present(self) -> float:
+        """The model's own range in parts of the largest weight, the median over rows and groups."""
+        grid = self.model.grid
+        whole = ranges.place(self.largest, self.model.bits, self.model.kind, self.model.dim)
+        return float(np.median((grid.high - grid.low) / (whole.high - whole.low)))
 
     def best(self, purpose: str) -> float:
         """The sum of V over rows, each at its best range."""
