@@ -1,7 +1,6 @@
-"""A layer from files: rounding, where training ends, and advice for a number of steps."""
+"""A layer from files: rounding, where training ends, and advice for a number of steps, as a page."""
 
 import pathlib
-import warnings
 
 import typer
 
@@ -10,9 +9,10 @@ from steode.studies.report.folder import distinct_names
 
 
 def run_file(path: pathlib.Path, changes: dict, out: pathlib.Path, allow_outside: bool = False) -> None:
-    """Rounding and fixed points of all rows and advice of every case.
+    """Rounding and fixed points of all rows, advice and runs of some, of every case.
 
-    Writes advice.txt, what is printed; rows-CASE.nc with V of every row by method; and summary.json.
+    Writes index.html, advice first; advice.txt, what is printed; figures (PNG, SVG); rows-CASE.nc with V of every row
+    by method; runs-CASE-DATA.nc with the runs; and summary.json. All are brought up to date after every case.
 
     Parameters
     ----------
@@ -23,52 +23,32 @@ def run_file(path: pathlib.Path, changes: dict, out: pathlib.Path, allow_outside
 
     Raises `SpecificationError` for anything that does not make sense, before anything is computed.
     """
+    from steode.studies.report.layer_case import run_case
+    from steode.studies.report.layer_figures import figures
+    from steode.studies.report.layer_page import write_page
     from steode.systems.layer import read_study
 
     study = read_study(path, changes, allow_outside=allow_outside)
     folder = results_folder(out)
-    summary, texts = {}, []
+    cases, drawn, texts = [], [], []
     with keeping(folder):
         for (label, model), name in zip(study.cases.items(), distinct_names(map(_name, study.cases)), strict=True):
             typer.echo(f"{label or study.title} ...", err=True)
-            dataset, numbers, text = _case(model, study.settings)
-            texts.append(f"{label or study.title}\n\n{text}\n")
+            case = run_case(label, model, study.settings)
+            texts.append(f"{label or study.title}\n\n{case.text}\n")
             typer.echo(f"\n{texts[-1]}")
-            summary[label or "model"] = numbers
-            folder.dataset(f"rows-{name}.nc", dataset)
+            cases.append(case)
+            drawn.append(list(figures(case, name)))
+            for file_name, _, figure in drawn[-1]:
+                folder.figure(file_name, figure)
+            folder.dataset(f"rows-{name}.nc", case.to_xarray())
+            for data, runs in case.runs.items():
+                folder.dataset(f"runs-{name}-{data}.nc", runs.to_xarray())
             folder.text("advice.txt", "\n".join(texts))
-            folder.json("summary.json", summary, indent=1)
+            folder.json("summary.json", {case.label or "model": case.numbers() for case in cases}, indent=1)
+            write_page(study.title, cases, drawn, folder, complete=len(cases) == len(study.cases))
     folder.close()
-    typer.echo(f"Written: {out / 'advice.txt'}, {out / 'summary.json'}, rows-*.nc")
-
-
-def _case(model, settings) -> tuple:
-    """V of every row, the numbers of the summary, and the text."""
-    import math
-
-    import xarray
-
-    from steode import layer
-
-    with warnings.catch_warnings():
-        # notes are part of what is printed
-        warnings.simplefilter("ignore", layer.LayerWarning)
-        once, late = layer.rounding(model), layer.fixed_points(model)
-        options = {"rows": settings.rows, "seeds": settings.seeds, "key": settings.key}
-        advice = layer.advise(model, settings.steps, **options)
-    values = {**once.V, "training": late.V}
-    dataset = xarray.Dataset({name.replace(" ", "_"): ("row", value) for name, value in values.items()})
-    numbers = {
-        "mean V of all rows": {name: float(value.mean()) for name, value in values.items()},
-        "V and its error": {name: list(value) for name, value in advice.errors.items()},
-        "findings": {
-            # JSON has no infinity
-            finding.name: finding.value if math.isfinite(finding.value) else str(finding.value)
-            for finding in advice.findings
-        },
-        "notes": list(advice.notes),
-    }
-    return dataset, numbers, "\n\n".join(map(repr, (advice, once, late)))
+    typer.echo(f"Report: {folder.place('index.html')}")
 
 
 def _name(label: str) -> str:

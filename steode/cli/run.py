@@ -47,7 +47,7 @@ def run(
     system = "linear"            or none: derive, solve, simulate, compare; a report.html
     system = "fogzo"             the linear system with FOGZO beside the straight-through estimator, at equal passes
     system = "regression"        linear regression with five quantizers: exact risk, stability, bounds, runs
-    system = "layer"             a layer's own weights and inputs: rounding, where training ends, advice
+    system = "layer"             a layer's own weights and inputs: advice, rounding, late training; an index.html
     system = "binary_relu"       coarse gradients of a binarized ReLU: stationary points, flow, descent, training
     system = "classification"    coarse gradients of several classes: training, success and time to it
     system = "diagonal_network"  a gradient flow, as are "cooccurrence", "sparse_regression", "univariate_relu" and

@@ -24,6 +24,7 @@ NAMES = [
     "09_classification",
     "10_zeroth_order_corrections",
     "11_real_formats",
+    "12_your_own_layer",
     "15_neighbours",
 ]
 LARGEST = 300_000

@@ -115,3 +115,39 @@ def test_advice_refuses_what_makes_no_sense():
     for wrong in ({"steps": 0}, {"steps": 10, "rows": 0}, {"steps": 10, "seeds": 1}):
         with pytest.raises(SpecificationError):
             layer.advise(model(), **wrong)
+
+
+@pytest.mark.parametrize(("kind", "granularity"), [("mid-tread", "layer"), ("asymmetric", 12)])
+def test_a_scan_for_a_number_of_steps_trains_each_range(kind, granularity):
+    own = model(kind=kind, granularity=granularity, noise=0.0, initial=WEIGHTS + 0.1)
+    steps = 96
+    scan = layer.optimal_range(own, factors=(0.5, 1.0), steps=steps, rows=3, seeds=2, key=4)
+    assert scan.model.rows == 3
+    chosen = [0, 2, 4]
+    np.testing.assert_array_equal(scan.model.weights, WEIGHTS[chosen])
+    whole = layer.optimal_range(own, factors=(0.5, 1.0))
+    for name in whole.V:
+        np.testing.assert_allclose(scan.V[name], whole.V[name][:, chosen], rtol=1e-9)
+    times = np.unique(np.linspace(0.9 * steps, steps, 20).round()) / DIM
+    for k, factor in enumerate(scan.factors):
+        alone = scan.model.replace(range=factor * scan.largest)
+        runs = layer.simulate(alone, steps / DIM, times=times, seeds=2, key=4, progress=False)
+        np.testing.assert_allclose(scan.V["steps"][k], runs["V"].mean(axis=(0, 1)), rtol=0.02)
+    assert "runs" in repr(scan)
+
+
+def test_long_training_has_the_ranges_of_late_training_and_short_training_wider_ones():
+    own = model(noise=0.0, learning_rate=0.2)
+    scan = layer.optimal_range(own, factors=(0.4, 0.6, 0.8, 1.0), steps=200 * DIM, seeds=8)
+    # few inputs are effective, so that V of one time is noisy; the late floor is three times higher at the widest
+    np.testing.assert_allclose(scan.V["steps"].mean(axis=1), scan.V["training"].mean(axis=1), rtol=0.2)
+    short = layer.optimal_range(own, factors=(0.4, 0.6, 0.8, 1.0), steps=2 * DIM, seeds=8)
+    early, late = (short.V[name].mean(axis=1) for name in ("steps", "training"))
+    assert np.all(early[2:] < 0.7 * late[2:])
+    assert early.argmin() > late.argmin()
+
+
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"steps": 5, "rows": 0}, {"steps": 5, "seeds": 0}])
+def test_a_scan_refuses_what_makes_no_sense(wrong):
+    with pytest.raises(SpecificationError):
+        layer.optimal_range(model(), **wrong)

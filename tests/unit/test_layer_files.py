@@ -1,7 +1,10 @@
 """A layer from files: what is read, what is refused, what the command writes."""
 
 import json
+import re
+import sys
 
+import ml_dtypes
 import numpy as np
 import pytest
 import xarray
@@ -55,7 +58,7 @@ def test_a_file_makes_its_model(folder):
     ("old", "new", "message"),
     [
         ("weights.npy", "none.npy", "model.weights.*readable .npy"),
-        ("weights.npy", "weights.pkl", "ending in .npy or .npz"),
+        ("weights.npy", "weights.pkl", "ending in .npy or .npz or .safetensors"),
         ("weights.npy", "/etc/weights.npy", "below"),
         ("inputs.npz:x", "inputs.npz:z", "one of x, y"),
         ("bits = 3", "bit = 3", "model.bit: expected one of"),
@@ -87,3 +90,90 @@ def test_the_command_writes_rows_advice_and_summary(folder, capsys):
         np.testing.assert_allclose(rows["gptq"], once.V["gptq"])
         assert rows["training"].shape == (3,)
     assert "Fixed points" in (folder / "out" / "advice.txt").read_text()
+    with xarray.open_dataset(folder / "out" / "runs-bits-2-epochs.nc") as runs:
+        last = runs["V"].isel(time=-1).mean("row").values
+        assert runs["time"].values[-1] == pytest.approx(60 / 16)
+    np.testing.assert_allclose(last, summary["bits = 2"]["V at the end of runs, each"]["epochs"], rtol=1e-6)
+    page = (folder / "out" / "index.html").read_text(encoding="utf-8")
+    places = [page.index(part) for part in ("Advice for 60 steps", "class=findings", "<figure>", "All 3 rows")]
+    assert places == sorted(places)
+    assert page.count("data:image/svg+xml;base64,") == 6
+    assert not re.search(r"(?:src|href)=.(?!data:)", page)
+    assert "Not finished" not in page
+    for case in summary.values():
+        assert f"<td>{case['V and its error']['nearest'][0]:.4g}</td>" in page
+        assert f"<td>{case['mean V of all rows']['training']:.4g}</td>" in page
+
+
+def test_a_second_moment_has_gaussian_runs_alone(folder):
+    np.save(folder / "moment.npy", np.eye(16))
+    text = TEXT.replace('activations = "inputs.npz:x"', 'second_moment = "moment.npy"')
+    text = text.replace('input_quantizer = {type = "Uniform", bits = 4, range = 3.0}\n', "")
+    app(["run", str(written(folder, text)), "--out", str(folder / "out")], standalone_mode=False)
+    names = {path.name for path in (folder / "out").glob("*.nc")}
+    assert names == {"rows-model.nc", "runs-model-gaussian.nc"}
+    page = (folder / "out" / "index.html").read_text(encoding="utf-8")
+    assert "runs on Gaussian inputs" in page
+    assert "runs on the activations" not in page
+
+
+def saved(folder, **tensors):
+    numpy_files = pytest.importorskip("safetensors.numpy", reason="the extra safetensors is not installed")
+    numpy_files.save_file(tensors, folder / "all.safetensors")
+
+
+def from_safetensors(folder, weights="all.safetensors:fc.weight"):
+    text = TEXT.replace("weights.npy", weights).replace("inputs.npz:x", "all.safetensors:inputs")
+    return layer.read_study(written(folder, text)).cases[""]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, ml_dtypes.bfloat16, np.int8])
+def test_tensors_of_a_safetensors_file(folder, dtype):
+    weights = (WEIGHTS * 3).astype(dtype)
+    saved(folder, **{"fc.weight": weights, "inputs": INPUTS})
+    model = from_safetensors(folder)
+    np.testing.assert_array_equal(model.weights, weights.astype(float))
+    np.testing.assert_array_equal(model.activations, INPUTS)
+
+
+def test_the_only_tensor_needs_no_name(folder):
+    saved(folder, w=WEIGHTS)
+    given = layer.read_study(written(folder, TEXT.replace("weights.npy", "all.safetensors"))).cases[""]
+    np.testing.assert_array_equal(given.weights, WEIGHTS)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ("all.safetensors", "one of .*fc.weight.*Name one"),
+        ("all.safetensors:fc", "one of .*fc.weight"),
+        ("all.safetensors:mask", "of BOOL.*Convert it"),
+        ("all.safetensors:small", "of F8_E4M3.*Convert it"),
+        ("none.safetensors:w", "readable .safetensors.*no such file"),
+        ("/etc/all.safetensors:w", "below"),
+        ("short.safetensors:fc.weight", "readable .safetensors.*not fully covered"),
+        ("text.safetensors:fc.weight", "readable .safetensors"),
+        ("empty.safetensors:fc.weight", "readable .safetensors"),
+    ],
+)
+def test_mistakes_in_safetensors_files_are_explained(folder, weights, message):
+    small = WEIGHTS.astype(ml_dtypes.float8_e4m3fn)
+    saved(folder, **{"fc.weight": WEIGHTS, "inputs": INPUTS, "mask": WEIGHTS > 0, "small": small})
+    content = (folder / "all.safetensors").read_bytes()
+    for name, part in (("short", content[:-8]), ("text", b"weights: 1, 2, 3\n"), ("empty", b"")):
+        (folder / f"{name}.safetensors").write_bytes(part)
+    with pytest.raises(SpecificationError, match=f"(?s)model.weights.*{message}"):
+        from_safetensors(folder, weights)
+
+
+def test_too_many_numbers_are_refused_before_they_are_read(folder, monkeypatch):
+    saved(folder, **{"fc.weight": WEIGHTS, "inputs": INPUTS})
+    monkeypatch.setattr("steode.systems.layer.safetensors_file.MOST_NUMBERS", WEIGHTS.size)
+    with pytest.raises(SpecificationError, match=r"model.activations.*at most"):
+        from_safetensors(folder)
+
+
+def test_without_the_library_the_remedy_is_said(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    with pytest.raises(SpecificationError, match=r"steode\[safetensors\]"):
+        from_safetensors(folder)

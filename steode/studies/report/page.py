@@ -54,7 +54,7 @@ def _overview(results: list[StudyResult]) -> str:
 
 def _study(result: StudyResult, figures: list[Entry], folder: ResultsFolder, open_derivation: bool) -> str:
     study = result.study
-    shown = "\n".join(_figure(*entry[:2], folder) for entry in figures)
+    shown = "\n".join(embedded_figure(*entry[:2], folder) for entry in figures)
     cases = "\n".join(_case(result, case) for case in result.cases)
     first = result.cases[0]
     steps = equations.derivation(first.limit.derivation)
@@ -68,7 +68,8 @@ def _study(result: StudyResult, figures: list[Entry], folder: ResultsFolder, ope
 {steps}</details></section>"""
 
 
-def _figure(name: str, caption: str, folder: ResultsFolder) -> str:
+def embedded_figure(name: str, caption: str, folder: ResultsFolder) -> str:
+    """The figure that `folder` holds as name.svg, in the page itself."""
     data = base64.b64encode(folder.place(f"{name}.svg").read_bytes()).decode()
     text = html.escape(caption)
     return f'<figure><img alt="{text}" src="data:image/svg+xml;base64,{data}"><figcaption>{text}</figcaption></figure>'

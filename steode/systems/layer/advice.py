@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import numpy as np
+
 from steode.systems.layer.optimal_range import LayerRanges
 from steode.systems.layer.results import table
 from steode.systems.layer.spec import LayerModel
@@ -32,6 +34,7 @@ class LayerAdvice:
     Attributes
     ----------
     model : the specification, with the rows that were looked at.
+    chosen : their numbers in the layer, from 0, (rows,).
     steps : SGD steps.
     errors : method -> (mean V of a row, standard error), best first.
     ranges : the scan of ranges of these rows.
@@ -40,6 +43,7 @@ class LayerAdvice:
     """
 
     model: LayerModel
+    chosen: np.ndarray
     steps: int
     errors: dict[str, tuple[float, float]]
     ranges: LayerRanges

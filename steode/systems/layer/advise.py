@@ -7,20 +7,17 @@ import numpy as np
 
 from steode.errors import check_integer
 from steode.parts.schedule import Schedule
-from steode.systems.layer import ranges
 from steode.systems.layer.advice import Finding, LayerAdvice
 from steode.systems.layer.fixed_point import LayerFixedPoints, LayerWarning
 from steode.systems.layer.fixed_points import fixed_points, row_equations
 from steode.systems.layer.flips import flip_rate
-from steode.systems.layer.grids import ladder
 from steode.systems.layer.optimal_range import LayerRanges, optimal_range
 from steode.systems.layer.remedies import Dampening, Freezing
 from steode.systems.layer.rounding import rounding
 from steode.systems.layer.simulate import simulate
+from steode.systems.layer.some_rows import ROWS, some_rows
 from steode.systems.layer.spec import LayerModel, check_model
 
-ROWS = 16
-"""Rows looked at."""
 GROWTH = 1.1
 """Growth of the floor over its value at a vanishing rate, beyond which a rate is called large."""
 SETTLED = 3.0
@@ -50,7 +47,7 @@ def advise(model: LayerModel, steps: int, *, rows: int = ROWS, seeds: int = 2, k
     check_model(model)
     steps, rows = check_integer("steps", steps, 1), check_integer("rows", rows, 1)
     seeds = check_integer("seeds", seeds, 2, remedy="Two runs are the least that tell an error.")
-    part = _rows(model, np.unique(np.linspace(0, model.rows - 1, min(rows, model.rows)).round().astype(int)))
+    chosen, part = some_rows(model, rows)
     with warnings.catch_warnings():
         # they are said in the advice
         warnings.simplefilter("ignore", LayerWarning)
@@ -59,23 +56,11 @@ def advise(model: LayerModel, steps: int, *, rows: int = ROWS, seeds: int = 2, k
     scan = optimal_range(part)
     findings = [
         *_about_errors(errors),
-        *_about_ranges(part, scan),
+        *_about_ranges(scan),
         *_about_rates(part, late, steps),
         _about_flips(part, late),
     ]
-    return LayerAdvice(part, steps, errors, scan, tuple(findings), late.notes)
-
-
-def _rows(model: LayerModel, chosen: np.ndarray) -> LayerModel:
-    """The layer with some of its rows, on the grids they have in it."""
-    grid = model.grid
-    if model.kind == "asymmetric":
-        given = np.stack([grid.low, grid.high], axis=-1)[chosen]
-    else:
-        given = (grid.step / ladder(model.bits, model.kind)[1])[chosen]
-    granularity = "row" if model.granularity == "layer" else model.granularity
-    initial = None if model.initial is None else model.initial[chosen]
-    return model.replace(weights=model.weights[chosen], range=given, granularity=granularity, initial=initial)
+    return LayerAdvice(part, chosen, steps, errors, scan, tuple(findings), late.notes)
 
 
 def _errors(model: LayerModel, late: LayerFixedPoints, steps: int, seeds: int, key) -> dict[str, tuple[float, float]]:
@@ -126,15 +111,11 @@ def _about_errors(errors: dict[str, tuple[float, float]]) -> list[Finding]:
     return found
 
 
-def _about_ranges(model: LayerModel, scan: LayerRanges) -> list[Finding]:
-    # the median over rows and groups, for both in parts of the largest weight
-    present = model.grid.high - model.grid.low
-    whole = ranges.place(scan.largest, model.bits, model.kind, model.dim)
-    present = float(np.median(present / (whole.high - whole.low)))
+def _about_ranges(scan: LayerRanges) -> list[Finding]:
     found = []
     for name, words in (("nearest", "rounding to nearest"), ("gptq", "compensation"), ("training", "late training")):
         factor = float(np.median(scan.factor(name)))
-        statement = f"Best range for {words}: {factor:.2f} of the largest weight (the model has {present:.2f})."
+        statement = f"Best range for {words}: {factor:.2f} of the largest weight (the model has {scan.present:.2f})."
         found.append(Finding(f"range for {name}", statement, factor, f"scan of {scan.factors.size} ranges, median"))
     return found
 

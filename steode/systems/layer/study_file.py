@@ -3,7 +3,8 @@
 system = "layer"
 [model]
 weights = "weights.npy"             # (rows, d)
-activations = "inputs.npz:x"        # (n, d): an array of an .npz file by its name; or second_moment = (d, d)
+activations = "inputs.npz:x"        # (n, d): an array of an .npz or .safetensors file by its name; or
+                                    # second_moment, (d, d)
 bits = 3
 range = "mean square"               # others: see LayerModel
 learning_rate = 0.1
@@ -25,12 +26,13 @@ from steode.parts import study_file
 from steode.parts.configuration import build
 from steode.parts.laws.array_file import Place, load_array
 from steode.parts.study_file import Study
+from steode.systems.layer.safetensors_file import load_tensor
 from steode.systems.layer.spec import LayerModel
 
 SYSTEM = "layer"
 ARRAYS = ("weights", "activations", "second_moment", "initial", "range")
 """Fields that may name a file; a range may be a rule as well."""
-SUFFIXES = (".npy", ".npz")
+SUFFIXES = (".npy", ".npz", ".safetensors")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,7 +60,7 @@ def read_study(path: str | pathlib.Path, changes: dict | None = None, *, allow_o
     """The study a TOML file describes; `changes` maps dotted keys such as "model.bits" to new values.
 
     Files that it names lie below its own folder, or anywhere with `allow_outside`; they are .npy files, or arrays of
-    .npz files as "file.npz:name". Raises `SpecificationError` for anything that does not make sense.
+    .npz and .safetensors files as "file.npz:name". Raises `SpecificationError` for anything that does not make sense.
     """
     path = check_path("path", path)
     place = Place(path.parent, allow_outside)
@@ -86,6 +88,8 @@ def _array(argument: str, value, place: Place):
     path = pathlib.Path(place.locate(argument, name))
     if suffix == ".npy":
         return load_array(argument, path)
+    if suffix == ".safetensors":
+        return load_tensor(argument, path, entry)
     arrays = store.read_npz(argument, path, "a readable .npz file", sealed=False)
     if not entry and len(arrays) == 1:
         return next(iter(arrays.values()))
