@@ -1,12 +1,12 @@
 r"""Dynamical mean-field theory of one row: a causal Monte Carlo with memory.
 
-A row follows dw = eta (K delta dtau + sqrt(V/B) K^(1/2) dW), delta = a - Q(w), V = floor + delta^T K delta/d. For K with
-eigenvectors in general position (Haar) and d to infinity one coordinate feels y = K delta + noise as
+A row follows dw = eta (K delta dtau + sqrt(V/B) K^(1/2) dW), delta = a - Q(w), V = floor + delta^T K delta/d. For K
+with eigenvectors in general position (Haar) and d to infinity one coordinate feels y = K delta + noise as
 
     y = zeta + R delta,     zeta Gaussian, R lower triangular in time,
 
-where R and Cov zeta come from the average over eigenvalues <.> that matches, on both sides of the rotation, the response
-G = E d delta/d zeta and the correlation C = E delta delta^T. Along an eigenvector
+where R and Cov zeta come from the average over eigenvalues <.> that matches, on both sides of the rotation, the
+response G = E d delta/d zeta and the correlation C = E delta delta^T. Along an eigenvector
 
     delta^ = chi^ + H y^,   y^ = lambda delta^ + sqrt(lambda) n,   Cov n = N = diag(V/(B dt)),   M = (1 - lambda H)^-1,
 
@@ -16,8 +16,8 @@ so that (H, M, R are triangular and commute)
     Cov zeta = <(lambda - R) M C_chi M^T (lambda - R)^T> + <M>^-1 <lambda M N M^T> <M>^-T,
     V = floor + <lambda M C_chi M^T + lambda^2 H M N (H M)^T>_tt.
 
-R is the R-transform of the spectrum with G as argument. All is causal: row t of each needs only what is before. G is found
-by Gaussian integration by parts, E[delta_t zeta_r] (Cov zeta)^-1, which does not need the derivative of a jump.
+R is the R-transform of the spectrum with G as argument. All is causal: row t of each needs only what is before. G is
+found by Gaussian integration by parts, E[delta_t zeta_r] (Cov zeta)^-1, which does not need the derivative of a jump.
 
 Source: derived here (docs/layer.md); for K = A^T Lambda A with A of independent entries it is the theory of its rows.
 """
@@ -55,7 +55,7 @@ class Coordinates:
 def gauss_rule(eigenvalues: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights (n,), n <= size, that average polynomials of degree 2n - 1 as the eigenvalues (d,) do.
 
-    Lanczos on the diagonal matrix of eigenvalues with full orthogonalization; fewer nodes where fewer eigenvalues differ.
+    Lanczos on the diagonal matrix of eigenvalues, orthogonalized twice; fewer nodes where fewer eigenvalues differ.
     """
     vectors = [np.full(eigenvalues.size, eigenvalues.size**-0.5)]
     diagonal, beside = [], []
@@ -179,7 +179,7 @@ def _new(rng: np.random.Generator, fixed: np.ndarray, white: np.ndarray) -> np.n
 
 
 def _orthonormal(rows: np.ndarray) -> np.ndarray:
-    left, values, right = np.linalg.svd(rows, full_matrices=False)
+    _, values, right = np.linalg.svd(rows, full_matrices=False)
     return right[values > 1e-10 * values.max()]
 
 

@@ -33,7 +33,7 @@ def extrapolated(
     """
     if model.rows > MOST_ROWS:
         raise UnsupportedError(
-            f'solve: method "dmft" is one computation for each row, of seconds to minutes, and for at most {MOST_ROWS}, '
+            f'solve: method "dmft" is one computation for each row, of about a minute, and for at most {MOST_ROWS}, '
             f"not {model.rows}; give the layer of some of its rows, or take the closure or simulate for all of them."
         )
     goal = target(model)
@@ -42,7 +42,7 @@ def extrapolated(
     steps = 4 * int(np.ceil((max(FEWEST_STEPS, fewest) if steps is None else steps) / 4))
     if not fewest <= steps <= MOST_STEPS:
         raise UnsupportedError(
-            f'solve: method "dmft" can take from 4 t_end eta lambda_max = {fewest:.0f} to {MOST_STEPS} time steps here, '
+            f'solve: method "dmft" takes from 4 t_end eta lambda_max = {fewest:.0f} to {MOST_STEPS} time steps here, '
             f"not {steps}; shorten t_end, or take the closure or simulate."
         )
     spectrum = gauss_rule(eigenvalues, NODES)
@@ -67,7 +67,8 @@ def _row(
     grid, dim = model.grid, model.dim
     step, origin = (np.broadcast_to(grid.wide(values)[row], (dim,)) for values in (grid.step, grid.origin))
     coordinates = Coordinates(goal.values[row], model.start[row], step, origin, grid.count)
-    repeats = max(1, round(samples / (4 * dim)))
+    # far more samples than times at every level: every step is uncorrelated with those before it
+    repeats = max(1, round(samples / (4 * dim)), -(-2 * steps // dim))
     means, errors = [], []
     for level, replicates in enumerate(REPLICATES):
         sample = coordinates.repeat(repeats * 4 >> level)
