@@ -2,8 +2,8 @@
 
     python benchmarks/layer_transient.py [neighbors|rotated] [far|trained] [bits]
 
-400 inputs, 4 rows, 4 runs; K = AR(0.8), whose correlations are those of neighbors, or its eigenvalues in a random basis.
-A quarter of an hour on two cores for all of it.
+400 inputs, 4 rows, 4 runs; K = AR(0.8), whose correlations are those of neighbors, or its eigenvalues in a random
+basis. A quarter of an hour on two cores for all of it.
 """
 
 import sys

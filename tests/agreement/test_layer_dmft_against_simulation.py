@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from steode import fixed_points, layer, simulate, solve
+from steode import Identity, Uniform, compare, fixed_points, layer, simulate, solve
 
 TIMES = np.array([0, 1, 2, 4, 8, 12, 20.0])
 OPTIONS = {
@@ -50,7 +50,7 @@ def theory(start):
 
 @functools.cache
 def trained(start, dim, instances, t_end=20):
-    """Mean V of runs and its standard error, every K, row and sample drawn anew; shape (T,), from the scatter over K."""
+    """Mean V of runs and its standard error over K, each (T,); every K, row and sample is drawn anew."""
     means = []
     for k in range(instances):
         runs = simulate(own(start, dim, 8, np.random.default_rng(k)), t_end, times=TIMES[t_end >= TIMES], key=k)
@@ -105,6 +105,30 @@ def test_early_in_standard_errors():
     seen, scatter = trained("far", 400, 8, 8)
     z = (seen - found.V[:, 0]) / np.hypot(found.error[:, 0], scatter)
     assert np.abs(z).max() < 4, z
+
+
+@pytest.mark.parametrize("inputs", [Identity(), Uniform(2, 1.5)], ids=["plain", "quantized"])
+def test_with_clipped_targets_batches_groups_and_quantized_inputs(inputs):
+    """V of a finite layer scatters by sqrt(2/d_eff) in each row, as K at random offsets does."""
+    dim, rng = 800, np.random.default_rng(8)
+    basis = scipy.stats.ortho_group.rvs(dim, random_state=np.random.default_rng(5))
+    moment = (basis * np.repeat([0.5, 2.5], [600, 200])) @ basis.T
+    weights = rng.normal(size=(4, dim)).clip(-1.8, 1.8)
+    model = layer.LayerModel(
+        weights, second_moment=moment, bits=2, kind="mid-rise", range=rng.uniform(1.0, 1.6, size=(4, 2)),
+        granularity=dim // 2, learning_rate=0.3, batch_size=2, noise=0.1, input_quantizer=inputs,
+    )  # fmt: skip
+    times = np.array([1, 4, 12.0])
+    seen = compare(
+        solve(model, 12, method="dmft", times=times, steps=100, samples=10_000),
+        simulate(model, 12, times=times, seeds=6),
+    )
+    values = np.linalg.eigvalsh(model.inputs.image)
+    scatter = np.sqrt(2 * np.sum(values**2) / np.sum(values) ** 2 / 4)
+    own_error = seen.gap / seen.z
+    z = seen.gap / np.hypot(own_error, scatter)
+    assert np.abs(z).max() < 4, (seen.gap, z)
+    assert np.abs(seen.gap).max() < 0.15
 
 
 @pytest.mark.parametrize("start", OPTIONS)
