@@ -103,7 +103,7 @@ def test_what_makes_no_sense_is_refused():
     own = model()
     path, runs = solve(own, 2), simulate(own, 3)
     for wrong in (
-        lambda: solve(own, 2, method="dmft"),
+        lambda: solve(own, 2, method="density"),
         lambda: solve(own, -1),
         lambda: solve(own, 2, times=(1, 0)),
         lambda: compare(path, runs),

@@ -21,13 +21,13 @@ class LayerComparison:
 
     Attributes
     ----------
-    what : "gaussian closure (approximate)" or "fixed points".
+    what : "Gaussian closure (approximate)", "Dynamical mean-field theory" or "Fixed points".
     times : rescaled times, (T,); for fixed points the start and the end of the average over time.
     theory, simulation : sums of V over rows; the latter the mean over seeds.
     gap : simulation/theory - 1.
     standard_error : of the gap, from its spread over seeds; NaN for one seed.
-    z : gap in standard errors, with the rounding of runs. An approximation has a gap of its own, which no number of
-        runs makes smaller.
+    z : gap in standard errors, with the rounding of runs and the error of the solution where it is known. An
+        approximation has a gap of its own, which no number of runs makes smaller, and so has a finite layer.
     row_gap : simulation/theory - 1 of each row at the last time, (rows,).
     """
 
@@ -83,9 +83,12 @@ def compare(theory: LayerPath | LayerFixedPoints, runs: LayerRuns, *, since: flo
     if theory.model.weights.shape != runs.model.weights.shape:
         shapes = f"{theory.model.weights.shape} and {runs.model.weights.shape}"
         raise SpecificationError("runs", "runs of the same layer", shapes, "Give both the same model.")
+    own_error = 0.0
     if isinstance(theory, LayerPath):
-        predicted, seen, what = theory.at(runs.times), runs["V"], "Gaussian closure (approximate)"
+        predicted, seen, what = theory.at(runs.times), runs["V"], theory.what
         times = runs.times
+        if theory.total_error is not None:
+            own_error = np.interp(times, theory.times, theory.total_error) / predicted.sum(axis=1)
     else:
         since = runs.times[-1] / 2 if since is None else check_finite("since", since)
         late = runs.times >= since
@@ -106,6 +109,6 @@ def compare(theory: LayerPath | LayerFixedPoints, runs: LayerRuns, *, since: flo
         mean,
         gap,
         error,
-        gap / np.hypot(error, ROUNDING),
+        gap / np.sqrt(error**2 + ROUNDING**2 + own_error**2),
         seen[:, -1].mean(axis=0) / predicted[-1] - 1,
     )

@@ -1,4 +1,6 @@
-r"""The verb `solve` of a layer: how the error moves, by the Gaussian closure.
+r"""The verb `solve` of a layer: how the error moves, by the Gaussian closure or the dynamical mean-field theory.
+
+The latter is in `dmft` and `extrapolation`. The closure:
 
 A row's weights are taken to be Gaussian with means M and a covariance that is diagonal in the eigenvectors O of K_q
 (c_l in direction l), and the quantizer is linear around the means with one slope g, the mean over the weights, where
@@ -21,12 +23,13 @@ import scipy.interpolate
 import scipy.linalg
 import scipy.special
 
-from steode.errors import ConvergenceError, SpecificationError, check_array, check_positive
+from steode.errors import ConvergenceError, SpecificationError, check_array, check_integer, check_positive
+from steode.systems.layer.extrapolation import extrapolated
 from steode.systems.layer.results import table
 from steode.systems.layer.spec import LayerModel, check_model
 from steode.systems.layer.targets import target
 
-METHODS = ("gaussian",)
+METHODS = {"gaussian": "Gaussian closure (approximate)", "dmft": "Dynamical mean-field theory"}
 NARROW = 1e-9
 """Variance of a weight, in squared steps, below which it is taken as this."""
 
@@ -40,15 +43,20 @@ class LayerPath:
     model : the specification.
     times : rescaled times tau = step/d, (T,).
     V : residual variance of each row, (T, rows).
-    spread : mean variance of a row's latent weights, (T, rows).
-    method : "gaussian", the closure, which is approximate.
+    spread : mean variance of a row's latent weights, (T, rows); None by "dmft".
+    method : "gaussian", the closure, which is approximate, or "dmft".
+    error : estimated error of V as a solution of the theory, (T, rows), and
+    total_error : of its sum over rows, (T,): not that of the theory for this layer. None for the closure, whose own
+        error is unknown.
     """
 
     model: LayerModel
     times: np.ndarray
     V: np.ndarray
-    spread: np.ndarray
+    spread: np.ndarray | None
     method: str
+    error: np.ndarray | None = None
+    total_error: np.ndarray | None = None
 
     def at(self, times) -> np.ndarray:
         """V of each row at other times inside the path, (n, rows), by monotone interpolation.
@@ -67,42 +75,74 @@ class LayerPath:
         total = self.V.sum(axis=1)
         return float(self.times[total.argmin()]), float(total.min())
 
+    @property
+    def what(self) -> str:
+        """The name of the theory."""
+        return METHODS[self.method]
+
     def __repr__(self) -> str:
         shown = np.unique(np.linspace(0, self.times.size - 1, 11).round().astype(int))
-        rows = [[f"{self.times[k]:g}", float(self.V[k].sum()), float(self.spread[k].mean())] for k in shown]
-        title = f"Gaussian closure (approximate) of {self.model}"
-        return title + "\n" + table(["tau", "sum of V", "variance of a weight"], rows)
+        closure = self.error is None
+        last = self.spread.mean(axis=1) if closure else self.total_error
+        rows = [[f"{self.times[k]:g}", float(self.V[k].sum()), float(last[k])] for k in shown]
+        heads = ["tau", "sum of V", "variance of a weight" if closure else "error"]
+        return f"{self.what} of {self.model}\n" + table(heads, rows)
 
 
-def solve(model: LayerModel, t_end: float, *, method: str = "gaussian", times=None, rtol: float = 1e-4) -> LayerPath:
-    """V of every row over rescaled time, from the model's initial weights, by the Gaussian closure.
+def solve(
+    model: LayerModel,
+    t_end: float,
+    *,
+    method: str = "gaussian",
+    times=None,
+    rtol: float = 1e-4,
+    samples: int = 20_000,
+    steps: int | None = None,
+    key: int = 0,
+) -> LayerPath:
+    """V of every row over rescaled time, from the model's initial weights, approximated.
 
-    Started far from the targets it is good; started from the trained weights, the default, it shows how the error first
-    falls below that of rounding, for the others adapt to what is rounded, and only later rises to the fixed point, but
-    is too low (module docstring): a run tells how much, and `compare` shows it.
+    The Gaussian closure is good where weights start far from their targets; started from the trained weights, the
+    default, it shows how the error first falls below that of rounding, for the others adapt to what is rounded, and
+    only later rises to the fixed point, but is too low (module docstring). The dynamical mean-field theory is the limit
+    of many inputs if the eigenvectors of K are in general position, from any start, and takes seconds to minutes for
+    each row; correlations that join neighbors it takes for correlations of all with all. `compare` shows how far
+    either is from runs.
 
     Parameters
     ----------
     model : the specification.
     t_end : rescaled time tau = step/d, > 0.
-    method : "gaussian", the only one: an approximation, labelled as such; `compare` shows its gap to runs.
+    method : "gaussian", the closure, or "dmft", the dynamical mean-field theory, with an error of its own.
     times : increasing times in [0, t_end] to give V at; None: 201 equally spaced ones.
-    rtol : relative tolerance of the integration.
+    rtol : relative tolerance of the closure's integration.
+    samples : by "dmft" of one coordinate, about; at least 4 d are taken.
+    steps : time steps of "dmft"; None: 200, or more where the largest eigenvalue of K asks for it.
+    key : of the random numbers of "dmft", an integer >= 0.
 
     Raises
     ------
     SpecificationError
         If an argument does not make sense.
+    UnsupportedError
+        By "dmft", for more rows or time steps than it can take.
     ConvergenceError
         If the integration fails.
     """
     check_model(model)
     if method not in METHODS:
-        raise SpecificationError("method", '"gaussian"', method, "Late and exact is fixed_points; exact is simulate.")
+        expected = " or ".join(f'"{name}"' for name in METHODS)
+        raise SpecificationError("method", expected, method, "Late and exact is fixed_points; exact is simulate.")
     t_end, rtol = check_positive("t_end", t_end), check_positive("rtol", rtol)
     times = np.linspace(0, t_end, 201) if times is None else check_array("times", times)
     if np.any(np.diff(times) <= 0) or times[0] < 0 or times[-1] > t_end * (1 + 1e-12):
         raise SpecificationError("times", f"increasing times in [0, {t_end:g}]", times, "Sort them.")
+    samples, key = check_integer("samples", samples, 1), check_integer("key", key, 0)
+    if steps is not None:
+        steps = check_integer("steps", steps, 8)
+    if method == "dmft":
+        V, error, total_error = extrapolated(model, t_end, np.minimum(times, t_end), samples, steps, key)
+        return LayerPath(model, times, V, None, method, error, total_error)
     closure = Closure(model)
     found = scipy.integrate.solve_ivp(
         closure.rates,
