@@ -81,8 +81,8 @@ class LinearModel:
     teacher_activation : deterministic map f* of the teacher's output, before the label noise.
     label_quantizer : entrywise map Q_l of the noisy labels.
     residual_quantizer : entrywise map Q_o of the residual, the gradient of the loss with respect to the output.
-    update_rule : what is done with the straight-through gradient: `STE` follows it, `Momentum` collects it, `FOGZO` and
-        `SPSA` replace it by zeroth-order estimates.
+    update_rule : what is done with the straight-through gradient: `STE` follows it, `Momentum` collects it, `SignSGD`
+        follows its sign, `FOGZO` and `SPSA` replace it by zeroth-order estimates.
 
     Raises
     ------
