@@ -113,7 +113,7 @@ class Eigenvalues(Spectrum):
         """Those of a covariance or second-moment matrix (n, n), increasing.
 
         The limit then quantizes in the eigenbasis of the matrix; for weights that are rounded in another basis, where
-        their inputs are correlated, see `steode.layer`. Raises `SpecificationError` unless the matrix is symmetric and
+        their inputs are correlated, see `steode.layer.LayerModel`. Raises `SpecificationError` unless the matrix is symmetric and
         its eigenvalues are positive.
         """
         matrix = np.asarray(matrix, dtype=float)
