@@ -113,8 +113,8 @@ class Eigenvalues(Spectrum):
         """Those of a covariance or second-moment matrix (n, n), increasing.
 
         The limit then quantizes in the eigenbasis of the matrix; for weights that are rounded in another basis, where
-        their inputs are correlated, see `steode.layer.LayerModel`. Raises `SpecificationError` unless the matrix is symmetric and
-        its eigenvalues are positive.
+        their inputs are correlated, see `steode.layer.LayerModel`. Raises `SpecificationError` unless the matrix is
+        symmetric and its eigenvalues are positive.
         """
         matrix = np.asarray(matrix, dtype=float)
         square = matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1]
