@@ -57,7 +57,7 @@ class Step:
         return self.markdown()
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Derivation:
     """`steps` in the order of the argument; iterate, index by number, or ask for one by title.
 
@@ -75,6 +75,12 @@ class Derivation:
     def steps(self) -> tuple[Step, ...]:
         """All steps."""
         return self.begun if self.finish is None else tuple(self.finish(self.begun))
+
+    def __eq__(self, other) -> bool:
+        return isinstance(other, Derivation) and self.steps == other.steps
+
+    def __hash__(self) -> int:
+        return hash(self.steps)
 
     def __iter__(self) -> Iterator[Step]:
         return iter(self.steps)
