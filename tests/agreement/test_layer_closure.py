@@ -11,6 +11,8 @@ import scipy.stats
 from steode import SpecificationError, compare, fixed_points, layer, simulate, solve
 from steode.systems.layer.solve import quantized_moments
 
+pytestmark = pytest.mark.representative
+
 RNG = np.random.default_rng(3)
 DIM = 200
 MOMENT = scipy.linalg.toeplitz(0.8 ** np.arange(DIM))

@@ -6,6 +6,8 @@ import pytest
 from steode import Constant, LinearModel, Normal, PowerLaw, TwoPoint, Uniform, UniformLaw, solve
 from steode.solvers import adaptive
 
+pytestmark = pytest.mark.representative
+
 MODEL = LinearModel(teacher=Normal(), weight_quantizer=Uniform(2, 2.0), input_quantizer=Uniform(2, 2.0), noise=0.1)
 
 

@@ -11,6 +11,8 @@ from steode import Elementwise, Schedule, SpecificationError, Uniform, layer, si
 from steode.engine.noise import normals
 from steode.systems.layer.simulation import layer_system
 
+pytestmark = pytest.mark.representative
+
 RNG = np.random.default_rng(7)
 DIM, ROWS = 16, 3
 WEIGHTS = RNG.normal(size=(ROWS, DIM))

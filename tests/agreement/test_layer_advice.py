@@ -10,6 +10,8 @@ import scipy.linalg
 from steode import SpecificationError, fixed_points, layer
 from steode.systems.layer.flips import flip_rate
 
+pytestmark = pytest.mark.representative
+
 RNG = np.random.default_rng(11)
 DIM = 48
 MOMENT = scipy.linalg.toeplitz(0.7 ** np.arange(DIM))

@@ -14,6 +14,8 @@ from steode import Empirical, LinearModel, Uniform, fixed_points, layer
 from steode.systems.layer.clipping import box_least_squares
 from steode.systems.layer.product_law import UNROLLED, mean_square, shells
 
+pytestmark = pytest.mark.representative
+
 RNG = np.random.default_rng(5)
 DIM = 60
 WEIGHTS = RNG.normal(size=(3, DIM)).clip(-1.8, 1.8)
