@@ -23,7 +23,7 @@ from steode.systems.linear.problem import make_problem
 from steode.systems.linear.simulate import simulate
 from steode.systems.linear.solve import solve
 from steode.systems.linear.spec import ClippedSurrogate, LinearModel
-from tests.theory.test_fluctuations import CHECK, EVERYTHING
+from tests.agreement.test_fluctuations import CHECK, EVERYTHING
 
 GRID = Uniform(2, 2.0)
 TWO_BITS = LinearModel(

@@ -26,6 +26,8 @@ from steode.systems.linear.simulate import simulate
 from steode.systems.linear.solve import solve
 from steode.systems.linear.spec import ClippedSurrogate, LinearModel
 
+pytestmark = pytest.mark.representative
+
 CHECK = LinearModel(teacher=Constant(1.0), init=Constant(0.0), learning_rate=0.8, noise=0.3)
 CHECK_TIMES = np.arange(1, 7) / 2
 CHECK_VARIANCE = np.array([0.0924, 0.0746, 0.0462, 0.0263, 0.0148, 0.0086])
