@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import sympy
 
-from steode import Uniform, derive, fixed_points, layer
+from steode import SpecificationError, Uniform, derive, fixed_points, layer
 from steode.symbolic import symbols as sym
 from steode.symbolic.prose import with_mathematics
 from steode.systems.layer.clipping import box_least_squares
@@ -134,3 +134,9 @@ def test_no_reason_has_a_formula_left_in_plain_text():
     for step in derive_for(True, 2).derivation:
         between = " ".join(with_mathematics(step.reason).split("$")[::2])
         assert not re.search(r"[A-Za-z]_|[*^=~|<>]|\b(?:alpha|eta|theta|tau|sigma|rho|kappa)\b", between), between
+
+
+@pytest.mark.parametrize("size", [1, 4, 2.5])
+def test_other_sizes_are_refused(size):
+    with pytest.raises(SpecificationError, match="size: expected an integer between 2 and 3"):
+        derive(model(), size)

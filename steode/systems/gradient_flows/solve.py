@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from steode.bridge import compile_expression
-from steode.errors import SpecificationError, check_increasing, check_integer, check_positive
+from steode.errors import SpecificationError, UnsupportedError, check_increasing, check_integer, check_positive
 from steode.systems.gradient_flows import integration, simulation, spec
 from steode.systems.gradient_flows.derivations import completion, cooccurrence, potentials, univariate
 from steode.systems.gradient_flows.derive import MODELS, derive
@@ -159,7 +159,7 @@ def _check_model(model) -> None:
 @functools.singledispatch
 def _flow(model, times, clock, rtol):
     """Predictions, log losses and reduced state at times, of which the first is the start."""
-    raise NotImplementedError
+    raise UnsupportedError(f"solve: the flow of {type(model).__name__} is not derived.")
 
 
 @_flow.register

@@ -6,7 +6,7 @@ import functools
 import numpy as np
 
 from steode.bridge import compile_expression
-from steode.errors import ConvergenceError, SpecificationError, check_integer, check_positive
+from steode.errors import ConvergenceError, SpecificationError, UnsupportedError, check_integer, check_positive
 from steode.systems.gradient_flows import references, spec
 from steode.systems.gradient_flows.derivations import completion
 from steode.systems.gradient_flows.derive import derive
@@ -69,7 +69,7 @@ def study(model, settings: StudySettings) -> Findings:
 
 @functools.singledispatch
 def _study(model, settings):
-    raise NotImplementedError
+    raise UnsupportedError(f"run: there is no study of {type(model).__name__}; solve and simulate take it.")
 
 
 @_study.register

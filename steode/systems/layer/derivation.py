@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import sympy
 
+from steode.errors import check_integer
 from steode.symbolic import symbols as sym
 from steode.symbolic.derivation import Derivation, Derived
 from steode.symbolic.expectation import expectation
@@ -59,10 +60,10 @@ def derive(model: LayerModel, size: int = SIZE) -> LayerLimit:
     The numbers of the model play no part, but whether it quantizes its inputs does. `size` is the number of coordinates
     that are written out, 2 or 3; the flux of the product law is computed to zero for a K of that size.
 
-    Raises `SpecificationError` if `model` is not a LayerModel.
+    Raises `SpecificationError` if `model` is not a LayerModel, or for another size.
     """
     check_model(model)
-    return derive_for(model.quantizes_inputs, 3 if size == 3 else 2)
+    return derive_for(model.quantizes_inputs, check_integer("size", size, 2, 3, "They are written out."))
 
 
 @functools.lru_cache(maxsize=8)

@@ -24,9 +24,7 @@ def make_grid(weights, importance, given, bits: int, kind: str, granularity, per
     granularity : "row", "layer", or the number of columns in a group.
     percentile : of the magnitudes, for the rule of this name.
     """
-    rows, columns = weights.shape
-    groups = _groups(granularity, columns)
-    blocks = weights.reshape(1, 1, -1) if granularity == "layer" else weights.reshape(rows, groups, -1)
+    (rows, columns), blocks = weights.shape, _blocks(weights, granularity)
     weighting = np.broadcast_to(importance, weights.shape).reshape(blocks.shape)
     if isinstance(given, str):
         if given not in RULES:
@@ -34,15 +32,13 @@ def make_grid(weights, importance, given, bits: int, kind: str, granularity, per
         weighting = weighting if given == "weighted mean square" else np.ones(())
         ends = _by_rule(blocks, weighting, given, bits, kind, percentile)
     else:
-        ends = _given(given, rows, groups, 2 if kind == "asymmetric" else None)
+        ends = _given(given, rows, _groups(granularity, columns), 2 if kind == "asymmetric" else None)
     return place(np.broadcast_to(ends, (rows, *ends.shape[1:])), bits, kind, columns)
 
 
 def largest_ranges(weights, kind: str, granularity) -> np.ndarray:
     """The ranges of the rule "largest", (rows, groups), or the two ends (rows, groups, 2) of asymmetric grids."""
-    rows, columns = weights.shape
-    groups = _groups(granularity, columns)
-    blocks = weights.reshape(1, 1, -1) if granularity == "layer" else weights.reshape(rows, groups, -1)
+    rows, blocks = weights.shape[0], _blocks(weights, granularity)
     ends = _by_rule(blocks, np.ones(()), "largest", 2, kind, 100.0)
     return np.broadcast_to(ends, (rows, *ends.shape[1:]))
 
@@ -52,6 +48,12 @@ def place(ends: np.ndarray, bits: int, kind: str, columns: int) -> Grid:
     if kind == "asymmetric":
         return asymmetric_grid(ends, bits, columns)
     return symmetric_grid(ends, bits, kind, columns)
+
+
+def _blocks(weights: np.ndarray, granularity) -> np.ndarray:
+    """The weights by what shares a range: (rows, groups, columns of a group), or (1, 1, all) for a whole layer."""
+    groups = _groups(granularity, weights.shape[1])
+    return weights.reshape(1, 1, -1) if granularity == "layer" else weights.reshape(weights.shape[0], groups, -1)
 
 
 def _groups(granularity, columns: int) -> int:

@@ -202,7 +202,7 @@ def _asymptotic(function: FixedPointFunction, parameter: str, low: float, high: 
         def error_and_slope(value: float) -> tuple[float, float]:
             root, found, error = (part[0] for part in _points_along(*line, np.full(BATCH, value)))
             if not found or root == 0:
-                return float(error), 0.0 * float(error)
+                return float(error), 0.0 * float(error)  # NaN where there is none
             return float(error), float(_slope_at_root(*line, np.asarray(value), root))
 
         def slope_at(value: float) -> float:

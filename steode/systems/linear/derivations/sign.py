@@ -4,6 +4,7 @@ import functools
 
 import sympy
 
+from steode.parts.quantizers import StepFunction
 from steode.parts.stochastic import AdditiveNoise
 from steode.parts.surrogates import ClippedSurrogate
 from steode.symbolic import symbols as sym
@@ -169,7 +170,7 @@ def _stationary(model: LinearModel, values: dict, slope: sympy.Expr) -> list[Ste
     slope = sympy.simplify(slope.subs(values))
     drift = -(sym.beta_2 * sym.Q - sym.beta_1 * sym.wstar)
     theta, pull = temperature(slope)
-    stepwise = hasattr(model.weight_quantizer, "unit_levels")
+    stepwise = isinstance(model.weight_quantizer, StepFunction)
     density = density_step(drift, slope, stepwise)
     if pull != 0:
         return [density]
