@@ -103,35 +103,49 @@ def entrywise_function(given: Elementwise | Schedule) -> Callable:
     return compile_expression(given.expression, (given.variable,))
 
 
+def check_schedules(model, t_end: float, largest: float = SPAN) -> None:
+    """Raise `SpecificationError` unless learning rate and dampening are what they have to be on [0, t_end].
+
+    A learning rate is positive and at most `largest`, a dampening not negative and at most 1e12.
+    """
+    check_learning_rate(model.learning_rate, t_end, largest)
+    if isinstance(model.dampening, Schedule):
+        _check_values("dampening", model.dampening, t_end, SPAN, may_vanish=True)
+
+
 def check_learning_rate(learning_rate: float | Schedule, t_end: float, largest: float = SPAN) -> None:
     """Raise `SpecificationError` for a rate above `largest`, in a schedule at SCHEDULE_TIMES times of [0, t_end].
 
     A schedule has to be positive at these times too, as the constants of a model are.
     """
-    if not isinstance(learning_rate, Schedule):
-        if learning_rate > largest:
-            remedy = "With the usual inputs, training without quantizers diverges beyond 2."
-            raise SpecificationError("learning_rate", f"a rate up to {largest:g}", learning_rate, remedy)
-        return
+    if isinstance(learning_rate, Schedule):
+        _check_values("learning_rate", learning_rate, t_end, largest)
+    elif learning_rate > largest:
+        remedy = "With the usual inputs, training without quantizers diverges beyond 2."
+        raise SpecificationError("learning_rate", f"a rate up to {largest:g}", learning_rate, remedy)
+
+
+def _check_values(name: str, schedule: Schedule, t_end: float, largest: float, may_vanish: bool = False) -> None:
     times, remedy = np.linspace(0, t_end, SCHEDULE_TIMES), "It has to be one real number, written with jax.numpy."
     with jax.enable_x64(True):
         try:
-            function = entrywise_function(learning_rate)
+            function = entrywise_function(schedule)
             values = np.asarray(jax.vmap(function)(jnp.asarray(times)))
         except (TypeError, ValueError, AttributeError) as error:
             expected = "a function of time that JAX can trace"
-            raise SpecificationError("learning_rate", expected, learning_rate, f"{remedy} JAX says: {error}") from None
+            raise SpecificationError(name, expected, schedule, f"{remedy} JAX says: {error}") from None
     if values.shape != times.shape or np.iscomplexobj(values):
         received = f"values of shape {values.shape[1:]} and type {values.dtype}"
-        raise SpecificationError("learning_rate", "one real number at each time", received, remedy)
-    wrong = np.flatnonzero(~((values > 0) & (values <= largest)))
+        raise SpecificationError(name, "one real number at each time", received, remedy)
+    wrong = np.flatnonzero(~((values >= 0 if may_vanish else values > 0) & (values <= largest)))
     if wrong.size:
         received = f"{values[wrong[0]]:g} at tau = {times[wrong[0]]:g}"
-        remedy = f"Change the schedule {learning_rate}, or stop before that time."
-        expected = f"a rate > 0 for tau from 0 to {t_end:g}" + (
+        remedy = f"Change the schedule {schedule}, or stop before that time."
+        sign = ">=" if may_vanish else ">"
+        expected = f"a rate {sign} 0 for tau from 0 to {t_end:g}" + (
             f", up to {largest:g}" if np.max(values) > largest else ""
         )
-        raise SpecificationError("learning_rate", expected, received, remedy)
+        raise SpecificationError(name, expected, received, remedy)
 
 
 def numeric_map(entrywise_map: EntrywiseMap, scale=None) -> Map:
@@ -160,7 +174,7 @@ def compile_limit(limit: Limit) -> Equations:
     general = limit.output is not None
     # the slot of V holds c_2 where the output is not linear
     strength = sym.c_2 if general else sym.V
-    training = (limit.rate, sym.kappa, sym.batch, sym.c_h, sym.c_star)
+    training = (limit.rate, sym.kappa, sym.zeta, sym.batch, sym.c_h, sym.c_star)
     overlaps = (sym.f, sym.m, sym.q, sym.rho, sym.sigma)
     noises = {symbol: value for symbol, value in limit.parameters.items() if symbol in sym.NOISE_VARIANCES}
     one_coordinate = (*training, sym.alpha_1, sym.alpha_2, sym.wstar)

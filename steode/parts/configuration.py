@@ -192,6 +192,6 @@ def _value(where: str, value: object, place: Place):
         return build(where, _TYPES[name], table, place, _FILES.get(name, ()))
     if isinstance(value, list):
         return tuple(value)
-    if isinstance(value, str) and where.rpartition(".")[2] == "learning_rate" and "tau" in value:
+    if isinstance(value, str) and where.rpartition(".")[2] in ("learning_rate", "dampening") and "tau" in value:
         return Schedule(value)
     return value

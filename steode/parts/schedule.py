@@ -1,4 +1,4 @@
-"""Learning rates that change during training: positive functions of rescaled time."""
+"""Learning rates and strengths that change during training: functions of rescaled time."""
 
 import dataclasses
 import functools
@@ -15,10 +15,11 @@ TAU = sympy.Symbol("tau", nonnegative=True)
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """A learning rate that is a function of rescaled time tau = step/d: step k of a run (0 is the first) uses eta(k/d).
+    """A learning rate, or a dampening, that is a function of rescaled time tau = step/d: step k of a run uses eta(k/d).
 
     In the limit eta(tau) takes the place of eta at every instant: one step changes it by order 1/d only. It must be
-    positive and finite on [0, t_end], which `solve` and `simulate` check on a grid of times; it need not be
+    positive (a dampening: not negative) and finite on [0, t_end], which `solve` and `simulate` check on a grid of
+    times; the first step is step 0. It need not be
     continuous, but each jump costs the solvers of the limit small steps around it.
 
     Parameters
@@ -61,12 +62,12 @@ class Schedule:
 
 def check_writable(specification: dict) -> None:
     """Raise `UnsupportedError` if a specification, as nested dictionaries, holds a function: no file can."""
-    rate = specification.get("learning_rate")
-    if isinstance(rate, dict) and callable(rate.get("expression")):
-        raise UnsupportedError(
-            "learning_rate: a schedule given by a Python function cannot be written to a file; write it as an "
-            'expression, such as Schedule("0.5/(1 + tau/10)").'
-        )
+    for name, value in specification.items():
+        if isinstance(value, dict) and callable(value.get("expression")):
+            raise UnsupportedError(
+                f"{name}: a schedule given by a Python function cannot be written to a file; write it as an "
+                'expression, such as Schedule("0.5/(1 + tau/10)").'
+            )
 
 
 @functools.lru_cache(maxsize=64)

@@ -1,6 +1,6 @@
-r"""Cell masses of the stationary law under a step function: exponentials, or truncated Gaussians with weight decay.
+r"""Cell masses of the stationary law under a step function: exponentials, or truncated Gaussians with a pull.
 
-The log-density is continuous, with slope s and curvature -c that are constant in each cell (c = 0 without decay), so
+The log-density is continuous, with slope s and curvature -c that are constant in each cell (c = 0 without weight decay and dampening), so
 every mass is an integral of exp(s u - c u^2/2) over an interval or a half-line. With the Mills ratio
 
     R(b, c) = int_0^oo exp(-b u - c u^2/2) du = sqrt(pi/(2c)) erfcx(b/sqrt(2c)),   R(b, 0) = 1/b,
@@ -45,7 +45,7 @@ def cell_law(problem: Problem, variance, a: Float[Array, " K"]) -> CellLaw:
     levels, thresholds = problem.weight_map.levels, problem.weight_map.thresholds
     alpha_2 = problem.alpha_2[None, :] if jnp.ndim(problem.alpha_2) else problem.alpha_2
     slopes = problem.equations.log_slope(*problem.training, alpha_2, variance, a[None, :], levels[:, None], 0.0)
-    if problem.decay is None:
+    if not problem.is_pulled:
         masses, heights = _exponential(slopes, jnp.diff(thresholds)[:, None])
         total = jnp.sum(masses, axis=0, keepdims=True)
         return CellLaw(masses / total, heights - jnp.log(total), slopes)

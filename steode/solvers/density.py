@@ -41,7 +41,7 @@ NO_MASS = 1e-6
 class DensityOperator(eqx.Module):
     """The semi-discrete density equation on one mesh; everything that does not depend on V or time is computed once.
 
-    With a learning-rate schedule, `speed` is that of one moment: `at(time)` gives the operator of another. Arrays are
+    With a schedule, `speed` is that of one moment: `at(time)` gives the operator of another. Arrays are
     NumPy's if the problem's and the nodes are.
     """
 
@@ -104,11 +104,11 @@ class DensityOperator(eqx.Module):
         return problem.drift(problem.teacher[:, None], self.image[None, :], middles[None, :])
 
     def at(self, time) -> "DensityOperator":
-        """The operator at this time; itself if the learning rate is constant."""
-        if self.problem.schedule is None:
+        """The operator at this time; itself if nothing follows a schedule."""
+        if not self.problem.schedules:
             return self
         problem = self.problem.at(time)
-        return eqx.tree_at(lambda it: (it.problem.eta, it.speed), self, (problem.eta, self._speed(problem)))
+        return eqx.tree_at(lambda it: (it.problem, it.speed), self, (problem, self._speed(problem)))
 
     def _node_average(self, values, widths):
         average = (_left(values * widths) + _right(values * widths)) / (2 * self.volumes)

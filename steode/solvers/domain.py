@@ -67,7 +67,7 @@ def _is_recoverable(problem: Problem) -> bool:
     levels = np.asarray(problem.weight_map.levels)
     targets = np.asarray(problem.alpha_1 / problem.alpha_2 * problem.teacher)
     distances = np.min(np.abs(targets[:, None] - levels[None, :]), axis=1)
-    return problem.decay is None and bool(np.all(distances <= 1e-9 * np.ptp(levels)))
+    return not problem.is_pulled and bool(np.all(distances <= 1e-9 * np.ptp(levels)))
 
 
 def _gaussian_start(problem: Problem, mean, variance) -> tuple:
@@ -94,7 +94,7 @@ def _at_the_start(problem: Problem, extent: Extent) -> Problem:
 
 def learning_rates(problem: Problem, t_end: float) -> np.ndarray:
     """The learning rate at equally spaced times of [0, t_end]; a single value if it is constant."""
-    if problem.schedule is None:
+    if "eta" not in dict(problem.schedules):
         return np.asarray(problem.eta)[None]
     return np.asarray(jax.vmap(lambda time: problem.at(time).eta)(np.linspace(0.0, t_end, RATE_TIMES)))
 

@@ -16,7 +16,7 @@ from steode.solvers.sign_moments import sign_moments
 class Equations:
     """The limit's expressions, compiled by `steode.bridge`; all broadcast over arrays.
 
-    `training` stands for the five arguments eta, kappa, B, c_h and c_*; `overlaps` for the output, m, q, rho and sigma.
+    `training` stands for the six arguments eta, kappa, zeta, B, c_h and c_*; `overlaps` for the output, m, q, rho and sigma.
     Where `force` is given, c_2 stands for V in all but `residual_variance` and `observables`.
 
     Attributes
@@ -57,8 +57,8 @@ class Equations:
 class Problem(eqx.Module):
     """One instance of the limit: numbers (traced) and equations (static).
 
-    With momentum the learning rate eta is that of the limit. With a schedule it is that of one moment: `at(time)` gives
-    the problem of another.
+    With momentum the learning rate eta is that of the limit. What follows a schedule is that of one moment: `at(time)`
+    gives the problem of another.
     """
 
     equations: Equations = eqx.field(static=True)
@@ -72,19 +72,20 @@ class Problem(eqx.Module):
     teacher: Float[Array, " K"]
     teacher_weights: Float[Array, " K"]
     rho: Float[Array, ""]
-    schedule: Callable | None = eqx.field(static=True, default=None)  # time -> eta; None: eta is constant
+    schedules: tuple = eqx.field(static=True, default=())  # of the fields that change: pairs (name, time -> value)
     eigenvalues: Float[Array, " K"] | None = None  # of the teacher values' coordinates; None: all are 1
     output: eqx.Module | None = None  # what the output averages are of, where the output is not linear
     linear_response: bool = eqx.field(static=True, default=True)  # c_h = 1 and c_* = -1 at all times
     response: tuple = (1.0, -1.0)  # c_h and c_*
     input_moments: tuple | None = None  # alpha_1 and alpha_2, where they are known already
+    dampening: Float[Array, ""] | None = None  # zeta; None: the equations do not contain it
     constants: tuple = ()  # of the force: c_u and n of a zeroth-order update, averages of the inputs with signs
 
     def at(self, time) -> "Problem":
-        """The equations at this time; the problem itself if the learning rate is constant."""
-        if self.schedule is None:
+        """The equations at this time; the problem itself if nothing follows a schedule."""
+        if not self.schedules:
             return self
-        return dataclasses.replace(self, eta=jnp.asarray(self.schedule(time), self.eta.dtype))
+        return dataclasses.replace(self, **{name: jnp.asarray(at(time), float) for name, at in self.schedules})
 
     @property
     def alpha_1(self) -> Float[Array, "..."]:
@@ -106,8 +107,25 @@ class Problem(eqx.Module):
 
     @property
     def training(self) -> tuple:
-        """eta, kappa, B, c_h and c_*, the first arguments of the equations."""
-        return self.eta, 0.0 if self.decay is None else self.decay, self.batch, *self.response
+        """eta, kappa, zeta, B, c_h and c_*, the first arguments of the equations."""
+        pulls = (0.0 if strength is None else strength for strength in (self.decay, self.dampening))
+        return self.eta, *pulls, self.batch, *self.response
+
+    @property
+    def is_pulled(self) -> bool:
+        """True with weight decay or dampening, which confine every weight and move its mean."""
+        return self.decay is not None or self.dampening is not None
+
+    @property
+    def potential(self) -> tuple:
+        """k and r of the stationary potential U' = r Q - a + k w: 0 and 1 without weight decay and dampening."""
+        decay, dampening = self.training[1:3]
+        unit = self.response[0] * self.alpha_2
+        return (decay + dampening) / unit, 1 - dampening / unit
+
+    def without_pulls(self) -> "Problem":
+        """The problem without weight decay and dampening: what the samples alone do."""
+        return dataclasses.replace(self, decay=None, dampening=None)
 
     def drift(self, teacher, image, w):
         """Mean rate of change of a weight w with quantized value `image`, where the surrogate is 1.

@@ -17,18 +17,18 @@ def kinks(problem: Problem) -> Float[Array, " n"]:
     """Teacher values at which the stationary error has kinks at small theta, increasing.
 
     There the potential's minimum leaves a threshold, or stochastic rounding has nothing to draw: the target is a level,
-    shifted by weight decay.
+    shifted by weight decay and dampening.
     """
     values, (student, teacher) = np.zeros(0), problem.response
     if isinstance(problem.weight_map, StepMap):
         values = levels = problem.weight_map.levels
-        if problem.decay is not None:
-            pull = problem.decay / problem.alpha_2 * problem.weight_map.thresholds
-            np_or_jnp = library(levels, pull)
-            values = np_or_jnp.sort(np_or_jnp.concatenate([levels[:-1] + pull, levels[1:] + pull]))
+        if problem.is_pulled:
+            pull, retained = problem.potential
+            shift, kept = pull * problem.weight_map.thresholds, retained * levels
+            np_or_jnp = library(kept, shift)
+            values = np_or_jnp.sort(np_or_jnp.concatenate([kept[:-1] + shift, kept[1:] + shift]))
     elif isinstance(problem.weight_map, RoundingMap):
-        stiffness = 1.0 if problem.decay is None else 1 + problem.decay / problem.alpha_2
-        values = problem.weight_map.levels * stiffness
+        values = problem.weight_map.levels * sum(problem.potential)
     elif isinstance(problem.weight_map, SmoothMap):
         values = np.array([limit for limit in problem.weight_map.limits if abs(limit) < np.inf])
     return -student / teacher * values * problem.alpha_2 / problem.alpha_1

@@ -1,8 +1,8 @@
 r"""Mean and variance of latent weights at stationarity, given w*, under a step function or stochastic rounding.
 
 In a cell of width W on which the log-density has slope s the mean lies W/2 L(s W/2) above the middle, with the Langevin
-function L(y) = coth(y) - 1/y; in an outermost cell it lies 1/|s| beyond the last threshold. With weight decay the mean
-drift, alpha_1 w* - alpha_2 E[Q | w*] - kappa E[w | w*], vanishes and gives the mean at once.
+function L(y) = coth(y) - 1/y; in an outermost cell it lies 1/|s| beyond the last threshold. With weight decay or
+dampening the mean drift vanishes, which gives the mean at once.
 
 Under stochastic rounding the mean is by the quadrature of the law.
 
@@ -32,10 +32,13 @@ INSET = 1e-12
 def mean_weight(problem: Problem, variance: Float[Array, ""]) -> Float[Array, " K"]:
     """E[w | w*] for each teacher value at residual variance V > 0.
 
-    Infinite for targets on or beyond the last level without weight decay: those weights never settle.
+    Infinite for targets on or beyond the last level without weight decay and dampening: those weights never settle.
     """
-    if problem.decay is not None:
-        return -problem.alpha_2 * stationary.image_moments(problem, variance).offset / problem.decay
+    if problem.is_pulled:
+        # the mean drift vanishes, and it is linear in the mean weight
+        image = stationary.targets(problem) + stationary.image_moments(problem, variance).offset
+        at_zero, at_one = (problem.drift(problem.teacher, image, position + 0 * image) for position in (0.0, 1.0))
+        return at_zero / (at_zero - at_one)
     confined, a = stationary.is_confined(problem), stationary.targets(problem)
     mean = (
         _by_cells(problem, variance) if isinstance(problem.weight_map, StepMap) else _by_quadrature(problem, variance)
@@ -69,10 +72,11 @@ def crossings(problem: Problem, variance: float) -> Float[np.ndarray, " n"]:
     """
     levels = np.asarray(problem.weight_map.levels)
     thresholds = np.asarray(getattr(problem.weight_map, "thresholds", problem.weight_map.levels))
-    # a = E[Q] + kappa E[w]/alpha_2, and E[Q] lies between the outermost levels
-    shift = 0.0 if problem.decay is None else float(problem.decay / problem.alpha_2) * thresholds
+    # a = r E[Q] + k E[w], and E[Q] lies between the outermost levels
+    pull, retained = (float(value) for value in problem.potential)
+    ends = sorted((retained * levels[0], retained * levels[-1]))
     inset = INSET * (levels[-1] - levels[0])
-    bracket = (shift + levels[0] + inset, shift + levels[-1] - inset)
+    bracket = (pull * thresholds + ends[0] + inset, pull * thresholds + ends[1] - inset)
 
     def gap(a, threshold):
         # one size, so that one program serves every step of the search

@@ -2,13 +2,13 @@ r"""Variance of observables at order 1/d, on one mesh: noise of the samples carr
 
 One step with a batch of B samples changes F = (1/d) sum_i f(w_i) by 1/d times the mean over the batch of
 
-    -eta e zeta_f + (eta^2/(2 B)) E[alpha_2 s^2 f''] e^2 - (the decay, which is not random)
+    -eta e zeta_f + (eta^2/(2 B)) E[alpha_2 s^2 f''] e^2 - (weight decay and dampening, which are not random)
 
 with e the residual and zeta_f = d^-1/2 sum_i s f'(w_i) z_i. By the central limit theorem (e, zeta_f, zeta_h) is
 Gaussian whatever the law of the inputs: Var e = V (c_2 where output or residual add normal noise of their own),
 Cov(zeta_f, zeta_h) = E[alpha_2 s^2 f'h'], and Cov(e, zeta_f) = -D_f/eta with
 
-    D_f = E[f' drift],   S_f = D_f + E[f'' diffusion]/2,   both without weight decay,
+    D_f = E[f' drift],   S_f = D_f + E[f'' diffusion]/2,   both without these,
 
 and e^2 z_i z_j enters only through sums that are not random at this order. So F and H have the covariance rate N/d,
 
@@ -144,10 +144,10 @@ def common_noise(operator: DensityOperator, state: Linearization, masses: Masses
 
 
 def _speeds(operator: DensityOperator) -> tuple[Float[Array, "K N-1"], Float[Array, "K N-1"]]:
-    """Drift between nodes by the gradient alone, and by weight decay."""
+    """Drift between nodes by the gradient alone, and by weight decay and dampening."""
     problem, nodes = operator.problem, operator.nodes
     middles = (nodes[1:] + nodes[:-1]) / 2
     image = problem.weight_map(middles)[None, :]
-    undecayed = dataclasses.replace(problem, decay=None)
+    undecayed = problem.without_pulls()
     drift = undecayed.drift(problem.teacher[:, None], image, middles[None, :])
     return drift, operator.speed - drift

@@ -94,7 +94,7 @@ def noise(problem: Problem, x: Float[Array, " 5"]) -> Float[Array, "5 5"]:
             jnp.stack([teacher, 2 * mean, one]),
         ]
     )
-    undecayed = dataclasses.replace(problem, decay=None)
+    undecayed = problem.without_pulls()
     by_teacher, by_weight = undecayed.drift(one, 0 * one, 0 * one), undecayed.drift(0 * one, one, one)
     drift = by_teacher * jnp.stack([rho, 2 * cross, teacher]) + by_weight * jnp.stack([cross, 2 * second, mean])
     change = drift + diffusion * jnp.stack([0 * one, one, 0 * one])

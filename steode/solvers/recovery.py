@@ -1,8 +1,8 @@
 r"""The stationary state without noise: every weight rests where its image is its target, and c_2 = 0.
 
 Whether it exists is a question to the maps alone. A weight rests on a target that is a level (step functions and
-stochastic rounding), that the map attains, or anywhere (unquantized weights); with weight decay, which carries every
-weight to zero, only where the image of zero is the target.
+stochastic rounding), that the map attains, or anywhere (unquantized weights); with weight decay or dampening only where
+the point at which these two balance has the target as its image: zero for weight decay, the target for dampening.
 
 Whether it lasts is a question to small c_2. There the weights that leave their cells sit in layers at its ends, whose
 mass is proportional to c_2 and whose width is small against the cell, so that F(x) = g x to all orders of x. The state
@@ -62,8 +62,8 @@ def on_level(problem: Problem, a: np.ndarray) -> np.ndarray:
 
 
 def share_on_last_level(problem: Problem) -> float:
-    """Fraction of the targets that sit on an outermost level, where without weight decay no stationary law exists."""
-    if not isinstance(problem.weight_map, StepMap | RoundingMap) or problem.decay is not None:
+    """Fraction of the targets that sit on an outermost level, where without a pull no stationary law exists."""
+    if not isinstance(problem.weight_map, StepMap | RoundingMap) or problem.is_pulled:
         return 0.0
     a = np.asarray(stationary.targets(problem))
     levels = np.asarray(problem.weight_map.levels)
@@ -73,8 +73,10 @@ def share_on_last_level(problem: Problem) -> float:
 
 def rests(problem: Problem, a: np.ndarray) -> bool:
     """True if weights that feel no noise come to rest with all images on the targets a."""
-    if problem.decay is not None:
-        return np.allclose(a, np.asarray(problem.weight_map(jnp.zeros(1))), rtol=0, atol=1e-14)
+    if problem.is_pulled:
+        decay, dampening = problem.training[1:3]
+        balance = jnp.asarray(a) * dampening / (decay + dampening)
+        return np.allclose(a, np.asarray(problem.weight_map(balance)), rtol=0, atol=1e-14)
     if isinstance(problem.weight_map, StepMap | RoundingMap):
         return bool(on_level(problem, a).all())
     low, high = (float(end) for end in stationary.image_range(problem))

@@ -71,7 +71,7 @@ class StrengthEquation(eqx.Module):
     def knowledge(self) -> tuple[Float[Array, ""] | float, Float[Array, ""] | float]:
         """What `steode.solvers.root_search.isolate_roots` takes of F: slope (NaN: nothing is known) and floor."""
         problem = self.problem
-        if isinstance(problem.weight_map, RoundingMap):
+        if isinstance(problem.weight_map, RoundingMap) or problem.dampening is not None:
             return jnp.nan, 0.0
         if problem.decay is None:
             # every variance of labels, output and residual grows with q alone, and q with the dithering
@@ -124,7 +124,7 @@ class LossEquation(eqx.Module):
             jnp.clip(stationary.targets(problem), low, high),
             self_consistency.unreachable_gap(problem),
         )
-        if problem.decay is None:
+        if not problem.is_pulled:
             least = (inside - best) ** 2
             most = least + (inside - low) * (high - inside)
         else:
@@ -135,8 +135,8 @@ class LossEquation(eqx.Module):
         return lowest, problem.strength_of_gap(unreachable + weights @ most, overlap)
 
     def knowledge(self) -> tuple[float, float]:
-        """F is nondecreasing, unless weight decay moves the means or levels are drawn at random."""
-        known = self.problem.decay is None and not isinstance(self.problem.weight_map, RoundingMap)
+        """F is nondecreasing, unless a pull moves the means or levels are drawn at random."""
+        known = not self.problem.is_pulled and not isinstance(self.problem.weight_map, RoundingMap)
         return (0.0 if known else jnp.nan), 0.0
 
 

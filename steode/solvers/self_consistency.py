@@ -26,7 +26,7 @@ class State(eqx.Module):
     teacher_overlap, self_overlap : m and q.
     gap : G = q - 2m + rho, summed from squares.
     unreachable, dithering, clipping, pull, noise : the parts of G: inputs (what no weights remove, and targets
-        beside the best), Var(Q), targets beyond the range, weight decay, and the variance v of stochastic weights.
+        beside the best), Var(Q), targets beyond the range, weight decay and dampening, and the variance v of stochastic weights.
     """
 
     teacher_overlap: Float[Array, ""]
@@ -58,7 +58,7 @@ def state(problem: Problem, force: Float[Array, "..."]) -> State:
     m = weights @ (alpha_1 * problem.teacher * mean)
     q = weights @ (alpha_2 * (mean**2 + moments.variance + noise))
     gap = unreachable_gap(problem) + bias + dithering + extra
-    pull = jnp.zeros(()) if problem.decay is None else gap - unreachable - clipping - dithering - extra
+    pull = jnp.zeros(()) if not problem.is_pulled else gap - unreachable - clipping - dithering - extra
     return State(m, q, gap, unreachable, dithering, clipping, pull, extra)
 
 
@@ -116,15 +116,15 @@ def strength_bounds(problem: Problem) -> tuple[Float[Array, ""], Float[Array, ""
     """Values of c_2 below and above every fixed point of a linear response (infinite for an unbounded map).
 
     Below: every weight as near its target as the range allows, and q = 0. Above: the quantized weights lie in the
-    range, so that given their mean E(Q - a)^2, random or not, is at most that of the two ends; with weight decay, which
-    moves the mean, that of the end farther from the target.
+    range, so that given their mean E(Q - a)^2, random or not, is at most that of the two ends; with weight decay or
+    dampening, which move the mean, that of the end farther from the target.
     """
     low, high = stationary.image_range(problem)
     a, weights, alpha_2 = stationary.targets(problem), problem.teacher_weights, problem.alpha_2
     unreachable, rigid = unreachable_gap(problem), stationary.excess(problem) ** 2
     inside = jnp.clip(a, low, high)
     widest = rigid + (inside - low) * (high - inside)
-    if problem.decay is not None:
+    if problem.is_pulled:
         widest = jnp.maximum((a - low) ** 2, (a - high) ** 2)
     # q is at most that of the outermost levels all the time
     most = weights @ (alpha_2 * jnp.maximum(low**2, high**2) + 0 * a)

@@ -1,7 +1,7 @@
 r"""The stationary law of a latent weight, given its teacher weight and what drives the weights.
 
 With theta = eta V/B and targets a = alpha_1 w*/alpha_2 the law given w* is exp(-2 U(w)/theta),
-U' = Q(w) - a + kappa w/alpha_2; in general theta = eta c_2/(B c_h) and a = -c_* alpha_1 w*/(c_h alpha_2). The equation
+U' = Q(w) - a + (kappa w + zeta (w - Q))/alpha_2; in general theta = eta c_2/(B c_h) and a = -c_* alpha_1 w*/(c_h alpha_2). The equation
 it closes is in `steode.solvers.self_consistency`.
 """
 
@@ -21,7 +21,7 @@ class ImageMoments(eqx.Module):
 
     Attributes
     ----------
-    offset : E[Q | w*] - a, shape (K,): zero in the range without weight decay.
+    offset : E[Q | w*] - a, shape (K,): zero in the range without weight decay and dampening.
     variance : Var(Q | w*), shape (K,): the dithering.
     """
 
@@ -58,10 +58,10 @@ def image_range(problem: Problem) -> tuple[Float[Array, ""], Float[Array, ""]]:
 
 
 def is_confined(problem: Problem) -> Float[Array, " K"]:
-    """True where a stationary law exists: the target lies strictly inside the range, or weight decay confines."""
+    """True where a stationary law exists: the target lies strictly inside the range, or weight decay or dampening confine."""
     low, high = image_range(problem)
     a = targets(problem)
-    return ((a > low) & (a < high)) | (problem.decay is not None)
+    return ((a > low) & (a < high)) | problem.is_pulled
 
 
 def excess(problem: Problem) -> Float[Array, " K"]:
@@ -110,7 +110,7 @@ def image_moments(problem: Problem, variance: Float[Array, ""]) -> ImageMoments:
     else:
         points, weights = smooth_law.law(problem, variance, a)
         probabilities, distances = weights.T, (problem.weight_map(points) - a[:, None]).T
-    if problem.decay is None:
+    if not problem.is_pulled:
         # the mean drift vanishes, so the offset is known exactly
         spread = jnp.sum(probabilities * distances**2, axis=0)
         return ImageMoments(-excess(problem), jnp.where(is_confined(problem), spread, 0.0))
@@ -160,7 +160,7 @@ def _cell_density(problem: Problem, variance, w):
     # the threshold at the lower end of the cell, or the first one for the lowest cell
     anchor = jnp.maximum(cell - 1, 0)
     logs = law.log_heights[anchor] + law.slopes[cell] * (w - thresholds[anchor])[:, None]
-    if problem.decay is not None:
+    if problem.is_pulled:
         curvature = cells.curvature(problem, variance)
         logs = logs - curvature * ((w**2 - thresholds[anchor] ** 2) / 2)[:, None]
     return jnp.exp(logs).T

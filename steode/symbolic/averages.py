@@ -47,11 +47,11 @@ class GaussianSlope(_Average):
 class StationarySpread(_Average):
     """StationarySpread(Q, a, theta) = E[(Q(w) - a)^2] under the stationary density exp(-2 U(w)/theta), U' = Q - a.
 
-    A fourth argument k = kappa/alpha_2, the pull of weight decay, gives U' = Q - a + k w. Without it, a target on or
-    beyond the last level of a step function has its weight there.
+    A fourth argument k, the pull of weight decay and dampening, and a fifth one r, what dampening retains, give
+    U' = r Q - a + k w. Without them, a target on or beyond the last level of a step function has its weight there.
     """
 
-    nargs = (3, 4)
+    nargs = (3, 4, 5)
 
     def _latex(self, printer, exp=None):
         image, target, *others = (printer.doprint(argument) for argument in self.args)
@@ -179,15 +179,15 @@ def _gaussian_integral(integrand, mean, variance):
     return sympy.Integral(integrand * sym.normal_density(u), (u, -sympy.oo, sympy.oo))
 
 
-def _stationary_form(entrywise_map: EntrywiseMap, scale: sympy.Expr, a, theta, pull=sympy.S.Zero) -> sympy.Expr:
+def _stationary_form(entrywise_map: EntrywiseMap, scale: sympy.Expr, a, theta, *pulls) -> sympy.Expr:
     if isinstance(entrywise_map, StepFunction):
-        return stationary_spread(*exact_steps(entrywise_map, scale), a, theta, pull)
-    return _stationary_integral(_expression(entrywise_map), a, theta, pull)
+        return stationary_spread(*exact_steps(entrywise_map, scale), a, theta, *pulls)
+    return _stationary_integral(_expression(entrywise_map), a, theta, *pulls)
 
 
-def _stationary_integral(function, a, theta, pull):
+def _stationary_integral(function, a, theta, pull=sympy.S.Zero, retained=sympy.S.One):
     v = sympy.Symbol("v", real=True)
-    potential = sympy.Integral(function.subs(sym.w, v) - a + pull * v, (v, 0, sym.w))
+    potential = sympy.Integral(retained * function.subs(sym.w, v) - a + pull * v, (v, 0, sym.w))
     weight = sympy.exp(-2 * potential / theta)
     line = (sym.w, -sympy.oo, sympy.oo)
     return sympy.Integral((function - a) ** 2 * weight, line) / sympy.Integral(weight, line)

@@ -12,12 +12,13 @@ _START = sympy.Symbol("start", real=True)
 _WIDTH, _STIFFNESS = sympy.symbols("width stiffness", positive=True)
 
 
-def stationary_masses(levels, thresholds, a, theta, pull=sympy.S.Zero) -> list[sympy.Expr]:
+def stationary_masses(levels, thresholds, a, theta, pull=sympy.S.Zero, retained=sympy.S.One) -> list[sympy.Expr]:
     """Unnormalized cell masses of exp(-2 U/theta), the density being continuous, and 1 at the first threshold.
 
-    In cell j it is U' = L_j - a + pull w: exponential cells for pull = 0, and then levels[0] < a < levels[-1] is
-    needed; truncated Gaussians, centered where U' = 0, for pull > 0.
+    In cell j it is U' = retained L_j - a + pull w: exponential cells for pull = 0, and then levels[0] < a < levels[-1]
+    is needed; truncated Gaussians, centered where U' = 0, for pull > 0.
     """
+    levels = [retained * level for level in levels]
     edges = [-sympy.oo, *thresholds, sympy.oo]
     masses, height = [], sympy.S.Zero  # log of the density at the lower end of the cell
     for index, level in enumerate(levels):
@@ -32,11 +33,11 @@ def stationary_masses(levels, thresholds, a, theta, pull=sympy.S.Zero) -> list[s
     return masses
 
 
-def stationary_spread(levels, thresholds, a, theta, pull=sympy.S.Zero) -> sympy.Expr:
+def stationary_spread(levels, thresholds, a, theta, pull=sympy.S.Zero, retained=sympy.S.One) -> sympy.Expr:
     """E[(Q - a)^2] under the law of `stationary_masses`; without pull, targets on or beyond the last levels have their
     weights there.
     """
-    masses = stationary_masses(levels, thresholds, a, theta, pull)
+    masses = stationary_masses(levels, thresholds, a, theta, pull, retained)
     squares = [(level - a) ** 2 for level in levels]
     spread = sum(mass * square for mass, square in zip(masses, squares, strict=True)) / sum(masses)
     if pull != 0:

@@ -19,6 +19,7 @@ omega_l = Symbol("omega_l", positive=True)
 omega_o = Symbol("omega_o", positive=True)
 bound = Symbol("c", positive=True)
 kappa = Symbol("kappa", positive=True)
+zeta = Symbol("zeta", positive=True)
 batch = Symbol("B", positive=True)
 
 # momentum: what the buffer keeps, and the learning rate at which it moves the weights
@@ -151,6 +152,7 @@ PARAMETERS: dict[str, Symbol] = {
     "input_range": omega_x,
     "bound": bound,
     "weight_decay": kappa,
+    "dampening": zeta,
 }
 """Names of the continuous hyperparameters at the Python end, and their symbols."""
 

@@ -116,7 +116,7 @@ class Deployed:
     def averaging(self) -> tuple[float, float]:
         """What averages over a time T have beyond `averaged`: the coefficients of 1/T and of -1/T^2."""
         model = self.point.model
-        if model.weight_decay:
+        if model.weight_decay or model.dampening:
             return np.nan, np.nan
         levels = grid_of(model.weight_quantizer).levels
         excess, correction = 0.0, 0.0

@@ -83,7 +83,7 @@ def fluctuations(
         raise SpecificationError("method", '"density", "moments" or None', method, "None chooses.")
     if method == "moments":
         require(model, "fluctuations, moments")
-    bridge.check_learning_rate(model.learning_rate, t_end)
+    bridge.check_schedules(model, t_end)
     with jax.enable_x64(True):
         solve_with = _from_moments if method == "moments" else _from_density
         parts = solve_with(model, times, names, tolerance)

@@ -9,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from steode._version import __version__
-from steode.bridge import check_learning_rate, entrywise_function
+from steode.bridge import check_schedules, entrywise_function
 from steode.engine import engine, memory, processes
 from steode.engine.checkpoint import Checkpoint
 from steode.engine.request import (
@@ -114,7 +114,7 @@ def _prepare(models: tuple[LinearModel, ...], dim: int, t_end: float, options: O
     t_end = check_positive("t_end", t_end)
     for model in models:
         # a rate at which training diverges is for the runs to find out
-        check_learning_rate(model.learning_rate, t_end, largest=LARGEST)
+        check_schedules(model, t_end, largest=LARGEST)
         if options.checkpoint is not None:
             check_writable(configuration.to_dict(model))
     test_samples = check_integer("test_samples", options.test_samples, 0)

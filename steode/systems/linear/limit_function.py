@@ -39,7 +39,7 @@ class LimitFunction:
     Attributes
     ----------
     parameters : the model's own values, name -> float: noise and, where the model has them, learning_rate (not where it
-        is a schedule), weight_range, input_range, weight_decay and bound.
+        is a schedule), weight_range, input_range, weight_decay, dampening (no schedule) and bound.
     times : shape (T,).
     model, method, tolerance : as given to `limit_function`.
     rows, mesh : the discretization of the laws and of the weight axis (no mesh for the closure).
@@ -62,8 +62,8 @@ class LimitFunction:
         unknown = sorted(set(parameters) - set(self.parameters))
         if unknown:
             remedy = ""
-            if unknown[0] == "learning_rate":
-                remedy = "The learning rate is a schedule, which is fixed: make a limit_function of another model."
+            if isinstance(getattr(self.model, unknown[0], None), Schedule):
+                remedy = f"{unknown[0]} is a schedule, which is fixed: make a limit_function of another model."
             raise SpecificationError("parameters", "names among " + ", ".join(self.parameters), unknown[0], remedy)
         if not jax.config.read("jax_enable_x64"):
             remedy = 'Call jax.config.update("jax_enable_x64", True) first.'
@@ -155,7 +155,7 @@ def limit_function(
     check_integer("intervals", intervals, 16)
     check_integer("teacher_values", teacher_values, 2)
     times = checked_times("times", times, np.inf)
-    bridge.check_learning_rate(model.learning_rate, float(times[-1]))
+    bridge.check_schedules(model, float(times[-1]))
     start = nominal_start(model)
     with jax.enable_x64(True):
         edges = kinks_by_eigenvalue(make_problem(model, start.rows(np.zeros(0), 2)))
@@ -171,6 +171,7 @@ def limit_function(
             mesh = make_mesh(breakpoints_of(problem), bound, *ends, fineness, intervals)
     values = derive(model).parameters
     parameters = {name: values[symbol] for name, symbol in sym.PARAMETERS.items() if symbol in values}
-    if isinstance(model.learning_rate, Schedule):
-        parameters.pop("learning_rate", None)
+    for name in ("learning_rate", "dampening"):
+        if isinstance(getattr(model, name), Schedule):
+            parameters.pop(name, None)
     return LimitFunction(model, method, parameters, times, tolerance, rows, mesh)

@@ -54,7 +54,7 @@ def plateau_estimate(model: LinearModel) -> PlateauEstimate:
     ------
     UnsupportedError
         If the learning rate is a schedule, the weights are not quantized by a step function, start on a threshold on
-        average, or no target pulls them out of their cell (with weight decay they may come to rest inside it).
+        average, or no target pulls them out of their cell (with weight decay or dampening they may come to rest inside it).
     """
     check_model(model)
     require(model, "plateau_estimate")
@@ -79,7 +79,7 @@ def plateau_estimate(model: LinearModel) -> PlateauEstimate:
         height = float(problem.observables(m, q, variance)["eps_g"])
         diffusion = np.broadcast_to(problem.diffusion(strength), times.shape)[median]
         width = np.sqrt(_variance(problem, model.init.variance, float(diffusion), times[median]))
-        # with weight decay a weight is slower at the threshold than at its start
+        # with a pull a weight is slower at the threshold than at its start
         arrival = float(np.asarray(problem.drift(problem.teacher, level, threshold))[median])
         return PlateauEstimate(float(times[median]), float(width / abs(arrival)), height)
 
@@ -117,18 +117,18 @@ def _error_changes(model: LinearModel, problem: Problem, level: float, speed, th
 
 def _crossing_times(model: LinearModel, problem: Problem, level: float, threshold: np.ndarray) -> np.ndarray:
     limit = derive(model)
-    training = (limit.rate, sym.kappa, sym.batch, sym.c_h, sym.c_star)
+    training = (limit.rate, sym.kappa, sym.zeta, sym.batch, sym.c_h, sym.c_star)
     arguments = (*training, sym.alpha_1, sym.alpha_2, sym.wstar, sym.level, sym.w, sym.threshold)
     function = bridge.compile_expression(limit.plateau_time, arguments)
     hyperparameters = (*problem.training, problem.alpha_1, problem.alpha_2, problem.teacher)
     times = np.asarray(function(*hyperparameters, level, model.init.mean, threshold))
-    # with weight decay a weight may come to rest before its threshold: the logarithm in its time is then not real
+    # with a pull a weight may come to rest before its threshold: the logarithm in its time is then not real
     return np.where(np.isnan(times), np.inf, times)
 
 
 def _variance(problem: Problem, start: float, diffusion: float, time: float) -> float:
-    """Variance of a weight after a time in one cell: its drift is linear with slope -eta kappa."""
-    rate = 2 * float(problem.eta) * (0.0 if problem.decay is None else float(problem.decay))
+    """Variance of a weight after a time in one cell: its drift is linear with slope -eta (kappa + zeta)."""
+    rate = 2 * float(problem.eta) * float(sum(problem.training[1:3]))
     if rate == 0:
         return start + diffusion * time
     return start * np.exp(-rate * time) - diffusion * np.expm1(-rate * time) / rate

@@ -61,14 +61,16 @@ def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None)
         model = model.replace(update_rule=STE())
     bound = model.surrogate.bound if isinstance(model.surrogate, ClippedSurrogate) else None
     bound = parameters.get("bound", bound)
-    decay = parameters.get("weight_decay", model.weight_decay)
-    limit, faster = derive(model), rate_factor(model.update_rule)
-    eta, schedule = parameters.get("learning_rate", model.learning_rate), None
-    if isinstance(eta, Schedule):
-        schedule = _scaled(bridge.entrywise_function(eta), faster)
-        eta = schedule(0.0)
-    else:
-        eta = faster * eta
+    limit = derive(model)
+    scales = {"learning_rate": ("eta", rate_factor(model.update_rule)), "dampening": ("dampening", 1.0)}
+    values, schedules = {}, []
+    for name, (field, scale) in scales.items():
+        value = parameters.get(name, getattr(model, name))
+        if isinstance(value, Schedule):
+            schedules.append((field, _scaled(bridge.entrywise_function(value), scale)))
+            values[field] = schedules[-1][1](0.0)
+        else:
+            values[field] = scale * value
     weight_map = bridge.numeric_map(model.weight_quantizer, parameters.get("weight_range"))
     if "levels" in parameters or "thresholds" in parameters:
         names = {field.name for field in dataclasses.fields(weight_map)} & parameters.keys()
@@ -78,8 +80,9 @@ def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None)
     problem = Problem(
         equations=bridge.compile_limit(derive(general)),
         # inside a compiled function a schedule gives an array that is traced, and otherwise any kind of number
-        eta=as_array(eta).astype(float),
-        decay=as_array(decay) if model.weight_decay else None,
+        eta=as_array(values["eta"]).astype(float),
+        decay=as_array(parameters.get("weight_decay", model.weight_decay)) if model.weight_decay else None,
+        dampening=as_array(values["dampening"]).astype(float) if model.dampening else None,
         batch=as_array(parameters.get("batch_size", float(model.batch_size))),
         sigma=as_array(parameters.get("noise", model.noise)),
         bound=None if bound is None else as_array(bound),
@@ -88,7 +91,7 @@ def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None)
         teacher=as_array(rows.teacher),
         teacher_weights=as_array(rows.weights),
         rho=as_array(rows.rho),
-        schedule=schedule,
+        schedules=tuple(schedules),
         eigenvalues=None if rows.eigenvalues is None else as_array(rows.eigenvalues),
         output=None if limit.output is None else numeric_output(model, limit.output),
         linear_response=limit.output is None or limit.output.is_linear,

@@ -38,8 +38,9 @@ class Property:
 
 
 def _schedule(model):
-    if isinstance(model.learning_rate, Schedule):
-        return "learning_rate", f"the learning rate is a schedule, {model.learning_rate}"
+    for name in ("learning_rate", "dampening"):
+        if isinstance(getattr(model, name), Schedule):
+            return name, f"the {name.replace('_', ' ')} is a schedule, {getattr(model, name)}"
     return None
 
 
@@ -83,6 +84,8 @@ def _several_wells(model):
     if not quantizer.is_nondecreasing:
         why = f"{quantizer.expression} decreases somewhere, so that the stationary potential may have several wells"
         return "weight_quantizer", why
+    if model.dampening:
+        return "dampening", "dampening may give the potential of a smooth map several wells"
     if np.isnan(quantizer.limits).any():
         return "weight_quantizer", f"{quantizer.expression} has no limit at infinity"
     return None
@@ -102,7 +105,7 @@ def _slope_beyond_dithering(model):
 def _nonlinear_response(model):
     if model.has_linear_output or derive_output(model).is_linear:
         return None
-    fields = [name for name in model.options if name not in ("spectrum", "update_rule", *MAPS[:2])]
+    fields = [name for name in model.options if name not in ("spectrum", "update_rule", "dampening", *MAPS[:2])]
     why = f"with {' and '.join(fields)} the residual does not answer linearly to the two pre-activations"
     return fields[0], why
 
@@ -138,7 +141,7 @@ def _residual_not_normal(model):
 
 
 def _several_sets(model):
-    fields = [name for name in model.options if name != "update_rule"]
+    fields = [name for name in model.options if name not in ("update_rule", "dampening")]
     if not fields:
         return None
     return fields[0], f"the moments of their noise are not derived with {' and '.join(fields)}"
@@ -168,9 +171,9 @@ def _own_responses(model):
 
 FOLLOW = "follow it in time with solve(model, t_end)"
 CONSTANT_RATE = Property(
-    "a constant learning rate",
+    "a constant learning rate and dampening",
     _schedule,
-    f"give the model a number, model.replace(learning_rate=0.1), or {FOLLOW}",
+    f"give the model numbers, as in model.replace(learning_rate=0.1), or {FOLLOW}",
 )
 NO_ATOMS = Property("a law without atoms", _atoms, "use method='density'")
 FORGETS_START = Property("a stationary law that forgets the start", _start_remembered, FOLLOW)

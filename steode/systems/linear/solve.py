@@ -104,7 +104,7 @@ def solve(
     require(model, f"solve, {method}")
     if start is not None:
         require(model, "solve, drawn start")
-    bridge.check_learning_rate(model.learning_rate, t_end)
+    bridge.check_schedules(model, t_end)
     with jax.enable_x64(True):
         LOG.info("solving by the method %s to tau = %g", method, t_end)
         initial = nominal_start(model) if start is None else drawn_start(model, *_checked_start(start))

@@ -2,11 +2,9 @@
 
 import dataclasses
 
-import numpy as np
-
-from steode.errors import SPAN, SpecificationError, check_integer, check_nonnegative, check_positive
-from steode.parts.laws import Constant, ContinuousLaw, Discrete, Empirical, Law, Normal, Paired, TwoPoint
-from steode.parts.quantizers import EntrywiseMap, Identity, StepFunction
+from steode.errors import SpecificationError, check_integer, check_nonnegative, check_positive
+from steode.parts.laws import Law, Normal, Paired
+from steode.parts.quantizers import EntrywiseMap, Identity
 from steode.parts.schedule import Schedule
 from steode.parts.spectrum import Isotropic, Spectrum
 from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticMap, StochasticRounding
@@ -18,6 +16,14 @@ from steode.parts.surrogates import (
     check_surrogate,
 )
 from steode.parts.update_rules import FOGZO, SPSA, STE, UpdateRule
+from steode.systems.linear.spec_checks import (
+    asymmetry,
+    check_bound,
+    check_dampening,
+    check_scales,
+    check_type,
+    check_update_rule,
+)
 
 MAPS = (
     "weight_quantizer",
@@ -36,14 +42,11 @@ AROUND = (
     "label_quantizer",
     "residual_quantizer",
     "update_rule",
+    "dampening",
 )
 """The fields around the core, weights and inputs: most models leave them alone."""
 RANDOM_MAPS = StochasticRounding | AdditiveNoise | MultiplicativeNoise | CommonFactor
 KNOWN = "Use StochasticRounding, AdditiveNoise, MultiplicativeNoise or CommonFactor."
-EQUAL = 1e-9
-"""Relative distance within which a clipping bound and a threshold are the same."""
-LOUDEST = 1e6
-"""Largest ratio of the noise to the lengths of a model: the error is V - sigma^2."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,6 +86,8 @@ class LinearModel:
     residual_quantizer : entrywise map Q_o of the residual, the gradient of the loss with respect to the output.
     update_rule : what is done with the straight-through gradient: `STE` follows it, `Momentum` collects it, `SignSGD`
         follows its sign, `FOGZO` and `SPSA` replace it by zeroth-order estimates.
+    dampening : zeta >= 0, or a `Schedule` of it: every step pulls the latent weight toward its quantized value, by
+        (learning_rate * dampening/d) (w - Q_w(w)), the gradient of (dampening/(2 d)) |w - Q_w(w)|^2 (Nagel et al. 2022).
 
     Raises
     ------
@@ -109,6 +114,7 @@ class LinearModel:
     label_quantizer: EntrywiseMap = Identity()
     residual_quantizer: EntrywiseMap = Identity()
     update_rule: UpdateRule = STE()
+    dampening: float | Schedule = 0.0
 
     def __post_init__(self):
         if not isinstance(self.learning_rate, Schedule):
@@ -117,17 +123,19 @@ class LinearModel:
         object.__setattr__(self, "noise", check_nonnegative("noise", self.noise))
         object.__setattr__(self, "batch_size", check_integer("batch_size", self.batch_size, 1))
         object.__setattr__(self, "weight_decay", check_nonnegative("weight_decay", self.weight_decay))
-        _check_type("teacher", self.teacher, Law, "a law", "For example Constant(1.0) or Normal(std=1.0).")
-        _check_type("init", self.init, Law, "a law", "For example Normal(std=1.0).")
+        if not isinstance(self.dampening, Schedule):
+            object.__setattr__(self, "dampening", check_nonnegative("dampening", self.dampening, "0 is none."))
+        check_type("teacher", self.teacher, Law, "a law", "For example Constant(1.0) or Normal(std=1.0).")
+        check_type("init", self.init, Law, "a law", "For example Normal(std=1.0).")
         remedy = "For example Uniform(bits=2, range=2.0) or Identity()."
         for name in MAPS:
-            _check_type(name, getattr(self, name), EntrywiseMap, "an entrywise map", remedy)
+            check_type(name, getattr(self, name), EntrywiseMap, "an entrywise map", remedy)
             if isinstance(getattr(self, name), StochasticMap):
-                _check_type(name, getattr(self, name), RANDOM_MAPS, "a stochastic map whose limit is derived", KNOWN)
+                check_type(name, getattr(self, name), RANDOM_MAPS, "a stochastic map whose limit is derived", KNOWN)
         if isinstance(self.teacher_activation, StochasticMap):
             remedy = "Put randomness of the labels into label_quantizer or noise."
             raise SpecificationError("teacher_activation", "a deterministic map", self.teacher_activation, remedy)
-        _check_type("spectrum", self.spectrum, Spectrum, "a spectrum", "For example PowerLaw(exponent=1.5, count=50).")
+        check_type("spectrum", self.spectrum, Spectrum, "a spectrum", "For example PowerLaw(exponent=1.5, count=50).")
         if isinstance(self.teacher, Paired) and self.teacher.values.size != self.spectrum.values.size:
             expected = f"one number for each of the {self.spectrum.values.size} eigenvalues of the spectrum"
             remedy = "Paired teacher weights belong to the eigenvalues; Empirical is their law by itself."
@@ -136,8 +144,8 @@ class LinearModel:
             raise SpecificationError("init", "a law of its own", self.init, "Use Empirical for the law of these.")
         check_surrogate("surrogate", self.surrogate, WeightSurrogate)
         check_surrogate("activation_surrogate", self.activation_surrogate, OutputSurrogate)
-        _check_bound(self.surrogate, self.weight_quantizer)
-        _check_scales(self)
+        check_bound(self.surrogate, self.weight_quantizer)
+        check_scales(self)
         if isinstance(self.surrogate, ClippedSurrogate) and self.weight_decay:
             raise SpecificationError(
                 "weight_decay",
@@ -146,17 +154,19 @@ class LinearModel:
                 "Decay moves frozen weights back into the band, which makes the bound a sticky boundary instead of an "
                 "absorbing one; that limit is not derived here.",
             )
+        if self.dampening:
+            check_dampening(self)
         if not self.input_quantizer.is_odd:
             raise SpecificationError(
                 "input_quantizer",
                 "an odd map, Q(-x) = -Q(x)",
                 self.input_quantizer,
-                f"{_asymmetry(self.input_quantizer)}With a mean E[Q(x)] != 0 the coordinates couple at order 1 and the "
+                f"{asymmetry(self.input_quantizer)}With a mean E[Q(x)] != 0 the coordinates couple at order 1 and the "
                 "limit does not hold; use a symmetric grid such as Uniform.",
             )
-        _check_type("update_rule", self.update_rule, UpdateRule, "an update rule", "For example FOGZO(c=2.0, eps=0.3).")
+        check_type("update_rule", self.update_rule, UpdateRule, "an update rule", "For example FOGZO(c=2.0, eps=0.3).")
         if isinstance(self.update_rule, FOGZO | SPSA):
-            _check_update_rule(self)
+            check_update_rule(self)
 
     @property
     def has_linear_output(self) -> bool:
@@ -197,103 +207,3 @@ class LinearModel:
     def replace(self, **changes) -> "LinearModel":
         """A copy with some fields changed, validated anew."""
         return dataclasses.replace(self, **changes)
-
-
-def _asymmetry(quantizer: EntrywiseMap) -> str:
-    """Which two numbers of a step function are not opposite; empty for other maps."""
-    grid = getattr(quantizer, "grid", quantizer)
-    if not isinstance(grid, StepFunction):
-        return ""
-    for name, values in (("levels", grid.levels), ("thresholds", grid.thresholds)):
-        sums = abs(values + values[::-1])
-        if sums.any() and not (grid is not quantizer and name == "thresholds"):
-            first = int(sums.argmax())
-            low, high = sorted((first, values.size - 1 - first))
-            if low == high:
-                return f"The middle one of the {name}, {float(values[low])!r}, is not 0. "
-            return f"The {name} {float(values[low])!r} and {float(values[high])!r} are not opposite. "
-    return ""
-
-
-def _check_bound(surrogate: WeightSurrogate, quantizer: EntrywiseMap) -> None:
-    if not (isinstance(surrogate, ClippedSurrogate) and isinstance(quantizer, StepFunction)):
-        return
-    distances = abs(abs(quantizer.thresholds) / surrogate.bound - 1)
-    if ((distances > EQUAL) & (distances < 1e-3)).any():
-        nearest = float(abs(quantizer.thresholds[distances.argmin()]))
-        remedy = "On a threshold weights freeze at the outer level, below it at the inner one: say exactly which."
-        expected = f"a bound equal to the threshold {nearest!r} or clearly apart from it"
-        raise SpecificationError("surrogate.bound", expected, surrogate.bound, remedy)
-
-
-def _check_scales(model: LinearModel) -> None:
-    """Refuse what is too far apart to be resolved side by side."""
-    rate, remedy = model.learning_rate, "Choose units in which it is nearer to 1."
-    # a rate without bound is left to the runs, which say when they diverge; the limit refuses it
-    if not isinstance(rate, Schedule) and rate < 1 / SPAN:
-        raise SpecificationError("learning_rate", f"a rate of at least {1 / SPAN:g}", rate, remedy)
-    if model.weight_decay > SPAN:
-        raise SpecificationError("weight_decay", f"a rate of at most {SPAN:g}", model.weight_decay, remedy)
-    weights = max(law.second_moment for law in (model.teacher, model.init)) ** 0.5
-    inputs = float(model.spectrum.values.max()) ** 0.5
-    lengths = {"weight_quantizer": weights, "input_quantizer": inputs}
-    for name, length in lengths.items():
-        levels = _levels(getattr(model, name))
-        if levels.size and length and not (levels.max() * SPAN >= length and levels.min() <= length * SPAN):
-            expected = f"levels within a factor {SPAN:g} of what is quantized, of size {length:.3g}"
-            remedy = "The two cannot be told apart from zero or infinity in double precision: bring them together."
-            raise SpecificationError(name, expected, getattr(model, name), remedy)
-    for name in ("teacher", "init"):
-        law = getattr(model, name)
-        if isinstance(law, ContinuousLaw) and law.variance**0.5 * SPAN < weights:
-            expected = f"a width within a factor {SPAN:g} of the weights' {weights:.3g}"
-            raise SpecificationError(name, expected, law, "Use Constant for a law on one point.")
-    # a floating-point format has levels far beyond any weight: the smallest one says how large the image is
-    levels = _levels(model.weight_quantizer)
-    largest = max(weights, levels.min()) if levels.size else weights
-    if largest and model.noise > LOUDEST * largest * max(inputs, 1):
-        remedy = "The generalization error, a difference of V and noise^2, would be lost in rounding: lower the noise."
-        raise SpecificationError("noise", f"at most {LOUDEST:g} times the weights' {largest:.3g}", model.noise, remedy)
-
-
-def _levels(quantizer: EntrywiseMap) -> np.ndarray:
-    """Magnitudes of the levels other than 0; none of a map without levels."""
-    grid = quantizer.grid if isinstance(quantizer, StochasticRounding) else quantizer
-    levels = abs(grid.levels) if isinstance(grid, StepFunction) else np.zeros(0)
-    return levels[levels > 0]
-
-
-def _check_update_rule(model: LinearModel) -> None:
-    rule, name = model.update_rule, type(model.update_rule).__name__
-    others = [option for option in model.options if option != "update_rule"]
-    if not isinstance(model.surrogate, IdentitySurrogate):
-        others.append("surrogate")
-    if isinstance(rule, SPSA) and not isinstance(model.weight_quantizer, Identity | StepFunction):
-        # a stochastic map is among the options already
-        others = list(dict.fromkeys([*others, "weight_quantizer"]))
-    if others:
-        expected = f"STE() with this {', '.join(others)}"
-        raise SpecificationError("update_rule", expected, rule, f"{name} is not derived for it.")
-    if isinstance(rule, FOGZO) and isinstance(model.weight_quantizer, StepFunction):
-        _check_density_at_thresholds(model)
-
-
-def _check_density_at_thresholds(model: LinearModel) -> None:
-    if isinstance(model.init, Empirical):
-        remedy = "FOGZO moves weights by their density at the thresholds, which a list of values lacks: give its law."
-        raise SpecificationError("init", "a law with a density, or on few points", model.init, remedy)
-    if isinstance(model.init, Constant | TwoPoint | Discrete):
-        atoms, thresholds = model.init.atoms[0][:, None], model.weight_quantizer.thresholds[None, :]
-        nothing = "There every perturbation flips a fraction of all weights, and the limit does not exist."
-        if abs(atoms - thresholds).min() <= EQUAL * abs(model.weight_quantizer.levels).max():
-            raise SpecificationError("init", "no point mass on a threshold with FOGZO", model.init, nothing)
-        if model.weight_decay and ((thresholds * atoms > 0) & (abs(thresholds) < abs(atoms))).any():
-            expected = "no point mass that weight decay carries to a threshold with FOGZO"
-            raise SpecificationError(
-                "init", expected, model.init, f"{nothing} Give it a width, such as Normal(mean=1.2, std=0.1)."
-            )
-
-
-def _check_type(argument: str, value: object, kind, expected: str, remedy: str) -> None:
-    if not isinstance(value, kind):
-        raise SpecificationError(argument, expected, value, remedy)

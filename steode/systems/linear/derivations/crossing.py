@@ -6,6 +6,7 @@ import sympy
 
 from steode.symbolic import symbols as sym
 from steode.symbolic.derivation import Step
+from steode.systems.linear.derivations.stationary_density import pulls_in
 
 
 @functools.lru_cache(maxsize=16)
@@ -32,9 +33,10 @@ def derive_plateau(drift) -> tuple[Step, sympy.Expr]:
         )
         return Step("plateau", times, reason), time
     balance = sympy.factor(sympy.solve(speed, sym.w)[0])
+    source = pulls_in(speed).capitalize()
     reason = (
         "Inside one cell Q does not change, so neither does the error: it stays flat until the narrow cloud of weights "
-        "has traveled to the next threshold. Weight decay makes the drift linear in w and lets the weight relax to the "
+        f"has traveled to the next threshold. {source} makes the drift linear in w and lets the weight relax to the "
         "balance of the first line: if that lies before the threshold, the argument of the logarithm is not positive "
         "and the threshold is never reached. The last form is the cell around a level at zero."
     )

@@ -60,6 +60,8 @@ def derive_linear(model: LinearModel) -> Limit:
     steps += [] if motion.output is None else motion.output.steps
     strength = residual_variance if motion.strength == sym.V else sym.c_2
     closure = exact = None
+    given = {sym.eta: model.learning_rate, sym.zeta: model.dampening}
+    followed = {symbol: value for symbol, value in given.items() if isinstance(value, Schedule)}
     slope = sympy.S.NaN
     if not motion.smoothed:
         steps += [*_evolution(model, motion), *motion.remarks]
@@ -69,7 +71,7 @@ def derive_linear(model: LinearModel) -> Limit:
 
     @functools.cache
     def long_times() -> stationary.LongTimes:
-        if isinstance(model.learning_rate, Schedule):
+        if followed:
             return stationary.LongTimes([])  # nothing is stationary
         if motion.stationary is not None:
             return stationary.LongTimes(motion.stationary(slope))
@@ -84,8 +86,8 @@ def derive_linear(model: LinearModel) -> Limit:
         steps, set_up = [*begun, *long_times().steps], len(motion.setting)
         if motion.rate != sym.eta:
             steps = [*steps[:set_up], *(step.renamed({sym.eta: motion.rate}) for step in steps[set_up:])]
-        if isinstance(model.learning_rate, Schedule):
-            steps = schedules.follow(model.learning_rate, steps)
+        if followed:
+            steps = schedules.follow(followed, steps)
         return steps
 
     limit = Limit(
@@ -130,10 +132,13 @@ def maps_of(model: LinearModel) -> Maps:
 
 def parameters_of(model: LinearModel, maps: Maps) -> dict[sympy.Symbol, float]:
     """Value of every hyperparameter symbol of a model; of eta the formula in tau where there is a schedule."""
-    values = {sym.eta: model.learning_rate, sym.sigma: model.noise}
-    if isinstance(model.learning_rate, Schedule):
-        # a function has no formula: eta stays a symbol
-        values[sym.eta] = sym.eta if model.learning_rate.formula is None else model.learning_rate.formula
+    values = {sym.eta: model.learning_rate, sym.sigma: model.noise, sym.zeta: model.dampening}
+    for symbol, value in values.items():
+        if isinstance(value, Schedule):
+            # a function has no formula: the symbol stays
+            values[symbol] = symbol if value.formula is None else value.formula
+    if not model.dampening:
+        del values[sym.zeta]
     for entry, symbol in maps.values():
         grid = entry.grid if isinstance(entry, StochasticRounding) else entry
         if isinstance(grid, StepFunction):

@@ -7,6 +7,7 @@ import sympy
 from steode.symbolic import symbols as sym
 from steode.symbolic.averages import StationarySpread
 from steode.symbolic.derivation import Step
+from steode.systems.linear.derivations.stationary_density import pulls_in
 
 _U, _GAP = sympy.symbols("u g", positive=True)
 FLOOR = sympy.Symbol(r"\lim_{\eta \to 0} V")
@@ -33,16 +34,20 @@ def _mass(width) -> sympy.Expr:
 
 
 @functools.lru_cache(maxsize=16)
-def floor(unreachable, pull) -> Step:
+def floor(unreachable, pull, retained=sympy.S.One) -> Step:
     """The step "small-learning-rate floor"."""
     shift = pull * sym.T[sym.j + 1] if pull != 0 else sympy.S.Zero
     below, above = _tail(sym.gap_low), _tail(sym.gap_high)
     mass = below + above
     # Q - a on the two sides, at slopes gap_low and gap_high of the potential
-    sides = {below: -sym.gap_low - shift, above: sym.gap_high - shift}
+    sides = {
+        below: (sym.a - shift - sym.gap_low) / retained - sym.a,
+        above: (sym.a - shift + sym.gap_high) / retained - sym.a,
+    }
     bias = sympy.simplify(sum(weight * side for weight, side in sides.items()) / mass)
     variance = sympy.simplify(sum(weight * (side - bias) ** 2 for weight, side in sides.items()) / mass)
-    gaps = {sym.gap_low: sym.a - shift - sym.level, sym.gap_high: sym.next_level - sym.a + shift}
+    low, high = retained * sym.level, retained * sym.next_level
+    gaps = {sym.gap_low: sym.a - shift - low, sym.gap_high: high - sym.a + shift}
     spread = variance.subs(gaps) + bias**2
     equations = []
     if pull == 0:
@@ -54,16 +59,21 @@ def floor(unreachable, pull) -> Step:
     else:
         edges = sym.T[sym.j], sym.T[sym.j + 1]
         inside = sympy.And(edges[0] <= sym.balance, sym.balance <= edges[1])
-        between = sympy.And(sym.level < sym.a - shift, sym.a - shift < sym.next_level)
+        between = sympy.And(low < sym.a - shift, sym.a - shift < high)
         spread = sympy.Piecewise(((sym.level - sym.a) ** 2, inside), (spread, between))
-        equations.append(sympy.Eq(sym.balance, (sym.a - sym.level) / pull))
+        equations.append(sympy.Eq(sym.balance, (sym.a - low) / pull))
+        source = pulls_in(pull)
         reason = (
             "As the learning rate vanishes the stationary density shrinks onto the minimum of its potential; j is the "
             "one index for which a condition holds. Either the balance of a cell lies inside the cell: Q is constant "
-            "there, and weight decay leaves a bias. Or the drifts of two neighboring cells point at the threshold "
+            f"there, and {source} leaves a bias. Or the drifts of two neighboring cells point at the threshold "
             "between them: the masses on its two sides, integrated as exponentials, leave a variance as well, which "
             "does not vanish."
         )
+        if retained != 1:
+            reason += (
+                " Dampening stronger than alpha_2 gives the potential several minima: then the deepest one counts."
+            )
     V = unreachable + sym.alpha_2 * sym.teacher_average(spread)
     return Step("small-learning-rate floor", (*equations, sympy.Eq(FLOOR, V)), reason)
 

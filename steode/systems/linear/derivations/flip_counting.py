@@ -7,7 +7,7 @@ from steode.symbolic import symbols as sym
 from steode.symbolic.derivation import Step
 from steode.symbolic.expectation import expectation
 from steode.systems.linear.derivations.inputs import input_moment
-from steode.systems.linear.derivations.motion import decay
+from steode.systems.linear.derivations.motion import regularization
 from steode.systems.linear.spec import LinearModel
 
 SOURCE = "estimator of Yang and Aamodt (arXiv 2510.23926); limit derived here"
@@ -41,7 +41,7 @@ def update_steps(model: LinearModel) -> list[Step]:
         Step(
             "update",
             (
-                sympy.Eq(sym.dw, -sym.eta * mean + decay(model)),
+                sympy.Eq(sym.dw, -sym.eta * mean + regularization(model)),
                 sympy.Eq(sym.G_dir, slope),
                 sympy.Eq(sym.v_dir, entry),
                 share,

@@ -19,10 +19,10 @@ from steode.symbolic.expectation import expectation, leading_order
 from steode.symbolic.printing import latex
 from steode.systems.linear.derivations.flip_counting import FLIPS, estimate_steps, update_steps
 from steode.systems.linear.derivations.inputs import input_moment
-from steode.systems.linear.derivations.motion import VARIANCE, Motion, batch, decay, increment, mean_equation
+from steode.systems.linear.derivations.motion import VARIANCE, Motion, batch, regularization, increment, mean_equation
 from steode.systems.linear.derivations.output import Output
 from steode.systems.linear.derivations.residual import Residual, moment_of_rest, residual_parts
-from steode.systems.linear.derivations.stationary_density import density_step, temperature
+from steode.systems.linear.derivations.stationary_density import density_step, potential
 from steode.systems.linear.spec import LinearModel
 
 NOISE = sympy.Symbol(r"\overline{s_{\pm} u}", real=True)
@@ -77,7 +77,7 @@ def _one_step(model: LinearModel) -> tuple[list[Step], sympy.Expr, sympy.Expr]:
         (sym.eta * estimate * sympy.sqrt(sym.alpha_2 * sym.c_u) * sym.r * NOISE) ** 2,
         [((sym.r,), moment_of_rest), ((NOISE,), lambda power: {0: 1, 1: 0, 2: 1 / sym.n_dir}[power])],
     )
-    mean = mean_gradient + decay(model)
+    mean = mean_gradient + regularization(model)
     drift = leading_order(mean, sym.d)
     diffusion = sympy.factor((leading_order(straight, sym.d) + leading_order(random, sym.d)) / batch(model))
     diffusion = sympy.collect(diffusion, sym.V)
@@ -142,7 +142,7 @@ def _stationary(model: LinearModel, drift, slope) -> list[Step]:
     spread = averages.StationarySpread(sym.Q_w, sym.a, sym.theta)
     inside = r"\mathbb{1}_{Q_w(-\infty) < a < Q_w(\infty)}"
     mean = sympy.Symbol(rf"\mathrm{{E}}_{{w^{{*}}}}\left[{inside} {latex(spread)}\right]", nonnegative=True)
-    theta, _ = temperature(slope)
+    theta = potential(slope).theta
     # integration by parts: E[Q'] = -E[Q dlog p/dw] with dlog p/dw = -2 (Q - a)/theta and E[Q - a] = 0
     mean_slope = 2 * mean / sym.theta
     return [

@@ -30,7 +30,8 @@ def heavy_ball(model: LinearModel, residual: Residual, output: Output | None) ->
     buffer = sym.beta * BUFFER + GRADIENT
     ahead = GRADIENT + sym.beta * NEXT if model.update_rule.nesterov else NEXT
     change = -sym.eta / sympy.sqrt(sym.d) * ahead
-    decays = " Weight decay is part of the gradient." if model.weight_decay else ""
+    terms = {"Weight decay": model.weight_decay, "Dampening": model.dampening}
+    decays = "".join(f" {name} is part of the gradient." for name, strength in terms.items() if strength)
     collected = Step(
         "update",
         (gradient, *update.equation[1:], sympy.Eq(NEXT, buffer), sympy.Eq(sym.dw, change)),

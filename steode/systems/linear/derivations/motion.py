@@ -59,7 +59,7 @@ def _setting(model: LinearModel, residual: Residual) -> list[Step]:
     gradient = residual.symbol * sym.z
     if model.batch_size > 1:
         gradient = sympy.Function(r"\mathrm{mean}_{B}")(gradient)
-    update = -sym.eta / sympy.sqrt(sym.d) * gradient * sym.s + decay(model)
+    update = -sym.eta / sympy.sqrt(sym.d) * gradient * sym.s + regularization(model)
     clipped = isinstance(model.surrogate, ClippedSurrogate)
     surrogate = sympy.Piecewise((1, sympy.Abs(sym.w) < sym.bound), (0, True)) if clipped else sympy.S.One
     samples = "a batch of B fresh samples, whose gradients are averaged," if model.batch_size > 1 else "a fresh sample"
@@ -68,8 +68,7 @@ def _setting(model: LinearModel, residual: Residual) -> list[Step]:
         f"One SGD step on {samples} changes the latent weight by the straight-through gradient: z = Q_x(x) is the "
         f"quantized input coordinate{backward} the surrogate derivative."
     )
-    if model.weight_decay:
-        reason += " Weight decay shrinks the latent weight."
+    reason += said_of_regularization(model)
     if not model.spectrum.is_isotropic:
         reason += " Input coordinates have variances lambda, the spectrum."
     equations = (sympy.Eq(sym.dw, update), sympy.Eq(sym.s, surrogate))
@@ -81,7 +80,7 @@ def _one_step(model: LinearModel, residual: Residual) -> tuple[list[Step], sympy
     groups = [((sym.x, sym.z), input_moment(input_variance(model))), *residual.groups]
     sample_mean = expectation(step, groups)
     second = expectation(sympy.expand(step**2), groups)
-    mean = sample_mean + decay(model)
+    mean = sample_mean + regularization(model)
     drift = leading_order(mean, sym.d)
     diffusion = leading_order((second - sample_mean**2) / batch(model), sym.d)
     if residual.response:
@@ -114,9 +113,18 @@ def mean_equation(mean: sympy.Expr) -> sympy.Eq:
     return sympy.Eq(sympy.Symbol(r"\mathrm{E}[\mathrm{d}w]"), sympy.factor(mean))
 
 
-def decay(model: LinearModel) -> sympy.Expr:
-    """Change of a weight by weight decay in one step."""
-    return -sym.eta * sym.kappa * sym.w / sym.d if model.weight_decay else sympy.S.Zero
+def regularization(model: LinearModel) -> sympy.Expr:
+    """Change of a weight by weight decay and dampening in one step."""
+    pull = sym.kappa * sym.w if model.weight_decay else sympy.S.Zero
+    if model.dampening:
+        pull += sym.zeta * (sym.w - sym.Q)
+    return -sym.eta * pull / sym.d
+
+
+def said_of_regularization(model: LinearModel) -> str:
+    """A sentence for each of the two."""
+    said = " Weight decay shrinks the latent weight." if model.weight_decay else ""
+    return said + (" Dampening pulls it toward its quantized value." if model.dampening else "")
 
 
 def batch(model: LinearModel) -> sympy.Expr:

@@ -1,4 +1,4 @@
-"""The derivation under a learning rate that changes: eta = eta(tau) at every instant, and no stationary state."""
+"""The derivation under rates that change: eta = eta(tau) at every instant, and no stationary state."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -10,23 +10,38 @@ from steode.symbolic import symbols as sym
 from steode.symbolic.derivation import Step
 
 
-def follow(schedule: Schedule, steps: Sequence[Step]) -> list[Step]:
-    """The steps with eta = eta(tau) stated in each that holds eta, and with a step that says why after the first."""
-    rate = sympy.Function("eta")(sym.tau)
-    current = sympy.Eq(sym.eta, rate)
-    formula = () if schedule.formula is None else (sympy.Eq(rate, schedule.formula, evaluate=False),)
+NAMES = {sym.eta: "learning rate", sym.zeta: "dampening"}
+
+
+def follow(schedules: dict[sympy.Symbol, Schedule], steps: Sequence[Step]) -> list[Step]:
+    """The steps with eta = eta(tau) stated in each that holds eta, and with a step that says why after the first.
+
+    `schedules` has the symbols of what changes, the learning rate and the dampening.
+    """
+    stated = [_statement(symbol, schedule) for symbol, schedule in schedules.items()]
+    for symbol in schedules:
+        steps = [
+            dataclasses.replace(step, equation=(*step.equation, _current(symbol))) if _holds(step, symbol) else step
+            for step in steps
+        ]
+    return [steps[0], *stated, *steps[1:]]
+
+
+def _current(symbol: sympy.Symbol) -> sympy.Eq:
+    return sympy.Eq(symbol, sympy.Function(symbol.name)(sym.tau))
+
+
+def _statement(symbol: sympy.Symbol, schedule: Schedule) -> Step:
+    name, current = NAMES[symbol], _current(symbol)
+    formula = () if schedule.formula is None else (sympy.Eq(current.rhs, schedule.formula, evaluate=False),)
     reason = (
-        "The learning rate is a function of rescaled time, the same for every coordinate and every sample: the moments "
-        "of one step hold with its current value, and so does the limit, in which eta stands for eta(tau) throughout. "
-        "What assumes a constant rate is left out: the stationary law, the fixed point, small learning rates and the "
-        "time of a plateau."
+        f"The {name} is a function of rescaled time, the same for every coordinate and every sample: the moments of "
+        f"one step hold with its current value, and so does the limit, in which {symbol} stands for {symbol}(tau) "
+        "throughout. What assumes a constant rate is left out: the stationary law, the fixed point, small learning "
+        "rates and the time of a plateau."
     )
-    stated = Step("learning-rate schedule", formula or (current,), reason)
-    shown = [
-        dataclasses.replace(step, equation=(*step.equation, current)) if _holds_rate(step) else step for step in steps
-    ]
-    return [shown[0], stated, *shown[1:]]
+    return Step(f"{name.replace(' ', '-')} schedule", formula or (current,), reason)
 
 
-def _holds_rate(step: Step) -> bool:
-    return any(r"\eta" in line.replace(r"\beta", "").replace(r"\theta", "") for line in step.lines)
+def _holds(step: Step, symbol: sympy.Symbol) -> bool:
+    return any(sympy.latex(symbol) in line for line in step.lines)

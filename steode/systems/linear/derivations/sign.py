@@ -11,10 +11,18 @@ from steode.symbolic import symbols as sym
 from steode.symbolic.averages import StationarySpread
 from steode.symbolic.derivation import Step
 from steode.symbolic.expectation import expectation, leading_order
-from steode.systems.linear.derivations.motion import VARIANCE, Motion, batch, decay, increment, mean_equation
+from steode.systems.linear.derivations.motion import (
+    VARIANCE,
+    Motion,
+    batch,
+    increment,
+    mean_equation,
+    regularization,
+    said_of_regularization,
+)
 from steode.systems.linear.derivations.output import Output
 from steode.systems.linear.derivations.residual import Residual, plain_residual
-from steode.systems.linear.derivations.stationary_density import density_step, temperature
+from steode.systems.linear.derivations.stationary_density import density_step, potential
 from steode.systems.linear.spec import LinearModel
 
 SOURCE = "update as in Bernstein, Wang, Azizzadenesheli, Anandkumar (ICML 2018); its limit derived here"
@@ -29,7 +37,7 @@ def sign_descent(model: LinearModel, residual: Residual, output: Output | None) 
     step = -sym.eta / sympy.sqrt(sym.d) * sym.s
     groups = [((NORM,), {0: 1, 1: sym.beta_2}.get), ((ALONG,), {0: 1, 1: sym.beta_1}.get)]
     part = sympy.expand(step * mean_sign.subs(PRODUCT, ALONG * NORM))
-    mean = sympy.factor(expectation(part, groups)) + decay(model)
+    mean = sympy.factor(expectation(part, groups)) + regularization(model)
     drift, diffusion = leading_order(mean, sym.d), sym.eta**2 * sym.s**2 * sym.p_0
     response, strength = _as_output(drift, diffusion, batch(model))
     values = dict(zip((sym.c_h, sym.c_star, sym.c_2), (*response, strength), strict=True))
@@ -68,7 +76,7 @@ def sign_descent(model: LinearModel, residual: Residual, output: Output | None) 
         setting=_setting(model),
         derived=derived,
         drift=-sym.eta * sym.s * (sym.alpha_2 * sym.c_h * sym.Q + sym.alpha_1 * sym.c_star * sym.wstar)
-        + sym.d * decay(model),
+        + sym.d * regularization(model),
         diffusion=sym.eta**2 * sym.s**2 * sym.alpha_2 * sym.c_2 / batch(model),
         strength=sym.c_2,
         output=Output(
@@ -94,10 +102,9 @@ def _setting(model: LinearModel) -> list[Step]:
     gradient = residual.symbol * sym.z
     if model.batch_size > 1:
         gradient = sympy.Function(r"\mathrm{sum}_{B}")(gradient)
-    update = -sym.eta / sympy.sqrt(sym.d) * sympy.Function(r"\mathrm{sign}")(sym.g_B) * sym.s + decay(model)
+    update = -sym.eta / sympy.sqrt(sym.d) * sympy.Function(r"\mathrm{sign}")(sym.g_B) * sym.s + regularization(model)
     reason = "One step moves a latent weight by a fixed length against the sign of its gradient; sign(0) = 0."
-    if model.weight_decay:
-        reason += " Weight decay shrinks it besides."
+    reason += said_of_regularization(model)
     return [
         Step("update", (sympy.Eq(sym.dw, update), sympy.Eq(sym.g_B, gradient)), reason, SOURCE),
         residual.definition,
@@ -169,7 +176,7 @@ def _stationary(model: LinearModel, values: dict, slope: sympy.Expr) -> list[Ste
     """The stationary law and the equation that closes it."""
     slope = sympy.simplify(slope.subs(values))
     drift = -(sym.beta_2 * sym.Q - sym.beta_1 * sym.wstar)
-    theta, pull = temperature(slope)
+    theta, pull, _ = potential(slope)
     stepwise = isinstance(model.weight_quantizer, StepFunction)
     density = density_step(drift, slope, stepwise)
     if pull != 0:

@@ -11,7 +11,7 @@ from steode.symbolic import symbols as sym
 from steode.symbolic.derivation import Step
 from steode.symbolic.expectation import expectation, leading_order
 from steode.systems.linear.derivations.inputs import input_moment
-from steode.systems.linear.derivations.motion import Motion, batch, decay, increment, mean_equation
+from steode.systems.linear.derivations.motion import Motion, batch, regularization, increment, mean_equation
 from steode.systems.linear.derivations.output import Output
 from steode.systems.linear.derivations.residual import Residual
 from steode.systems.linear.spec import LinearModel
@@ -47,7 +47,7 @@ def _setting(model: LinearModel) -> list[Step]:
         Step(
             "update",
             (
-                sympy.Eq(sym.dw, -sym.eta * mean + decay(model)),
+                sympy.Eq(sym.dw, -sym.eta * mean + regularization(model)),
                 sympy.Eq(sym.a_dir, (up - down) / (2 * sym.eps)),
                 sympy.Eq(sym.m_dir, (up + down) / 2),
             ),
@@ -103,7 +103,7 @@ def _parts() -> tuple[sympy.Expr, list]:
 
 def _mean(model: LinearModel) -> tuple[sympy.Expr, Step]:
     product, groups = _parts()
-    mean = -sym.eta * expectation(product, groups) + decay(model)
+    mean = -sym.eta * expectation(product, groups) + regularization(model)
     step = Step(
         "one-step mean",
         (mean_equation(mean),),

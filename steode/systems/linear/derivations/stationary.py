@@ -16,7 +16,13 @@ from steode.symbolic.expectation import expectation, generator
 from steode.symbolic.limit import MomentEquations
 from steode.systems.linear.derivations import expansions, solved
 from steode.systems.linear.derivations.crossing import derive_plateau
-from steode.systems.linear.derivations.stationary_density import cell_masses, density_step, log_slope, temperature
+from steode.systems.linear.derivations.stationary_density import (
+    cell_masses,
+    density_step,
+    log_slope,
+    potential,
+    pulls_in,
+)
 from steode.systems.linear.spec import LinearModel
 
 MEAN = sympy.Symbol(r"\mathrm{E}\left[Q \mid w^{*}\right]", real=True)
@@ -53,8 +59,8 @@ def derive_stationary(
         return LongTimes(steps, None, solution)
     stepwise = isinstance(quantizer, StepFunction)
     slope = log_slope(drift, diffusion)
-    theta, pull = temperature(slope)
-    equation, unreachable = _fixed_point(residual_variance, theta, pull)
+    theta, pull, retained = potential(slope)
+    equation, unreachable = _fixed_point(residual_variance, theta, pull, retained)
     steps = [density_step(drift, slope, stepwise), _mean_image(drift, diffusion, stepwise), equation]
     if not stepwise:
         return LongTimes(steps)
@@ -63,7 +69,7 @@ def derive_stationary(
     if pull == 0 and len(levels) == 2:
         step, solution = solved.two_level_fixed_point(model.teacher, levels, unreachable)
         steps.append(step)
-    steps += [_beyond_the_range(drift), expansions.floor(unreachable, pull)]
+    steps += [_beyond_the_range(drift), expansions.floor(unreachable, pull, retained)]
     if pull == 0 and len(levels) > 2:
         steps.append(expansions.correction(len(levels), theta))
         if exact_inputs:
@@ -113,7 +119,7 @@ def _mean_image(drift, diffusion, stepwise: bool) -> Step:
     start = "The mean of w is constant in a stationary state, so the mean drift vanishes: "
     if rate.has(mean_weight):
         driving = rate.subs({MEAN: 0, mean_weight: 0})
-        reason = f"{start}the pull of weight decay and the quantized weight together balance the teacher on average."
+        reason = f"{start}the pull of {pulls_in(rate)} and the quantized weight together balance the teacher on average."
         return Step("mean quantized weight", (sympy.Eq(driving - rate, driving),), reason)
     ends = "the lowest and the highest level" if stepwise else "the limits of Q at minus and plus infinity"
     reason = (
@@ -124,13 +130,13 @@ def _mean_image(drift, diffusion, stepwise: bool) -> Step:
 
 
 @functools.lru_cache(maxsize=16)
-def _fixed_point(residual_variance, theta, pull) -> tuple[Step, sympy.Expr]:
+def _fixed_point(residual_variance, theta, pull, retained) -> tuple[Step, sympy.Expr]:
     """The step, and the part of V that no law of the weights removes."""
     # with w* = alpha_2 a/alpha_1 the square in V is completed around the target
     overlaps = {sym.q: sym.alpha_2 * sym.Q**2, sym.m: sym.alpha_2 * sym.a * sym.Q}
     rest = sympy.expand(residual_variance.subs(overlaps) - sym.alpha_2 * (sym.Q - sym.a) ** 2)
     unreachable = sympy.collect(rest.subs(sym.a**2, (sym.alpha_1 / sym.alpha_2) ** 2 * sym.rho), sym.rho)
-    spread = StationarySpread(sym.Q_w, sym.a, theta, *([] if pull == 0 else [pull]))
+    spread = StationarySpread(sym.Q_w, sym.a, theta, *([pull] * (pull != 0)), *([retained] * (retained != 1)))
     moments = {0: sympy.S.One, 1: MEAN, 2: VARIANCE + MEAN**2}
     second = expectation((sym.Q - sym.a) ** 2, [((sym.Q,), moments.get)])
     bias = sympy.factor(second - VARIANCE)
@@ -138,7 +144,7 @@ def _fixed_point(residual_variance, theta, pull) -> tuple[Step, sympy.Expr]:
     if pull == 0:
         last = "the squared bias, which is zero for a target inside the range and the clipping error beyond it"
     else:
-        last = "the squared bias that weight decay and clipping leave"
+        last = f"the squared bias that {pulls_in(pull)} and clipping leave"
     step = Step(
         "fixed-point equation",
         (
@@ -161,7 +167,7 @@ def _beyond_the_range(drift) -> Step:
     if speed.has(sym.w):
         balance = sympy.Eq(sym.balance, sympy.factor(sympy.solve(speed, sym.w)[0]))
         reason = (
-            "With weight decay nothing escapes: the pull grows with w, and for a target beyond the outermost level L_j "
+            f"With {pulls_in(speed)} nothing escapes: the pull grows with w, and for a target beyond the outermost level L_j "
             "the latent weight settles around the balance of the first line. If that lies well inside the outermost "
             "cell, Q stays at L_j, which leaves this error."
         )

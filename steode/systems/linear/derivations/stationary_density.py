@@ -1,6 +1,7 @@
 """The stationary density of one weight given its teacher weight: its log-slope, its form in a cell, and cell masses."""
 
 import functools
+from typing import NamedTuple
 
 import sympy
 
@@ -19,31 +20,50 @@ def log_slope(drift, diffusion) -> sympy.Expr:
     """d log p/dw at zero flux, in the target a: the flux is drift p - (diffusion p)'/2."""
     slope = (2 * drift - sympy.diff(diffusion, sym.w)) / diffusion
     # the drift is linear in w*
-    at_target = sympy.expand(_without_decay(drift).subs(sym.Q, sym.a))
+    at_target = sympy.expand(_by_gradient(drift).subs(sym.Q, sym.a))
     teacher = -at_target.subs(sym.wstar, 0) / at_target.coeff(sym.wstar)
     return sympy.factor(slope.subs(sym.wstar, teacher))
 
 
 def target(drift) -> sympy.Expr:
-    """The quantized weight at which the drift vanishes, weight decay aside: a in w*."""
-    return sympy.solve(_without_decay(drift), sym.Q)[0]
+    """The quantized weight at which the gradient vanishes: a in w*."""
+    return sympy.solve(_by_gradient(drift), sym.Q)[0]
 
 
-def _without_decay(drift) -> sympy.Expr:
-    return drift.subs(sym.w, 0)
+def _by_gradient(drift) -> sympy.Expr:
+    """The drift without weight decay and dampening."""
+    return drift.subs({sym.kappa: 0, sym.zeta: 0})
+
+
+class Potential(NamedTuple):
+    """U' = retained Q - a + pull w at the temperature theta: weight decay and dampening pull, dampening retains less.
+
+    Without both of them `retained` is 1 and `pull` 0.
+    """
+
+    theta: sympy.Expr
+    pull: sympy.Expr
+    retained: sympy.Expr
 
 
 @functools.lru_cache(maxsize=16)
-def temperature(slope) -> tuple[sympy.Expr, sympy.Expr]:
-    """theta and the pull k of weight decay (0 without it) in a log-slope -2 (Q - a + k w)/theta."""
-    per_level = sympy.diff(slope, sym.Q)
-    return sympy.simplify(-2 / per_level), sympy.simplify(sympy.diff(slope, sym.w) / per_level)
+def potential(slope) -> Potential:
+    """The potential whose log-slope is -2 U'/theta."""
+    theta = sympy.simplify(2 / sympy.diff(slope, sym.a))
+    pull, retained = (sympy.simplify(-theta / 2 * sympy.diff(slope, symbol)) for symbol in (sym.w, sym.Q))
+    return Potential(theta, pull, retained)
+
+
+def pulls_in(expression) -> str:
+    """What pulls the weights in an expression: weight decay, dampening, or both."""
+    names = {sym.kappa: "weight decay", sym.zeta: "dampening"}
+    return " and ".join(name for strength, name in names.items() if expression.has(strength))
 
 
 @functools.lru_cache(maxsize=16)
 def density_step(drift, slope, stepwise: bool) -> Step:
     """The step "stationary density"."""
-    theta, pull = temperature(slope)
+    theta, pull, retained = potential(slope)
     equations = [
         sympy.Eq(sym.a, target(drift)),
         sympy.Eq(sympy.Derivative(sympy.log(sym.p(sym.w)), sym.w), slope),
@@ -51,7 +71,7 @@ def density_step(drift, slope, stepwise: bool) -> Step:
     ]
     forces = "the distance of the quantized weight from the target a"
     if pull != 0:
-        forces += " and the pull of weight decay"
+        forces += " and the pull of " + pulls_in(pull)
     reason = (
         f"At zero probability flux the log-slope of the density is set by {forces}, in units of a temperature theta"
     )
@@ -65,7 +85,7 @@ def density_step(drift, slope, stepwise: bool) -> Step:
 
 def cell_masses(quantizer: StepFunction, maps, slope) -> Step:
     """The step "cell masses": written out for few exponential cells, otherwise the mass of one cell."""
-    theta, pull = temperature(slope)
+    theta, pull, _ = potential(slope)
     start = "Probability of each cell before normalization, integrating the density over the cell"
     if pull == 0 and len(quantizer.unit_levels) <= WRITTEN_OUT:
         masses = stationary_masses(*averages.exact_steps(quantizer, maps[sym.Q_w][1]), sym.a, sym.theta)
@@ -103,8 +123,8 @@ def _cell_mass(slope) -> sympy.Expr:
 
 def _cell_slope(slope) -> sympy.Expr:
     """The log-slope in the cell of L_j, at temperature theta."""
-    _, pull = temperature(slope)
-    return -2 * (sym.level - sym.a + pull * sym.w) / sym.theta
+    _, pull, retained = potential(slope)
+    return -2 * (retained * sym.level - sym.a + pull * sym.w) / sym.theta
 
 
 def _cell_density(slope) -> list[sympy.Expr]:

@@ -10,6 +10,7 @@ Q_i = Q(w_i), and the input moments in it are integrated numerically from the in
 are measured on held-out samples.
 """
 
+import dataclasses
 from collections.abc import Callable
 
 import equinox as eqx
@@ -63,6 +64,7 @@ class LinearSystem(eqx.Module):
     learning_rate: Float[Array, ""]  # of the first step, if there is a schedule
     noise: Float[Array, ""]
     decay: Float[Array, ""] | None
+    dampening: Float[Array, ""] | None  # of the first step, if there is a schedule
     bound: Float[Array, ""] | None  # half-width of the band where the surrogate derivative is 1; None: everywhere
     weight_map: RandomMap
     input_map: RandomMap
@@ -79,7 +81,7 @@ class LinearSystem(eqx.Module):
     batch: int = eqx.field(static=True)
     sampled: tuple[str, ...] = eqx.field(static=True)  # observables measured on held-out samples
     edges: Float[Array, " bins+1"] | None = None  # of the bins in which weights are counted
-    schedule: Callable | None = eqx.field(static=True, default=None)  # tau -> learning rate; None: it is constant
+    schedules: tuple = eqx.field(static=True, default=())  # of the fields that change: pairs (name, tau -> value)
 
     @property
     def normals(self) -> int:
@@ -109,7 +111,7 @@ class LinearSystem(eqx.Module):
 
     def step(self, teacher, state: PyTree, sample, index) -> tuple[PyTree, Array]:
         """The state after step `index`, and a number that is finite as long as all is well."""
-        weights = self.weights(state)
+        self, weights = self.at(index), self.weights(state)
         inputs, labels, output_numbers, residual_numbers, weight_numbers, rule_numbers = sample
         field, output = self.forward(weights, inputs, output_numbers, weight_numbers)
         errors = self.residual_map(output - labels, residual_numbers) * self.slope(field)
@@ -125,16 +127,19 @@ class LinearSystem(eqx.Module):
                 change = jnp.where(jnp.abs(weights) < self.bound, change, 0)
             if self.decay is not None:
                 change = change + (rate * self.decay / self.dim) * weights
+            if self.dampening is not None:
+                pull = weights - self.weight_map(weights, weight_numbers)
+                change = change + (rate * self.dampening / self.dim) * pull
             return change
 
         # a bounded output hides diverging weights
-        return self.rule.move(self._rate_at(index), change, state), jnp.sum(errors) + jnp.sum(field)
+        return self.rule.move(self.learning_rate, change, state), jnp.sum(errors) + jnp.sum(field)
 
-    def _rate_at(self, index) -> Array:
-        if self.schedule is None:
-            return self.learning_rate
-        time = jnp.asarray(index, self.learning_rate.dtype) / self.dim
-        return jnp.asarray(self.schedule(time), self.learning_rate.dtype)
+    def at(self, index) -> "LinearSystem":
+        """The system with the learning rate and the dampening of a step."""
+        dtype = self.learning_rate.dtype
+        time = jnp.asarray(index, dtype) / self.dim
+        return dataclasses.replace(self, **{name: jnp.asarray(at(time), dtype) for name, at in self.schedules})
 
     def observe(self, teacher, state) -> dict[str, Array]:
         """Observables by name, without those that are sampled; see `steode.systems.linear.trajectory.OBSERVABLES`."""
@@ -250,18 +255,18 @@ def linear_system(
         eigenvalues = model.spectrum.coordinates(dim)
         values = (eigenvalues, measured.overlap, measured.power, measured.shrinkage, measured.residual, axis_power)
         moments = Moments(*(jnp.asarray(value, dtype) for value in values))
-    rate, schedule = model.learning_rate, None
-    if isinstance(rate, Schedule):
-        schedule = compile_map(rate)
-        rate = schedule(0.0)
+    rates = {"learning_rate": model.learning_rate} | ({"dampening": model.dampening} if model.dampening else {})
+    schedules = tuple((name, compile_map(value)) for name, value in rates.items() if isinstance(value, Schedule))
+    rates |= {name: schedule(0.0) for name, schedule in schedules}
 
     def quantizer(entry):
         return random_map(entry, dtype, compile_map)
 
     return LinearSystem(
-        learning_rate=jnp.asarray(rate, dtype),
+        learning_rate=jnp.asarray(rates["learning_rate"], dtype),
         noise=jnp.asarray(model.noise, dtype),
         decay=jnp.asarray(model.weight_decay, dtype) if model.weight_decay else None,
+        dampening=jnp.asarray(rates["dampening"], dtype) if model.dampening else None,
         bound=jnp.asarray(model.surrogate.bound, dtype) if isinstance(model.surrogate, ClippedSurrogate) else None,
         weight_map=quantizer(model.weight_quantizer),
         input_map=quantizer(model.input_quantizer),
@@ -278,5 +283,5 @@ def linear_system(
         batch=model.batch_size,
         sampled=sampled,
         edges=None if edges is None else jnp.asarray(edges, dtype),
-        schedule=schedule,
+        schedules=schedules,
     )

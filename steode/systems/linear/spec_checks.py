@@ -1,0 +1,132 @@
+"""What a linear model must not be: checks of fields against one another, before anything is computed."""
+
+import numpy as np
+
+from steode.errors import SPAN, SpecificationError
+from steode.parts.laws import Constant, ContinuousLaw, Discrete, Empirical, TwoPoint
+from steode.parts.quantizers import EntrywiseMap, Identity, StepFunction
+from steode.parts.schedule import Schedule
+from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
+from steode.parts.surrogates import ClippedSurrogate, IdentitySurrogate, WeightSurrogate
+from steode.parts.update_rules import FOGZO, SPSA
+
+EQUAL = 1e-9
+"""Relative distance within which a clipping bound and a threshold are the same."""
+LOUDEST = 1e6
+"""Largest ratio of the noise to the lengths of a model: the error is V - sigma^2."""
+
+
+def check_dampening(model) -> None:
+    """Refuse dampening where there is nothing to dampen, or where it would free frozen weights."""
+    quantizer = model.weight_quantizer
+    if isinstance(quantizer, Identity | AdditiveNoise | MultiplicativeNoise | CommonFactor):
+        remedy = "The mean of the quantized weight is the weight itself: there is nothing to dampen."
+        raise SpecificationError("dampening", f"0 with {quantizer}", model.dampening, remedy)
+    if isinstance(model.surrogate, ClippedSurrogate):
+        remedy = "Dampening moves frozen weights back into the band; that limit is not derived here."
+        raise SpecificationError("dampening", "0 with the clipped surrogate", model.dampening, remedy)
+
+
+def asymmetry(quantizer: EntrywiseMap) -> str:
+    """Which two numbers of a step function are not opposite; empty for other maps."""
+    grid = getattr(quantizer, "grid", quantizer)
+    if not isinstance(grid, StepFunction):
+        return ""
+    for name, values in (("levels", grid.levels), ("thresholds", grid.thresholds)):
+        sums = abs(values + values[::-1])
+        if sums.any() and not (grid is not quantizer and name == "thresholds"):
+            first = int(sums.argmax())
+            low, high = sorted((first, values.size - 1 - first))
+            if low == high:
+                return f"The middle one of the {name}, {float(values[low])!r}, is not 0. "
+            return f"The {name} {float(values[low])!r} and {float(values[high])!r} are not opposite. "
+    return ""
+
+
+def check_bound(surrogate: WeightSurrogate, quantizer: EntrywiseMap) -> None:
+    """Refuse a bound that is almost a threshold."""
+    if not (isinstance(surrogate, ClippedSurrogate) and isinstance(quantizer, StepFunction)):
+        return
+    distances = abs(abs(quantizer.thresholds) / surrogate.bound - 1)
+    if ((distances > EQUAL) & (distances < 1e-3)).any():
+        nearest = float(abs(quantizer.thresholds[distances.argmin()]))
+        remedy = "On a threshold weights freeze at the outer level, below it at the inner one: say exactly which."
+        expected = f"a bound equal to the threshold {nearest!r} or clearly apart from it"
+        raise SpecificationError("surrogate.bound", expected, surrogate.bound, remedy)
+
+
+def check_scales(model) -> None:
+    """Refuse what is too far apart to be resolved side by side."""
+    rate, remedy = model.learning_rate, "Choose units in which it is nearer to 1."
+    # a rate without bound is left to the runs, which say when they diverge; the limit refuses it
+    if not isinstance(rate, Schedule) and rate < 1 / SPAN:
+        raise SpecificationError("learning_rate", f"a rate of at least {1 / SPAN:g}", rate, remedy)
+    for name in ("weight_decay", "dampening"):
+        strength = getattr(model, name)
+        if not isinstance(strength, Schedule) and strength > SPAN:
+            raise SpecificationError(name, f"a rate of at most {SPAN:g}", strength, remedy)
+    weights = max(law.second_moment for law in (model.teacher, model.init)) ** 0.5
+    inputs = float(model.spectrum.values.max()) ** 0.5
+    lengths = {"weight_quantizer": weights, "input_quantizer": inputs}
+    for name, length in lengths.items():
+        levels = _levels(getattr(model, name))
+        if levels.size and length and not (levels.max() * SPAN >= length and levels.min() <= length * SPAN):
+            expected = f"levels within a factor {SPAN:g} of what is quantized, of size {length:.3g}"
+            remedy = "The two cannot be told apart from zero or infinity in double precision: bring them together."
+            raise SpecificationError(name, expected, getattr(model, name), remedy)
+    for name in ("teacher", "init"):
+        law = getattr(model, name)
+        if isinstance(law, ContinuousLaw) and law.variance**0.5 * SPAN < weights:
+            expected = f"a width within a factor {SPAN:g} of the weights' {weights:.3g}"
+            raise SpecificationError(name, expected, law, "Use Constant for a law on one point.")
+    # a floating-point format has levels far beyond any weight: the smallest one says how large the image is
+    levels = _levels(model.weight_quantizer)
+    largest = max(weights, levels.min()) if levels.size else weights
+    if largest and model.noise > LOUDEST * largest * max(inputs, 1):
+        remedy = "The generalization error, a difference of V and noise^2, would be lost in rounding: lower the noise."
+        raise SpecificationError("noise", f"at most {LOUDEST:g} times the weights' {largest:.3g}", model.noise, remedy)
+
+
+def _levels(quantizer: EntrywiseMap) -> np.ndarray:
+    """Magnitudes of the levels other than 0; none of a map without levels."""
+    grid = quantizer.grid if isinstance(quantizer, StochasticRounding) else quantizer
+    levels = abs(grid.levels) if isinstance(grid, StepFunction) else np.zeros(0)
+    return levels[levels > 0]
+
+
+def check_update_rule(model) -> None:
+    """Refuse a zeroth-order update with what it is not derived for."""
+    rule, name = model.update_rule, type(model.update_rule).__name__
+    others = [option for option in model.options if option != "update_rule"]
+    if not isinstance(model.surrogate, IdentitySurrogate):
+        others.append("surrogate")
+    if isinstance(rule, SPSA) and not isinstance(model.weight_quantizer, Identity | StepFunction):
+        # a stochastic map is among the options already
+        others = list(dict.fromkeys([*others, "weight_quantizer"]))
+    if others:
+        expected = f"STE() with this {', '.join(others)}"
+        raise SpecificationError("update_rule", expected, rule, f"{name} is not derived for it.")
+    if isinstance(rule, FOGZO) and isinstance(model.weight_quantizer, StepFunction):
+        _check_density_at_thresholds(model)
+
+
+def _check_density_at_thresholds(model) -> None:
+    if isinstance(model.init, Empirical):
+        remedy = "FOGZO moves weights by their density at the thresholds, which a list of values lacks: give its law."
+        raise SpecificationError("init", "a law with a density, or on few points", model.init, remedy)
+    if isinstance(model.init, Constant | TwoPoint | Discrete):
+        atoms, thresholds = model.init.atoms[0][:, None], model.weight_quantizer.thresholds[None, :]
+        nothing = "There every perturbation flips a fraction of all weights, and the limit does not exist."
+        if abs(atoms - thresholds).min() <= EQUAL * abs(model.weight_quantizer.levels).max():
+            raise SpecificationError("init", "no point mass on a threshold with FOGZO", model.init, nothing)
+        if model.weight_decay and ((thresholds * atoms > 0) & (abs(thresholds) < abs(atoms))).any():
+            expected = "no point mass that weight decay carries to a threshold with FOGZO"
+            raise SpecificationError(
+                "init", expected, model.init, f"{nothing} Give it a width, such as Normal(mean=1.2, std=0.1)."
+            )
+
+
+def check_type(argument: str, value: object, kind, expected: str, remedy: str) -> None:
+    """Raise `SpecificationError` unless `value` is of this kind."""
+    if not isinstance(value, kind):
+        raise SpecificationError(argument, expected, value, remedy)
