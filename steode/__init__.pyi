@@ -18,7 +18,7 @@ from .parts.spectrum import Eigenvalues, Isotropic, PowerLaw
 from .parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
 from .parts.surrogates import ClippedSurrogate, DerivativeOf, IdentitySurrogate
 from .parts.toolkit_grid import toolkit_grid
-from .parts.update_rules import FOGZO, SPSA, STE, Momentum, SignSGD
+from .parts.update_rules import FOGZO, SPSA, STE, Adam, Momentum, SignSGD
 from .plot.explore import explore
 from .studies.sweep import sweep
 from .symbolic.derivation import Derivation, Step
@@ -47,6 +47,7 @@ __all__ = [
     "FOGZO",
     "SPSA",
     "STE",
+    "Adam",
     "AdditiveNoise",
     "CheckpointWarning",
     "ClippedSurrogate",

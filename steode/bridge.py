@@ -197,18 +197,22 @@ def compile_limit(limit: Limit) -> Equations:
         teacher_square = sym.rho_w if general else sym.rho
         arguments = (*training, sym.alpha_1, sym.alpha_2, teacher_square, sym.sigma, strength, sym.A, sym.C)
         moments = _compile_all(moment_rates, arguments)
-    force = force_of_loss = strength_of_gap = None
+    force = force_of_loss = strength_of_gap = companion_rate = companion_start = None
+    constants = limit.output.constants if general else ()
     if general:
         if limit.output.is_linear:
             strength_of_gap = _of_gap(limit.output.strength.subs(noises))
         expressions = tuple(value.subs(noises) for value in (*limit.output.response, limit.output.strength))
-        constants = limit.output.constants
+        loss = limit.output.loss.subs(noises)
         if limit.output.is_of_loss:
-            loss = limit.output.loss.subs(noises)
             force_of_loss = _compile_all(expressions, (sym.V, *constants))
-            expressions = tuple(value.subs(sym.V, loss) for value in expressions)
             strength_of_gap = _of_gap(loss)
+        expressions = tuple(value.subs(sym.V, loss) for value in expressions)
         force = _compile_all(expressions, (*overlaps, sym.p_tau, *constants))
+    if limit.companion is not None:
+        given = (sym.tau, sym.c_v, sym.c_h, sym.c_star, sym.c_2, *constants)
+        companion_rate = compile_expression(limit.companion.rate, given)
+        companion_start = compile_expression(limit.companion.start, constants)
     return Equations(
         drift=compile_expression(drift, (*one_coordinate, sym.Q, sym.w)),
         diffusion=compile_expression(diffusion, (*training, sym.alpha_2, strength)),
@@ -217,6 +221,9 @@ def compile_limit(limit: Limit) -> Equations:
         residual_variance=compile_expression(limit.residual_variance.subs(noises), overlaps),
         force=force,
         force_of_loss=force_of_loss,
+        constants=tuple(symbol.name for symbol in constants),
+        companion_rate=companion_rate,
+        companion_start=companion_start,
         needs_slope=general and limit.output.needs_slope,
         strength_of_gap=strength_of_gap,
         observables=tuple(

@@ -57,6 +57,7 @@ _TYPES = {
         update_rules.STE,
         update_rules.Momentum,
         update_rules.SignSGD,
+        update_rules.Adam,
         update_rules.FOGZO,
         update_rules.SPSA,
         Schedule,

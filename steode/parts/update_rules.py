@@ -59,6 +59,47 @@ class SignSGD:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Adam:
+    """Follow the mean gradient over the root of its mean square (Kingma and Ba 2015), as `optax.adamw` without epsilon.
+
+        m <- beta_1 m + (1 - beta_1) g,    v <- beta_2 v + (1 - beta_2) g^2,    1 - beta_2 = second_moment_rate/d,
+        w <- w - (learning_rate/sqrt(d)) m_hat/sqrt(v_hat) - (learning_rate weight_decay/d) w,
+
+    entrywise, with g = mean_batch[(yhat - y) Q_x(x)], m = v = 0 at the start, and m_hat, v_hat corrected for that. The
+    memory of v is a time of order 1/second_moment_rate in tau = step/d, and all its entries are the same in the limit;
+    m forgets within steps in which nothing of the limit moves. Weight decay is decoupled (Loshchilov and Hutter 2019),
+    and dampening is too.
+
+    Parameters
+    ----------
+    beta_1 : 0 <= beta_1 < 1, fixed as d grows; it changes no limit.
+    second_moment_rate : (1 - beta_2) d > 0, fixed as d grows; None: a fixed beta_2 near 1, whose memory is shorter than
+        anything the limit sees. Runs then take beta_2 = 1 - d^(-1/2).
+
+    Raises
+    ------
+    SpecificationError
+        If a number is out of its domain.
+    """
+
+    beta_1: float = 0.9
+    second_moment_rate: float | None = None
+
+    def __post_init__(self):
+        object.__setattr__(self, "beta_1", check_finite("Adam.beta_1", self.beta_1))
+        if not 0 <= self.beta_1 < 1:
+            raise SpecificationError("Adam.beta_1", "a number >= 0 and < 1", self.beta_1, "For example 0.9.")
+        if self.second_moment_rate is not None:
+            remedy = "It is (1 - beta_2) d; None is a memory shorter than anything the limit sees."
+            rate = check_positive("Adam.second_moment_rate", self.second_moment_rate, remedy)
+            object.__setattr__(self, "second_moment_rate", rate)
+
+    def beta_2(self, dim: int) -> float:
+        """The factor by which v forgets in a step in dimension `dim`."""
+        return 1 - dim**-0.5 if self.second_moment_rate is None else 1 - self.second_moment_rate / dim
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class FOGZO:
     """First-order-guided zeroth-order estimates (Yang and Aamodt 2025) in place of the straight-through gradient g.
 
@@ -158,4 +199,4 @@ def _check_directions(name: str, directions: object) -> None:
         raise SpecificationError(f"{name}.directions", expected, directions, "All have mean zero and variance one.")
 
 
-UpdateRule = STE | Momentum | SignSGD | FOGZO | SPSA
+UpdateRule = STE | Momentum | SignSGD | Adam | FOGZO | SPSA

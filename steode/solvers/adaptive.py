@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from steode.errors import ConvergenceError
+from steode.solvers.companion import CoupledOperator
 from steode.solvers.density import DensityOperator
 from steode.solvers.domain import breakpoints_of, reach, resolution
 from steode.solvers.entrywise import SmoothMap
@@ -89,6 +90,9 @@ def _operator(problem: Problem, nodes, *rest) -> tuple:
 def _evolve(operator, masses, times, density_times, tolerance) -> dict:
     """What `march` returns, from a problem, nodes, masses and times; or from an operator, masses and times."""
     operator = operator if isinstance(operator, DensityOperator) else DensityOperator(*operator)
+    if operator.problem.memory is not None:
+        operator = CoupledOperator(operator)
+        masses = operator.begin(masses)
     return march(operator, masses, times, density_times, tolerance, 1e-3 * times[-1], MAX_STEPS)
 
 
@@ -220,7 +224,8 @@ def _solve_once(problem, rows, mesh: Mesh, times, density_times, tolerance, size
     largest = max(float(found["initial"]["eps_g"]), float(observables["eps_g"].max()))
     # of the last state, taken to the time when V was smallest
     variance = np.maximum(observables["V"], 1e-300)
-    late = operator.at(times[-1]).layer_peclet(densities[-1], found["force"])
+    force = found["force"][:3] if np.ndim(found["force"]) else found["force"]
+    late = operator.at(times[-1]).layer_peclet(densities[-1], force)
     peclet, volumes = float(late * (variance[-1] / variance.min())), np.asarray(operator.volumes)
     return DensitySolution(observables, {}, densities, nodes, volumes, rows, steps, largest, peclet)
 

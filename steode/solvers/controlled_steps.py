@@ -28,7 +28,8 @@ class PositiveTRBDF2(diffrax.AbstractSolver):
         return y1, error, {"y0": y0, "y1": y1}, None, diffrax.RESULTS.successful
 
     def func(self, terms, t0, y0, args):
-        return args.apply(args.at(t0).rates(args.force(y0)), y0)
+        now = args.at(t0)
+        return now.apply(now.rates(now.force(y0)), y0)
 
 
 def evolve(

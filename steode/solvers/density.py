@@ -174,6 +174,18 @@ class DensityOperator(eqx.Module):
         upper = jnp.concatenate([-step * left, zero], 1)
         return jax.lax.linalg.tridiagonal_solve(lower, diagonal, upper, right_hand_side[..., None])[..., 0]
 
+    def smoothed(self, rates, step, error: Masses) -> Masses:
+        """An error estimate without what fast modes, which the step damps, contribute to it."""
+        return self.implicit(rates, step, error)
+
+    def positive(self, end: Masses, start: Masses) -> Masses:
+        """Masses that are not negative, with the totals of those at the start of the step."""
+        return positive_part(end, start)
+
+    def error_size(self, error: Masses, masses: Masses, shares: Float[Array, " K"]) -> Float[Array, ""]:
+        """L1 norm of an error, averaged over the rows."""
+        return shares @ jnp.sum(error, axis=-1)
+
     def step(self, masses: Masses, dt, time=0.0) -> tuple[Masses, Masses]:
         """One positive TR-BDF2 step from `time`; returns the new masses and the local error estimate."""
         return time_step.step(self, masses, dt, time)

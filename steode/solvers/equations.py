@@ -12,6 +12,10 @@ from steode.solvers.entrywise import Map
 from steode.solvers.sign_moments import sign_moments
 
 
+FIRST_MEMORY = 1e-6
+"""Time up to which a companion of the law, whose memory begins with the run, is taken to remember as much as then."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Equations:
     """The limit's expressions, compiled by `steode.bridge`; all broadcast over arrays.
@@ -27,6 +31,10 @@ class Equations:
     residual_variance : overlaps -> V.
     force : (overlaps, p, constants) -> c_h, c_* and c_2; None: the output is linear and deterministic, 1, -1 and V.
     force_of_loss : (V, constants) -> the same, where V says all; else None.
+    constants : names of what the force is given beside the overlaps.
+    companion_rate : (tau, c_v, c_h, c_*, c_2, constants) -> rate of the last of the constants, which moves beside the
+        law; None: all of them stand still.
+    companion_start : constants -> its value at time 0 over the c_2 that it would have at the value 1; or None.
     needs_slope : True if the force contains the mean slope p of the map of the weights, as in zeroth-order updates.
     strength_of_gap : (G, q, rho, sigma) -> c_2, or V where there is `force_of_loss`; G = q - 2m + rho. None unless one
         number says all.
@@ -44,6 +52,9 @@ class Equations:
     residual_variance: Callable
     force: Callable | None
     force_of_loss: Callable | None
+    constants: tuple[str, ...]
+    companion_rate: Callable | None
+    companion_start: Callable | None
     needs_slope: bool
     strength_of_gap: Callable | None
     observables: tuple[tuple[str, Callable], ...]
@@ -79,7 +90,8 @@ class Problem(eqx.Module):
     response: tuple = (1.0, -1.0)  # c_h and c_*
     input_moments: tuple | None = None  # alpha_1 and alpha_2, where they are known already
     dampening: Float[Array, ""] | None = None  # zeta; None: the equations do not contain it
-    constants: tuple = ()  # of the force: c_u and n of a zeroth-order update, averages of the inputs with signs
+    constants: tuple = ()  # of the force: see `Equations.constants`
+    memory: Float[Array, ""] | None = None  # c_v, the rate at which a companion of the law forgets; None: there is none
 
     def at(self, time) -> "Problem":
         """The equations at this time; the problem itself if nothing follows a schedule."""
@@ -191,13 +203,32 @@ class Problem(eqx.Module):
         return self.force(m, q, slope)
 
     def with_input_averages(self) -> "Problem":
-        """The problem with the averages of its own input map that the sign of a gradient needs; others as they are."""
-        if self.equations.force_of_loss is None:
-            return self
-        constants = (self.alpha_1, self.alpha_2, *sign_moments(self.input_map, self.batch), self.batch)
-        # c_h and c_* depend on V, their ratio does not
-        response = self.equations.force_of_loss(1.0, *constants)[:2]
-        return dataclasses.replace(self, constants=constants, response=response)
+        """The problem with the averages of its own inputs among the constants; the others stay as they are."""
+        names = self.equations.constants
+        known = {"alpha_1": self.alpha_1, "alpha_2": self.alpha_2, "B": self.batch}
+        if "beta_1" in names:
+            signs = sign_moments(self.input_map, self.batch)
+            known |= {"beta_1": signs.teacher, "beta_2": signs.student, "p_0": signs.moving}
+        constants = tuple(known.get(name, value) for name, value in zip(names, self.constants, strict=True))
+        changes = {"constants": constants}
+        if self.equations.force_of_loss is not None:
+            # c_h and c_* depend on V, their ratio does not
+            changes["response"] = self.equations.force_of_loss(1.0, *constants)[:2]
+        return dataclasses.replace(self, **changes)
+
+    def beside(self, companion: Float[Array, ""]) -> "Problem":
+        """The problem at a value of the number that moves beside the law."""
+        return dataclasses.replace(self, constants=(*self.constants[:-1], companion))
+
+    def companion_rate(self, time, force, companion: Float[Array, ""]) -> Float[Array, ""]:
+        """Its time derivative, where it has this value and the force is the one there."""
+        # its first memory is as short as the time that has passed; there the two sides are equal
+        time = jnp.maximum(time, FIRST_MEMORY)
+        return self.equations.companion_rate(time, self.memory, *force, *self.beside(companion).constants)
+
+    def companion_start(self, m, q, slope=1.0) -> Float[Array, ""]:
+        """Its value at time 0, the one at which it would rest."""
+        return self.equations.companion_start(*self.constants) * self.beside(1.0).force(m, q, slope)[2]
 
     def under(self, force: Float[Array, "..."]) -> tuple["Problem", Float[Array, ""]]:
         """The problem with the response that a force has, and its strength V or c_2."""

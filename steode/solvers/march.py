@@ -42,10 +42,11 @@ def march(
     all_times = jnp.concatenate([jnp.zeros(1), times])
     shapes = jax.eval_shape(operator.observables, initial)
     observed = jnp.zeros((all_times.size, sum(shape.size for shape in shapes.values())))
-    kept = jnp.zeros((density_times.size, *initial.shape))
+    masses_of = lambda state: state[0] if isinstance(state, tuple) else state  # noqa: E731
+    kept = jnp.zeros((density_times.size, *masses_of(initial).shape))
     time, step, steps = jnp.zeros(()), jnp.asarray(first_step, float), jnp.zeros((), int)
-    force = operator.force(initial)
-    state = time, step, jnp.asarray(initial), steps, Past(force, force, step)
+    force = operator.at(0.0).force(initial)
+    state = time, step, jax.tree.map(jnp.asarray, initial), steps, Past(force, force, step)
     begin = (jnp.zeros((), int), jnp.zeros((), int), state, observed, kept)
 
     def unfinished(carry):
@@ -59,7 +60,7 @@ def march(
         target = jnp.minimum(own, other)
         state = _until(operator, target, state, tolerance, max_steps)
         observed = _put(observed, _in_a_row(operator.observables(state[2])), reported)
-        kept = _put(kept, state[2], stored)
+        kept = _put(kept, masses_of(state[2]), stored)
         return reported + (own == target), stored + (other == target), state, observed, kept
 
     _, _, (time, _, last, steps, _), observed, kept = jax.lax.while_loop(unfinished, to_next, begin)
@@ -68,7 +69,7 @@ def march(
         "observables": {name: values[1:] for name, values in observed.items()},
         "initial": {name: values[0] for name, values in observed.items()},
         "densities": kept,
-        "force": operator.force(last),
+        "force": operator.at(time).force(last),
         "steps": steps,
         "succeeded": time >= all_times[-1],
     }
@@ -107,7 +108,7 @@ def _until(operator: DensityOperator, target, state: tuple, tolerance, max_steps
         # two equal steps rather than a long one and the rest
         length = jnp.where(step >= left, left, jnp.where(2 * step > left, left / 2, step))
         end, error, made = step_after(operator, past, masses, length, time, SETTLED * tolerance)
-        size = shares @ jnp.sum(error, axis=-1) / tolerance
+        size = operator.error_size(error, masses, shares) / tolerance
         accepted = size < 1
         # a step cut at a reported time does not cut those after it
         largest = jnp.maximum(LARGEST_FACTOR, step / length)

@@ -25,18 +25,24 @@ def gaussian_closure(
         return problem.overlaps(problem.weight_map.gaussian_mean(*state), problem.weight_map.gaussian_square(*state))
 
     def rates(t, state, args):
-        now, strength = problem.at(t).under(problem.gaussian_force(*state))
+        own, *companion = problem.at(t), *state[2:]
+        force = (own.beside(*companion) if companion else own).gaussian_force(*state[:2])
+        now, strength = own.under(force)
         arguments = (*now.training, problem.alpha_1, problem.alpha_2, problem.teacher, strength)
-        return problem.equations.closure(*arguments, problem.weight_map, *state)
+        moving = [problem.companion_rate(t, force, *companion)] if companion else []
+        return *problem.equations.closure(*arguments, problem.weight_map, *state[:2]), *moving
 
     def observables(t, state, args):
-        means, variances = state
+        means, variances, *companion = state
         mean_w = problem.teacher_weights @ means
         spread = problem.teacher_weights @ (variances + (means - mean_w) ** 2)
-        return problem.observables(*overlaps(state)) | {"mean_w": mean_w, "std_w": jnp.sqrt(spread)}
+        values = problem.observables(*overlaps(state[:2])) | {"mean_w": mean_w, "std_w": jnp.sqrt(spread)}
+        return values | ({"second_moment": companion[0]} if companion else {})
 
     weights = problem.teacher**2, mean**2 + variance
     start = (mean, jnp.maximum(variance, LEAST_VARIANCE * largest_square(*weights)))
+    if problem.memory is not None:
+        start = (*start, problem.companion_start(*overlaps(start)[:2]))
     square = largest_square(*weights, problem.sigma**2)
     return _integrate(rates, start, observables, times, tolerance, square, max_steps)
 

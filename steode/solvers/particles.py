@@ -39,33 +39,41 @@ def evolve_particles(
         q = jnp.mean(problem.equations.self_overlap(problem.alpha_2, problem.weight_map.square(w)))
         return m, q, problem.loss(m, q)
 
-    def rates(w, time):
+    def rates(state, time):
+        w, *companion = state
+        own = problem.at(time)
         if descent is not None:
-            return descent.rates(problem.at(time), teacher, w)
+            return *descent.rates(own, teacher, w), ()
         m, q, _ = overlaps(w)
-        now, strength = problem.at(time).under(problem.force(m, q))
-        return now.drift(teacher, problem.weight_map(w), w), now.diffusion(strength)
+        force = (own.beside(*companion) if companion else own).force(m, q)
+        now, strength = own.under(force)
+        moving = [own.companion_rate(time, force, *companion)] if companion else []
+        return now.drift(teacher, problem.weight_map(w), w), now.diffusion(strength), moving
 
-    def step(index, w, time, dt):
-        drift, diffusion = rates(w, time)
+    def step(index, state, time, dt):
+        w, *companion = state
+        drift, diffusion, moving = rates(state, time)
         noise = jax.random.normal(jax.random.fold_in(key, index), w.shape, w.dtype)
         change = drift * dt + jnp.sqrt(diffusion * dt) * noise
         if problem.bound is not None:
             change = jnp.where(jnp.abs(w) < problem.bound, change, 0.0)
-        return w + change
+        return w + change, *(value + rate * dt for value, rate in zip(companion, moving, strict=True))
 
-    def observables(w):
+    def observables(state):
+        w, *companion = state
         values = problem.observables(*overlaps(w)) | {"mean_w": jnp.mean(w), "std_w": jnp.std(w)}
         if isinstance(problem.weight_map, StepMap):
             levels = problem.weight_map.levels
             image = problem.weight_map(w)
             values["level_fraction"] = jnp.mean((image[:, None] == levels[None, :]) * 1.0, axis=0)
-        return values
+        return values | ({"second_moment": companion[0]} if companion else {})
 
-    def to_next_record(w, span):
+    def to_next_record(state, span):
         first, last, begin, dt = span
-        w = jax.lax.fori_loop(first, last, lambda index, w: step(index, w, begin + (index - first) * dt, dt), w)
-        return w, observables(w)
+        advance = lambda index, state: step(index, state, begin + (index - first) * dt, dt)  # noqa: E731
+        state = jax.lax.fori_loop(first, last, advance, state)
+        return state, observables(state)
 
     ends, lengths = jnp.cumsum(steps), steps * dts
-    return jax.lax.scan(to_next_record, start, (ends - steps, ends, jnp.cumsum(lengths) - lengths, dts))[1]
+    begin = (start, problem.companion_start(*overlaps(start)[:2])) if problem.memory is not None else (start,)
+    return jax.lax.scan(to_next_record, begin, (ends - steps, ends, jnp.cumsum(lengths) - lengths, dts))[1]

@@ -1,6 +1,7 @@
 """One step in time of the density equation: TR-BDF2, with the force iterated to its implicit stages.
 
-Each of the three stages has the learning rate of its own time. A step of a solve that is differentiated has a fixed
+Each of the three stages has the learning rate of its own time. A state is the masses, or the masses with a number beside
+them (`steode.solvers.companion`), and the operator says what its parts mean. A step of a solve that is differentiated has a fixed
 number of iterations; one that only goes forward extrapolates the force from the step before, and mostly takes one.
 """
 
@@ -32,10 +33,11 @@ class Past(NamedTuple):
 
 def step(operator, masses: Masses, dt, time=0.0) -> tuple[Masses, Masses]:
     """One positive step from `time` with a fixed number of iterations; new masses, and the local error estimate."""
-    force = operator.force(masses)
+    operator_now = operator.at(time)
+    force = operator_now.force(masses)
 
     def guess(index, start, middle_force):
-        ahead = operator.force(masses + GAMMA * dt * start)
+        ahead = operator_now.force(_along(masses, GAMMA * dt, start))
         return jnp.where(index == 0, ahead, force + (middle_force - force) / GAMMA)
 
     return _step(operator, masses, dt, time, force, guess, STAGE_ITERATIONS, None)[:2]
@@ -43,7 +45,7 @@ def step(operator, masses: Masses, dt, time=0.0) -> tuple[Masses, Masses]:
 
 def step_after(operator, past: Past, masses: Masses, dt, time, settled) -> tuple[Masses, Masses, Past]:
     """The same step with V extrapolated from the step before, and iterated until it is within a part `settled`."""
-    force = operator.force(masses)
+    force = operator.at(time).force(masses)
 
     def guess(index, start, middle_force):
         ahead = _quadratic((-1, GAMMA - 1, 0), (past.start, past.middle, force), GAMMA * dt / past.dt)
@@ -55,8 +57,8 @@ def step_after(operator, past: Past, masses: Masses, dt, time, settled) -> tuple
 
 
 def _step(operator, masses: Masses, dt, time, force, guess, most: int, settled):
-    half = GAMMA / 2 * dt
-    start = operator.apply(operator.at(time).rates(force), masses)
+    half, now = GAMMA / 2 * dt, operator.at(time)
+    start = now.apply(now.rates(force), masses)
 
     def stage(index, carry):
         # both implicit stages are one compiled loop: programs of a first answer are small
@@ -65,18 +67,24 @@ def _step(operator, masses: Masses, dt, time, force, guess, most: int, settled):
         at_end = operator.at(time + jnp.where(index == 0, GAMMA, 1.0) * dt)
         first = _usable(guess(index, start, last_force), last_force)
         end, end_force, rates = _stage(at_end, first, known, half, most, settled)
-        rate = (end - known) / half
-        following = masses + dt * np.sqrt(2) / 4 * (start + rate)
+        rate = jax.tree.map(lambda end, known: (end - known) / half, end, known)
+        following = _along(masses, dt * np.sqrt(2) / 4, jax.tree.map(jnp.add, start, rate))
         return following, (end_force, last_force), end, (rate, last_rate), rates
 
-    nothing, unknown = 2 * (jnp.zeros_like(masses),), 2 * (jnp.zeros_like(masses[:, :-1]),)
-    begin = masses + half * start, (force, force), masses, nothing, unknown
+    nothing = jax.tree.map(jnp.zeros_like, masses)
+    unknown = jax.tree.map(jnp.zeros_like, now.rates(force))
+    begin = _along(masses, half, start), (force, force), masses, (nothing, nothing), unknown
     _, (_, middle_force), end, (end_rate, middle_rate), rates = jax.lax.fori_loop(0, 2, stage, begin)
-    defect = start / GAMMA - middle_rate / (GAMMA * (1 - GAMMA)) + end_rate / (1 - GAMMA)
-    error = operator.implicit(rates, half, 2 * ERROR_CONSTANT * dt * defect)
+
+    def defect(start, middle_rate, end_rate):
+        combined = start / GAMMA - middle_rate / (GAMMA * (1 - GAMMA)) + end_rate / (1 - GAMMA)
+        return 2 * ERROR_CONSTANT * dt * combined
+
+    error = operator.smoothed(rates, half, jax.tree.map(defect, start, middle_rate, end_rate))
     # where nodes are very close, rounding in the linear systems loses mass: that too counts as an error of the step
-    positive = positive_part(end, masses.sum(axis=1, keepdims=True))
-    return positive, jnp.abs(error) + jnp.abs(positive - end), middle_force
+    positive = operator.positive(end, masses)
+    error = jax.tree.map(lambda error, positive, end: jnp.abs(error) + jnp.abs(positive - end), error, positive, end)
+    return positive, error, middle_force
 
 
 def _stage(operator, force, right_hand_side: Masses, step, most: int, settled):
@@ -89,7 +97,8 @@ def _stage(operator, force, right_hand_side: Masses, step, most: int, settled):
         found = operator.force(masses)
         return index + 1, found, masses, rates, jnp.max(jnp.abs(found - force)) / jnp.max(jnp.abs(found))
 
-    begin = 0, force, right_hand_side, 2 * (jnp.zeros_like(right_hand_side[:, :-1]),), jnp.asarray(jnp.inf)
+    unknown = jax.tree.map(jnp.zeros_like, operator.rates(force))
+    begin = 0, force, right_hand_side, unknown, jnp.asarray(jnp.inf)
     if settled is None:
         # a fixed number: a solve through diffrax is differentiated in reverse
         _, force, masses, rates, _ = jax.lax.fori_loop(0, most, lambda _, carry: iterate(carry), begin)
@@ -100,9 +109,14 @@ def _stage(operator, force, right_hand_side: Masses, step, most: int, settled):
 
 
 def _usable(guess, fallback):
-    """An extrapolated force, unless its strength, the last entry, is not positive."""
-    strength = guess if jnp.ndim(guess) == 0 else guess[-1]
-    return jnp.where(strength > 0, guess, fallback)
+    """An extrapolated force, unless its strength, V or c_2, or what is beside it, is not positive."""
+    positive = guess > 0 if jnp.ndim(guess) == 0 else jnp.all(guess[2:] > 0)
+    return jnp.where(positive, guess, fallback)
+
+
+def _along(state, length, rate):
+    """state + length * rate, of every part."""
+    return jax.tree.map(lambda state, rate: state + length * rate, state, rate)
 
 
 def _quadratic(at, values, x):
@@ -112,7 +126,7 @@ def _quadratic(at, values, x):
     return parts[0] * values[0] + parts[1] * values[1] + (1 - parts[0] - parts[1]) * values[2]
 
 
-def positive_part(masses: Masses, totals: Float[Array, "K 1"]) -> Masses:
-    """Negative masses set to zero and the others scaled so that every row has its total."""
+def positive_part(masses: Masses, before: Masses) -> Masses:
+    """Negative masses set to zero and the others scaled so that every row has the total that it had before."""
     clipped = jnp.maximum(masses, 0)
-    return clipped * (totals / clipped.sum(axis=1, keepdims=True))
+    return clipped * (before.sum(axis=1, keepdims=True) / clipped.sum(axis=1, keepdims=True))

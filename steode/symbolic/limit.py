@@ -27,6 +27,22 @@ class MomentEquations:
     exact: bool
 
 
+@dataclasses.dataclass(frozen=True)
+class Companion:
+    """A number beside the law of the weights, which drives them and is driven by them.
+
+    Attributes
+    ----------
+    symbol : stands for it in the averages of the output.
+    rate : its time derivative, in itself, tau, c_h, c_star, c_2 and the constants of the output.
+    start : its value at time 0, in units of c_2 at the value 1 of the symbol.
+    """
+
+    symbol: sympy.Symbol
+    rate: sympy.Expr
+    start: sympy.Expr
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Limit(Derived):
     """Equations of the limit in named symbols (`steode.symbolic.symbols`) and the derivation that produced them.
@@ -57,6 +73,7 @@ class Limit(Derived):
     output : averages of the output channel (`steode.systems.linear.derivations.output.Output`) of a model that goes
         beyond quantized weights and isotropic quantized inputs; then c_2 stands for V in diffusion and moment
         equations.
+    companion : a number that moves beside the law, if there is one.
     """
 
     model: object
@@ -74,6 +91,7 @@ class Limit(Derived):
     parameters: dict[sympy.Symbol, float]
     maps: dict[sympy.Symbol, tuple[EntrywiseMap, sympy.Expr]]
     output: object | None = None
+    companion: Companion | None = None
     rate: sympy.Symbol = sym.eta
 
     def at_rate(self, rate: sympy.Symbol) -> "Limit":

@@ -32,6 +32,11 @@ beta_2 = Symbol("beta_2", positive=True)
 p_0 = Symbol("p_0", positive=True)
 g_B = Symbol("g_B", real=True)
 
+# Adam: memory of the second moment, that of one entry of the gradient, and the mean square
+c_v = Symbol("c_v", positive=True)
+g_i = Symbol("g_i", real=True)
+v_g = Symbol("v_g", positive=True)
+
 # one coordinate: latent weight, teacher weight, quantized weight, surrogate derivative
 w = Symbol("w", real=True)
 wstar = Symbol("w^{*}", real=True)

@@ -15,7 +15,7 @@ from steode.parts.laws import Law, Paired
 from steode.parts.quantizers import StepFunction
 from steode.parts.schedule import Schedule
 from steode.parts.surrogates import ClippedSurrogate, DerivativeOf
-from steode.parts.update_rules import FOGZO, SPSA, STE, Momentum, UpdateRule
+from steode.parts.update_rules import FOGZO, SPSA, STE, Adam, Momentum, UpdateRule
 from steode.solvers.cuts import smooth_cuts
 from steode.solvers.entrywise import Map
 from steode.solvers.equations import Problem
@@ -25,6 +25,7 @@ from steode.solvers.smoothed_descent import SmoothedDescent
 from steode.solvers.spectral_start import DrawnSpectralStart, PairedStart, SpectralStart
 from steode.solvers.start import DrawnStart, NominalStart, Rows, Start
 from steode.solvers.stationary_rows import PairedRows, TeacherRows, teacher_rows
+from steode.symbolic.limit import Limit
 from steode.systems.linear.derivations.output import Output
 from steode.systems.linear.derive import derive
 from steode.systems.linear.spec import LinearModel
@@ -95,7 +96,8 @@ def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None)
         eigenvalues=None if rows.eigenvalues is None else as_array(rows.eigenvalues),
         output=None if limit.output is None else numeric_output(model, limit.output),
         linear_response=limit.output is None or limit.output.is_linear,
-        constants=_constants(model.update_rule),
+        constants=_constants(model.update_rule, limit),
+        memory=_memory(model.update_rule),
     )
     return problem.with_input_averages()
 
@@ -113,6 +115,9 @@ def _scaled(schedule: Callable, factor: float) -> Callable:
 
 def stationary_problem(model: LinearModel, response: tuple | None = None, part: float = 1.0) -> Problem:
     """The equations of a model with its teacher law, cut at the kinks that they have under a response, or their own."""
+    if isinstance(model.update_rule, Adam):
+        # in a stationary state its memory does not matter
+        model = model.replace(update_rule=Adam())
     nodes, values = NODES, None if model.spectrum.is_isotropic else model.spectrum.values
     if isinstance(model.weight_quantizer, StepFunction):
         levels, eigenvalues = len(model.weight_quantizer.unit_levels), 1 if values is None else np.unique(values).size
@@ -139,8 +144,16 @@ def smoothed_descent(model: LinearModel) -> SmoothedDescent | None:
     return SmoothedDescent(dynamics, np.asarray(rule.eps), np.asarray(rule.ratio), rule.directions)
 
 
-def _constants(rule: UpdateRule) -> tuple:
-    return (np.asarray(rule.c), np.asarray(float(rule.n))) if isinstance(rule, FOGZO) else ()
+def _constants(rule: UpdateRule, limit: Limit) -> tuple:
+    """The constants of the force that the rule knows, and ones for the others."""
+    known = {"c_u": rule.c, "n": float(rule.n)} if isinstance(rule, FOGZO) else {}
+    symbols = () if limit.output is None else limit.output.constants
+    return tuple(np.asarray(known.get(symbol.name, 1.0)) for symbol in symbols)
+
+
+def _memory(rule: UpdateRule) -> np.ndarray | None:
+    followed = isinstance(rule, Adam) and rule.second_moment_rate is not None
+    return np.asarray(rule.second_moment_rate) if followed else None
 
 
 def numeric_output(model: LinearModel, output: Output) -> Map | GeneralOutput:

@@ -16,7 +16,7 @@ from steode.parts.quantizers import Identity, StepFunction
 from steode.parts.schedule import Schedule
 from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
 from steode.parts.surrogates import ClippedSurrogate, IdentitySurrogate
-from steode.parts.update_rules import FOGZO, SPSA, STE, Momentum, SignSGD
+from steode.parts.update_rules import FOGZO, SPSA, STE, Adam, Momentum, SignSGD
 from steode.systems.linear.derivations.output import derive_output
 from steode.systems.linear.spec import MAPS, LinearModel
 
@@ -125,8 +125,8 @@ def _no_cells(model):
 def _zeroth_order(model):
     if isinstance(model.update_rule, STE | Momentum):
         return None
-    if isinstance(model.update_rule, SignSGD):
-        return "update_rule", "the sign of a gradient moves a weight at a rate that depends on the error at that time"
+    if isinstance(model.update_rule, SignSGD | Adam):
+        return "update_rule", "its steps have a length that depends on the error at that time"
     return "update_rule", "a zeroth-order update does not move a weight at a rate of its cell alone"
 
 
@@ -164,8 +164,8 @@ def _paired(model):
 
 
 def _own_responses(model):
-    if isinstance(model.update_rule, SignSGD) and not model.spectrum.is_isotropic:
-        return "spectrum", "the sign of a gradient answers differently at every eigenvalue"
+    if isinstance(model.update_rule, SignSGD | Adam) and not model.spectrum.is_isotropic:
+        return "spectrum", "steps of a length of their own answer differently at every eigenvalue"
     return None
 
 
@@ -173,7 +173,7 @@ FOLLOW = "follow it in time with solve(model, t_end)"
 CONSTANT_RATE = Property(
     "a constant learning rate and dampening",
     _schedule,
-    f"give the model numbers, as in model.replace(learning_rate=0.1), or {FOLLOW}",
+    f"give the model a number, as in model.replace(learning_rate=0.1), or {FOLLOW}",
 )
 NO_ATOMS = Property("a law without atoms", _atoms, "use method='density'")
 FORGETS_START = Property("a stationary law that forgets the start", _start_remembered, FOLLOW)

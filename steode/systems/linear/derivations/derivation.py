@@ -17,7 +17,7 @@ from steode.parts.quantizers import StepFunction
 from steode.parts.schedule import Schedule
 from steode.parts.stochastic import CommonFactor, StochasticMap, StochasticRounding
 from steode.parts.surrogates import ClippedSurrogate
-from steode.parts.update_rules import FOGZO, SPSA, STE, Momentum, SignSGD
+from steode.parts.update_rules import FOGZO, SPSA, STE, Adam, Momentum, SignSGD
 from steode.symbolic import averages
 from steode.symbolic import symbols as sym
 from steode.symbolic.derivation import Derivation, Step
@@ -25,6 +25,7 @@ from steode.symbolic.expectation import expectation, fokker_planck
 from steode.symbolic.limit import Limit
 from steode.symbolic.printing import latex
 from steode.systems.linear.derivations import closures, schedules, stationary
+from steode.systems.linear.derivations.adam import adaptive_moments
 from steode.systems.linear.derivations.fogzo import flip_counting
 from steode.systems.linear.derivations.inputs import Maps, derive_input_moments, input_moment, input_variance
 from steode.systems.linear.derivations.momentum import heavy_ball
@@ -41,6 +42,7 @@ MOTIONS = {
     STE: straight_through,
     Momentum: heavy_ball,
     SignSGD: sign_descent,
+    Adam: adaptive_moments,
     FOGZO: flip_counting,
     SPSA: smoothed_descent,
 }
@@ -111,6 +113,7 @@ def derive_linear(model: LinearModel) -> Limit:
         parameters=parameters_of(model, maps),
         maps=maps,
         output=motion.output,
+        companion=motion.companion,
     )
     return limit if motion.rate == sym.eta else limit.at_rate(motion.rate)
 
@@ -152,6 +155,8 @@ def parameters_of(model: LinearModel, maps: Maps) -> dict[sympy.Symbol, float]:
     rule = model.update_rule
     if isinstance(rule, Momentum):
         values |= {sym.beta: rule.beta, sym.eta_eff: values[sym.eta] / (1 - rule.beta)}
+    elif isinstance(rule, Adam) and rule.second_moment_rate is not None:
+        values |= {sym.c_v: rule.second_moment_rate}
     elif isinstance(rule, FOGZO):
         values |= {sym.c_u: rule.c, sym.n_dir: rule.n}
     elif isinstance(rule, SPSA):

@@ -9,6 +9,7 @@ from steode.parts.surrogates import ClippedSurrogate
 from steode.symbolic import symbols as sym
 from steode.symbolic.derivation import Step
 from steode.symbolic.expectation import expectation, leading_order
+from steode.symbolic.limit import Companion
 from steode.systems.linear.derivations.inputs import input_moment, input_variance
 from steode.systems.linear.derivations.output import Output
 from steode.systems.linear.derivations.residual import Residual
@@ -34,6 +35,7 @@ class Motion:
         gradient.
     smoothed : True if drift and diffusion depend on the weight by more than Q(w), so that nothing further is derived.
     rate : what stands for the learning rate eta in all that follows from the setting.
+    companion : a number that moves beside the law of the weights, if there is one.
     """
 
     setting: list[Step]
@@ -47,6 +49,7 @@ class Motion:
     stationary: Callable[[sympy.Expr], list[Step]] | None = None
     smoothed: bool = False
     rate: sympy.Symbol = sym.eta
+    companion: Companion | None = None
 
 
 def straight_through(model: LinearModel, residual: Residual, output: Output | None) -> Motion:

@@ -21,7 +21,7 @@ from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 
 from steode.errors import SpecificationError
-from steode.parts.update_rules import FOGZO, SPSA, STE, Momentum, SignSGD, UpdateRule
+from steode.parts.update_rules import FOGZO, SPSA, STE, Adam, Momentum, SignSGD, UpdateRule
 
 
 class Rule(eqx.Module):
@@ -51,9 +51,9 @@ class Rule(eqx.Module):
         """The weights of a state."""
         return state
 
-    def move(self, rate, change: Callable, state):
-        """The next state; `change` gives, at a learning rate, the change with band and decay."""
-        return state - change(rate)
+    def move(self, rate, change: Callable, pull: Callable, state):
+        """The next state; at a learning rate `change` gives that of the batch in the band, `pull` the regularizers'."""
+        return state - change(rate) - pull(rate)
 
 
 class StraightThrough(Rule):
@@ -91,11 +91,44 @@ class HeavyBall(StraightThrough):
     def weights(self, state):
         return state.weights
 
-    def move(self, rate, change, state):
-        gradient = change(1)
+    def move(self, rate, change, pull, state):
+        gradient = change(1) + pull(1)
         buffer = self.beta * state.buffer + gradient
         ahead = gradient + self.beta * buffer if self.nesterov else buffer
         return Moving(state.weights - rate * ahead, buffer)
+
+
+class Adaptive(NamedTuple):
+    """Weights, means of their gradients and of the squares, of one shape, and the number of steps made."""
+
+    weights: Float[Array, "... d"]
+    mean: Float[Array, "... d"]
+    square: Float[Array, "... d"]
+    steps: Float[Array, "..."]
+
+
+class AdaptiveMoments(StraightThrough):
+    """Adam without epsilon: an entry whose gradients were all zero stays."""
+
+    beta_1: Float[Array, ""]
+    beta_2: Float[Array, ""]
+
+    def begin(self, weights):
+        return Adaptive(weights, weights * 0, weights * 0, weights[..., 0] * 0)
+
+    def weights(self, state):
+        return state.weights
+
+    def move(self, rate, change, pull, state):
+        root = np.sqrt(state.weights.shape[-1]).astype(state.weights.dtype)
+        gradient, steps = change(1) * root, state.steps + 1
+        mean = self.beta_1 * state.mean + (1 - self.beta_1) * gradient
+        square = self.beta_2 * state.square + (1 - self.beta_2) * gradient**2
+        # powers near 1 lose no digits; beta_1 may be zero
+        remembered = 1 - self.beta_1**steps, -jnp.expm1(steps * jnp.log(self.beta_2))
+        moves = square > 0
+        ratio = mean / remembered[0] / jnp.sqrt(jnp.where(moves, square / remembered[1], 1))
+        return Adaptive(state.weights - rate / root * jnp.where(moves, ratio, 0) - pull(rate), mean, square, steps)
 
 
 class ZerothOrder(Rule):
@@ -165,6 +198,11 @@ def literal_rule(rule: UpdateRule, dim: int, dtype) -> Rule:
         return SignOfGradient()
     if isinstance(rule, Momentum):
         return HeavyBall(jnp.asarray(rule.beta, dtype), rule.nesterov)
+    if isinstance(rule, Adam):
+        if rule.beta_2(dim) <= 0:
+            remedy = "beta_2 = 1 - second_moment_rate/d is a share."
+            raise SpecificationError("dim", f"more than {rule.second_moment_rate or 1:g}", dim, remedy)
+        return AdaptiveMoments(jnp.asarray(rule.beta_1, dtype), jnp.asarray(rule.beta_2(dim), dtype))
     if isinstance(rule, SPSA) and rule.ratio * dim < 1:
         remedy = f"With ratio = {rule.ratio:g} a step has fewer than one direction."
         raise SpecificationError("dim", f"at least {1 / rule.ratio:g}", dim, remedy)

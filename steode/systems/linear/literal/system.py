@@ -111,7 +111,7 @@ class LinearSystem(eqx.Module):
 
     def step(self, teacher, state: PyTree, sample, index) -> tuple[PyTree, Array]:
         """The state after step `index`, and a number that is finite as long as all is well."""
-        self, weights = self.at(index), self.weights(state)
+        now, weights = self.at(index), self.weights(state)
         inputs, labels, output_numbers, residual_numbers, weight_numbers, rule_numbers = sample
         field, output = self.forward(weights, inputs, output_numbers, weight_numbers)
         errors = self.residual_map(output - labels, residual_numbers) * self.slope(field)
@@ -125,15 +125,18 @@ class LinearSystem(eqx.Module):
             change = self.rule.change(rate, weights, errors, inputs, losses, rule_numbers)
             if self.bound is not None:
                 change = jnp.where(jnp.abs(weights) < self.bound, change, 0)
-            if self.decay is not None:
-                change = change + (rate * self.decay / self.dim) * weights
-            if self.dampening is not None:
-                pull = weights - self.weight_map(weights, weight_numbers)
-                change = change + (rate * self.dampening / self.dim) * pull
             return change
 
+        def pull(rate) -> Float[Array, " d"]:
+            pull = jnp.zeros((), weights.dtype)
+            if self.decay is not None:
+                pull = (rate * self.decay / self.dim) * weights
+            if now.dampening is not None:
+                pull = pull + (rate * now.dampening / self.dim) * (weights - self.weight_map(weights, weight_numbers))
+            return pull
+
         # a bounded output hides diverging weights
-        return self.rule.move(self.learning_rate, change, state), jnp.sum(errors) + jnp.sum(field)
+        return self.rule.move(now.learning_rate, change, pull, state), jnp.sum(errors) + jnp.sum(field)
 
     def at(self, index) -> "LinearSystem":
         """The system with the learning rate and the dampening of a step."""
