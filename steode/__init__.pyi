@@ -13,6 +13,7 @@ from .parts.format_error import FormatError, format_error
 from .parts.formats import FloatFormat, IntegerFormat, bfloat16, float4_e2m1fn, float8_e4m3fn, float8_e5m2, int4
 from .parts.laws import Constant, Discrete, Empirical, Laplace, Normal, Paired, TwoPoint, UniformLaw
 from .parts.quantizers import Identity, Levels, Sign, SignedInteger, Ternary, Uniform
+from .parts.range_rules import FixedRange, FollowingRange, LearnedRange
 from .parts.schedule import Schedule
 from .parts.spectrum import Eigenvalues, Isotropic, PowerLaw
 from .parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
@@ -68,14 +69,17 @@ __all__ = [
     "FixedPoint",
     "FixedPointFunction",
     "FixedPoints",
+    "FixedRange",
     "FloatFormat",
     "Fluctuations",
+    "FollowingRange",
     "FormatError",
     "Identity",
     "IdentitySurrogate",
     "IntegerFormat",
     "Isotropic",
     "Laplace",
+    "LearnedRange",
     "Levels",
     "Limit",
     "LimitFunction",

@@ -19,7 +19,17 @@ import numpy as np
 import sympy
 
 from steode.errors import LARGEST_INTEGER, SpecificationError
-from steode.parts import elementwise, formats, laws, quantizers, spectrum, stochastic, surrogates, update_rules
+from steode.parts import (
+    elementwise,
+    formats,
+    laws,
+    quantizers,
+    range_rules,
+    spectrum,
+    stochastic,
+    surrogates,
+    update_rules,
+)
 from steode.parts.expression import suggestion, write_expression
 from steode.parts.laws.array_file import Place
 from steode.parts.schedule import Schedule
@@ -60,6 +70,9 @@ _TYPES = {
         update_rules.Adam,
         update_rules.FOGZO,
         update_rules.SPSA,
+        range_rules.FixedRange,
+        range_rules.LearnedRange,
+        range_rules.FollowingRange,
         Schedule,
     )
 }

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from steode.errors import ConvergenceError
-from steode.solvers.companion import CoupledOperator
+from steode.solvers.companion import CoupledOperator, SecondMomentOperator
 from steode.solvers.density import DensityOperator
 from steode.solvers.domain import breakpoints_of, reach, resolution
 from steode.solvers.entrywise import SmoothMap
@@ -24,6 +24,7 @@ from steode.solvers.kinks import kinks_by_eigenvalue
 from steode.solvers.march import march
 from steode.solvers.mesh import Mesh, make_mesh
 from steode.solvers.mirror import Mirror, find_mirror
+from steode.solvers.moving_range import MovingRangeOperator, in_motion, moved
 from steode.solvers.programs import bounded_jit, padded
 from steode.solvers.start import Rows, Start
 
@@ -90,10 +91,18 @@ def _operator(problem: Problem, nodes, *rest) -> tuple:
 def _evolve(operator, masses, times, density_times, tolerance) -> dict:
     """What `march` returns, from a problem, nodes, masses and times; or from an operator, masses and times."""
     operator = operator if isinstance(operator, DensityOperator) else DensityOperator(*operator)
-    if operator.problem.memory is not None:
-        operator = CoupledOperator(operator)
+    beside = _beside(operator.problem)
+    if beside is not None:
+        operator = beside(operator)
         masses = operator.begin(masses)
     return march(operator, masses, times, density_times, tolerance, 1e-3 * times[-1], MAX_STEPS)
+
+
+def _beside(problem: Problem) -> type[CoupledOperator] | None:
+    """The operator of a problem with a number that moves beside the law; None without."""
+    if problem.moving_range is not None:
+        return MovingRangeOperator
+    return None if problem.memory is None else SecondMomentOperator
 
 
 def solve_density(
@@ -204,6 +213,10 @@ def _program_size(nodes: int, rows: int, halvings: int) -> int:
 def _solve_once(problem, rows, mesh: Mesh, times, density_times, tolerance, size: int) -> DensitySolution:
     nodes = mesh.nodes(breakpoints_of(problem), problem.bound)
     masses = rows.masses(nodes, problem.bound)
+    if problem.moving_range is not None:
+        # the law of weights in units of the range, under the map of range 1
+        unit = 1 / problem.moving_range.start
+        nodes, problem = nodes * unit, dataclasses.replace(problem, weight_map=moved(problem.weight_map, unit))
     (operator,), mirror = _operator(problem, nodes), None
     if isinstance(operator, DensityOperator):
         mirror = find_mirror(operator, masses)
@@ -224,8 +237,8 @@ def _solve_once(problem, rows, mesh: Mesh, times, density_times, tolerance, size
     largest = max(float(found["initial"]["eps_g"]), float(observables["eps_g"].max()))
     # of the last state, taken to the time when V was smallest
     variance = np.maximum(observables["V"], 1e-300)
-    force = found["force"][:3] if np.ndim(found["force"]) else found["force"]
-    late = operator.at(times[-1]).layer_peclet(densities[-1], force)
+    motion = (found["force"],) if problem.moving_range is None else in_motion(problem, found["force"])
+    late = operator.at(times[-1]).layer_peclet(densities[-1], *motion)
     peclet, volumes = float(late * (variance[-1] / variance.min())), np.asarray(operator.volumes)
     return DensitySolution(observables, {}, densities, nodes, volumes, rows, steps, largest, peclet)
 

@@ -1,9 +1,10 @@
 """A number that moves beside the law: the density equation and one ordinary differential equation, stepped together.
 
 The number is implicit like the masses: in every stage of a step its equation is solved, by Newton's method on one
-unknown, with the averages of the masses found there.
+unknown, with the masses found there.
 """
 
+import abc
 from typing import NamedTuple
 
 import equinox as eqx
@@ -26,10 +27,7 @@ class Coupled(NamedTuple):
 
 
 class CoupledOperator(eqx.Module):
-    """The density operator with the number that drives it; what `steode.solvers.time_step` needs of an operator.
-
-    The force is c_h, c_*, c_2 and the number itself.
-    """
+    """The density operator with the number that drives it; what `steode.solvers.time_step` needs of an operator."""
 
     density: DensityOperator
     time: Float[Array, ""] | float = 0.0
@@ -41,41 +39,38 @@ class CoupledOperator(eqx.Module):
 
     def at(self, time) -> "CoupledOperator":
         """The operator at this time."""
-        return CoupledOperator(self.density.at(time), time)
+        return type(self)(self.density.at(time), time)
 
+    @abc.abstractmethod
     def begin(self, masses: Masses) -> Coupled:
         """The state at time 0."""
-        m, q, _ = self.density.overlaps(masses)
-        return Coupled(jnp.asarray(masses), self.problem.companion_start(m, q))
 
-    def force(self, state: Coupled) -> Float[Array, " 4"]:
-        """What drives the weights and the number."""
-        m, q, _ = self.density.overlaps(state.masses)
-        return self._force(m, q, state.companion)
+    @abc.abstractmethod
+    def drive(self, masses: Masses, companion) -> Float[Array, " n"]:
+        """What drives weights and number; c_h, c_* and c_2 come first, all others are positive or left out."""
 
-    def _force(self, m, q, companion):
-        return jnp.append(self.problem.beside(companion).force(m, q), companion)
+    @abc.abstractmethod
+    def rate(self, masses: Masses, companion) -> Float[Array, ""]:
+        """Time derivative of the number."""
 
+    @abc.abstractmethod
     def rates(self, force):
         """As of the density operator."""
-        return self.density.rates(force[:3])
+
+    def force(self, state: Coupled) -> Float[Array, " n"]:
+        """What drives a state."""
+        return self.drive(*state)
 
     def apply(self, rates, state: Coupled) -> Coupled:
         """Time derivatives."""
-        m, q, _ = self.density.overlaps(state.masses)
-        return Coupled(self.density.apply(rates, state.masses), self._rate(m, q, state.companion))
-
-    def _rate(self, m, q, companion):
-        force = self.problem.beside(companion).force(m, q)
-        return self.problem.companion_rate(self.time, force, companion)
+        return Coupled(self.density.apply(rates, state.masses), self.rate(*state))
 
     def implicit(self, rates, step, right_hand_side: Coupled) -> Coupled:
         """Masses and number at the end of a stage."""
         masses = self.density.implicit(rates, step, right_hand_side.masses)
-        m, q, _ = self.density.overlaps(masses)
 
         def defect(companion):
-            return companion - step * self._rate(m, q, companion) - right_hand_side.companion
+            return companion - step * self.rate(masses, companion) - right_hand_side.companion
 
         companion = right_hand_side.companion
         for _ in range(NEWTON_STEPS):
@@ -96,6 +91,27 @@ class CoupledOperator(eqx.Module):
         relative = jnp.abs(error.companion / state.companion)
         return jnp.maximum(self.density.error_size(error.masses, state.masses, shares), relative)
 
+    @abc.abstractmethod
     def observables(self, state: Coupled) -> dict[str, Array]:
         """Every named observable of a state."""
+
+
+class SecondMomentOperator(CoupledOperator):
+    """With the mean square of the gradient, which is among the constants of the force."""
+
+    def begin(self, masses):
+        m, q, _ = self.density.overlaps(masses)
+        return Coupled(jnp.asarray(masses), self.problem.companion_start(m, q))
+
+    def drive(self, masses, companion):
+        m, q, _ = self.density.overlaps(masses)
+        return self.problem.beside(companion).force(m, q)
+
+    def rate(self, masses, companion):
+        return self.problem.companion_rate(self.time, self.drive(masses, companion), companion)
+
+    def rates(self, force):
+        return self.density.rates(force)
+
+    def observables(self, state):
         return self.density.observables(state.masses) | {"second_moment": state.companion}

@@ -75,8 +75,8 @@ class DensityOperator(eqx.Module):
             self.at_bound = (1 - self.mobile) * (inside(abs(nodes)) < problem.bound)
         per_mass = self.mobile / self.volumes
         self.rightward, self.leftward = per_mass[:-1] / widths, per_mass[1:] / widths
-        self.node_image = self._node_average(image, widths)
-        self.node_square = self._node_average(interval_squares(problem.weight_map, nodes), widths)
+        self.node_image = self.node_average(image)
+        self.node_square = self.node_average(interval_squares(problem.weight_map, nodes))
         self.cells = self._cells() if isinstance(problem.weight_map, StepMap) else None
 
     def padded(self, size: int) -> "DensityOperator":
@@ -110,7 +110,9 @@ class DensityOperator(eqx.Module):
         problem = self.problem.at(time)
         return eqx.tree_at(lambda it: (it.problem, it.speed), self, (problem, self._speed(problem)))
 
-    def _node_average(self, values, widths):
+    def node_average(self, values):
+        """What is given between the nodes, averaged over the control volume of each."""
+        widths = self.widths
         average = (_left(values * widths) + _right(values * widths)) / (2 * self.volumes)
         if self.problem.bound is None:
             return average
@@ -119,9 +121,9 @@ class DensityOperator(eqx.Module):
         outside = where(self.nodes > 0, _right(values), _left(values))
         return where(self.at_bound == 1, outside, average)
 
-    def overlaps(self, masses: Masses) -> tuple:
-        """m, q and V of a state."""
-        return self.problem.overlaps(masses @ self.node_image, masses @ self.node_square)
+    def overlaps(self, masses: Masses, scale=1.0) -> tuple:
+        """m, q and V of a state; the nodes are weights in units of `scale`."""
+        return self.problem.overlaps(scale * (masses @ self.node_image), scale**2 * (masses @ self.node_square))
 
     def residual_variance(self, masses: Masses) -> Float[Array, ""]:
         """V of a state."""
@@ -137,24 +139,37 @@ class DensityOperator(eqx.Module):
         density = self.problem.teacher_weights @ masses / self.volumes
         return jnp.diff(self.image) @ density[1:-1]
 
-    def rates(self, force: Float[Array, "..."]) -> tuple[Float[Array, "K N-1"], Float[Array, "K N-1"]]:
-        """Rates of probability per unit mass to the right from the left node, and to the left from the right node."""
-        problem, strength = self.problem.under(force)
-        speed = self.speed if problem is self.problem else self._speed(problem)
-        # at V = 0 the scheme becomes the upwind scheme; the tiny constant only avoids dividing 0 by 0 there
-        diffusivity = rows(problem.diffusion(strength) / 2 + 1e-300, 2)
+    def rates(
+        self, force: Float[Array, "..."], scale=None, stretch=0.0
+    ) -> tuple[Float[Array, "K N-1"], Float[Array, "K N-1"]]:
+        """Rates of probability per unit mass to the right from the left node, and to the left from the right node.
+
+        With a `scale` the nodes are weights in units of it, and it grows at the rate `stretch`, relative to itself.
+        """
+        speed, diffusivity = self._motion(force, scale, stretch)
         right, left = fitted_rates(speed * self.widths[None, :] / diffusivity)
         return diffusivity * right * self.rightward[None, :], diffusivity * left * self.leftward[None, :]
 
-    def layer_peclet(self, masses: Masses, force: Float[Array, "..."]) -> Float[Array, ""]:
+    def _motion(self, force, scale, stretch) -> tuple:
+        """Drift between the nodes and half the diffusion, in the units of the nodes."""
+        problem, strength = self.problem.under(force)
+        # at V = 0 the scheme becomes the upwind scheme; the tiny constant only avoids dividing 0 by 0 there
+        diffusivity = rows(problem.diffusion(strength) / 2 + 1e-300, 2)
+        if scale is None:
+            return self.speed if problem is self.problem else self._speed(problem), diffusivity
+        middles = ((self.nodes[1:] + self.nodes[:-1]) / 2)[None, :]
+        drift = problem.drift(problem.teacher[:, None], scale * self.image[None, :], scale * middles)
+        return drift / scale - stretch * middles, diffusivity / scale**2
+
+    def layer_peclet(self, masses: Masses, force: Float[Array, "..."], scale=None, stretch=0.0) -> Float[Array, ""]:
         """Largest |f| h/D where there is mass and Q changes from one interval to the next, as at a threshold.
 
         Far beyond 1, the layers there are not resolved.
         """
         np_or_jnp = library(masses)
-        problem, strength = self.problem.under(force)
-        diffusivity = rows(problem.diffusion(strength) / 2 + 1e-300, 2)
-        peclet = abs(self._speed(problem)) * self.widths[None, :] / diffusivity
+        problem = self.problem
+        speed, diffusivity = self._motion(force, scale, stretch)
+        peclet = abs(speed) * self.widths[None, :] / diffusivity
         steps = np_or_jnp.concatenate([np.zeros(1), np_or_jnp.diff(self.image), np.zeros(1)])
         shares = rows(problem.teacher_weights, 2) * masses
         matters = ((steps != 0) * self.mobile)[None, :] * shares > NO_MASS
@@ -190,14 +205,14 @@ class DensityOperator(eqx.Module):
         """One positive TR-BDF2 step from `time`; returns the new masses and the local error estimate."""
         return time_step.step(self, masses, dt, time)
 
-    def observables(self, masses: Masses) -> dict[str, Array]:
-        """Every named observable of a state."""
-        m, q, variance = self.overlaps(masses)
+    def observables(self, masses: Masses, scale=1.0) -> dict[str, Array]:
+        """Every named observable of a state; the nodes are weights in units of `scale`."""
+        m, q, variance = self.overlaps(masses, scale)
         marginal = self.problem.teacher_weights @ masses
         marginal = (marginal + marginal[::-1]) / 2 if self.mirrored else marginal
         mean = marginal @ self.nodes
         values = self.problem.observables(m, q, variance)
-        values |= {"mean_w": mean, "std_w": jnp.sqrt(marginal @ (self.nodes - mean) ** 2)}
+        values |= {"mean_w": scale * mean, "std_w": scale * jnp.sqrt(marginal @ (self.nodes - mean) ** 2)}
         if self.problem.needs_slope:
             values["mean_slope"] = self.mean_slope(masses)
         if isinstance(self.problem.weight_map, StepMap):

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int
 
 from steode.solvers.entrywise import StepMap
 from steode.solvers.equations import Problem
+from steode.solvers.moving_range import moved
 from steode.solvers.smoothed_descent import SmoothedDescent
 
 
@@ -34,9 +35,20 @@ def evolve_particles(
     moments = problem.alpha_1, problem.alpha_2
     problem = dataclasses.replace(problem, rho=jnp.mean(variances * teacher**2), input_moments=moments)
 
-    def overlaps(w):
-        m = jnp.mean(problem.equations.teacher_overlap(problem.alpha_1, teacher, problem.weight_map(w)))
-        q = jnp.mean(problem.equations.self_overlap(problem.alpha_2, problem.weight_map.square(w)))
+    moving = problem.moving_range
+
+    def quantizer(w, companion):
+        """The map of the weights, which moves where its range does."""
+        if moving is None:
+            return problem.weight_map
+        power = jnp.mean(jnp.abs(w) ** moving.power) ** (1 / max(moving.power, 1))
+        now = companion[0] if moving.gradient else moving.rate * power
+        return moved(problem.weight_map, now / moving.start)
+
+    def overlaps(w, *companion):
+        image = quantizer(w, companion)
+        m = jnp.mean(problem.equations.teacher_overlap(problem.alpha_1, teacher, image(w)))
+        q = jnp.mean(problem.equations.self_overlap(problem.alpha_2, image.square(w)))
         return m, q, problem.loss(m, q)
 
     def rates(state, time):
@@ -44,29 +56,38 @@ def evolve_particles(
         own = problem.at(time)
         if descent is not None:
             return *descent.rates(own, teacher, w), ()
-        m, q, _ = overlaps(w)
-        force = (own.beside(*companion) if companion else own).force(m, q)
+        m, q, _ = overlaps(w, *companion)
+        image = quantizer(w, companion)
+        if moving is not None:
+            force = own.force(m, q)
+            speeds = [_range_speed(own, force, teacher, w, *companion)] if companion else []
+        else:
+            force = (own.beside(*companion) if companion else own).force(m, q)
+            speeds = [own.companion_rate(time, force, *companion)] if companion else []
         now, strength = own.under(force)
-        moving = [own.companion_rate(time, force, *companion)] if companion else []
-        return now.drift(teacher, problem.weight_map(w), w), now.diffusion(strength), moving
+        return now.drift(teacher, image(w), w), now.diffusion(strength), speeds
 
     def step(index, state, time, dt):
         w, *companion = state
-        drift, diffusion, moving = rates(state, time)
+        drift, diffusion, speeds = rates(state, time)
         noise = jax.random.normal(jax.random.fold_in(key, index), w.shape, w.dtype)
         change = drift * dt + jnp.sqrt(diffusion * dt) * noise
         if problem.bound is not None:
             change = jnp.where(jnp.abs(w) < problem.bound, change, 0.0)
-        return w + change, *(value + rate * dt for value, rate in zip(companion, moving, strict=True))
+        return w + change, *(value + rate * dt for value, rate in zip(companion, speeds, strict=True))
 
     def observables(state):
         w, *companion = state
-        values = problem.observables(*overlaps(w)) | {"mean_w": jnp.mean(w), "std_w": jnp.std(w)}
+        image_map = quantizer(w, companion)
+        values = problem.observables(*overlaps(w, *companion)) | {"mean_w": jnp.mean(w), "std_w": jnp.std(w)}
         if isinstance(problem.weight_map, StepMap):
-            levels = problem.weight_map.levels
-            image = problem.weight_map(w)
+            levels, image = image_map.levels, image_map(w)
             values["level_fraction"] = jnp.mean((image[:, None] == levels[None, :]) * 1.0, axis=0)
-        return values | ({"second_moment": companion[0]} if companion else {})
+        if moving is not None:
+            values["range"] = image_map.levels[-1] / problem.weight_map.levels[-1] * moving.start
+        elif companion:
+            values["second_moment"] = companion[0]
+        return values
 
     def to_next_record(state, span):
         first, last, begin, dt = span
@@ -75,5 +96,20 @@ def evolve_particles(
         return state, observables(state)
 
     ends, lengths = jnp.cumsum(steps), steps * dts
-    begin = (start, problem.companion_start(*overlaps(start)[:2])) if problem.memory is not None else (start,)
+    begin = (start,)
+    if moving is not None and moving.gradient:
+        begin = (start, jnp.asarray(moving.start, start.dtype))
+    elif problem.memory is not None:
+        begin = (start, problem.companion_start(*overlaps(start)[:2]))
     return jax.lax.scan(to_next_record, begin, (ends - steps, ends, jnp.cumsum(lengths) - lengths, dts))[1]
+
+
+def _range_speed(problem: Problem, force, teacher: Float[Array, " P"], w: Float[Array, " P"], range_now):
+    """d omega/dtau of a learned range at these weights."""
+    moving = problem.moving_range
+    unit = moved(problem.weight_map, 1 / moving.start)
+    u = w / range_now
+    derivative = moving.derivative(unit, u)
+    force = jnp.stack([jnp.ones(()), -jnp.ones(()), force]) if jnp.ndim(force) == 0 else force
+    by_teacher = jnp.mean(problem.alpha_1 * teacher * derivative)
+    return moving.speed(problem, force, range_now, jnp.mean(derivative * unit(u)), by_teacher)

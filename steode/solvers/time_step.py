@@ -109,8 +109,8 @@ def _stage(operator, force, right_hand_side: Masses, step, most: int, settled):
 
 
 def _usable(guess, fallback):
-    """An extrapolated force, unless its strength, V or c_2, or what is beside it, is not positive."""
-    positive = guess > 0 if jnp.ndim(guess) == 0 else jnp.all(guess[2:] > 0)
+    """An extrapolated force, unless its strength, V or c_2, or the scale beside it, is not positive."""
+    positive = guess > 0 if jnp.ndim(guess) == 0 else jnp.all(guess[2:4] > 0)
     return jnp.where(positive, guess, fallback)
 
 

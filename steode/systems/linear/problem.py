@@ -13,6 +13,7 @@ from steode.errors import UnsupportedError
 from steode.parts.elementwise import Elementwise
 from steode.parts.laws import Law, Paired
 from steode.parts.quantizers import StepFunction
+from steode.parts.range_rules import FollowingRange, LearnedRange
 from steode.parts.schedule import Schedule
 from steode.parts.surrogates import ClippedSurrogate, DerivativeOf
 from steode.parts.update_rules import FOGZO, SPSA, STE, Adam, Momentum, UpdateRule
@@ -20,6 +21,7 @@ from steode.solvers.cuts import smooth_cuts
 from steode.solvers.entrywise import Map
 from steode.solvers.equations import Problem
 from steode.solvers.libraries import as_array
+from steode.solvers.moving_range import MovingRange
 from steode.solvers.output import INNER_COUNT, GeneralOutput, inner_rule
 from steode.solvers.smoothed_descent import SmoothedDescent
 from steode.solvers.spectral_start import DrawnSpectralStart, PairedStart, SpectralStart
@@ -34,6 +36,8 @@ NODES, MOST_NODES = 16, 48
 """Gauss points in each panel of a continuous teacher law at stationarity: the second for step functions alone."""
 TERMS = 500_000
 """Teacher values times levels there; the quadrature is made coarser for very fine quantizers."""
+LAW_NODES = 200
+"""Of a continuous initial law, in the statistic that a range follows."""
 LABEL_ACCURACY = 1e-3
 """Of the mean label given the student's pre-activation, in units of the largest."""
 
@@ -72,7 +76,9 @@ def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None)
             values[field] = schedules[-1][1](0.0)
         else:
             values[field] = scale * value
-    weight_map = bridge.numeric_map(model.weight_quantizer, parameters.get("weight_range"))
+    moving_range = _moving_range(model)
+    scale = parameters.get("weight_range") if moving_range is None else moving_range.start
+    weight_map = bridge.numeric_map(model.weight_quantizer, scale)
     if "levels" in parameters or "thresholds" in parameters:
         names = {field.name for field in dataclasses.fields(weight_map)} & parameters.keys()
         weight_map = dataclasses.replace(weight_map, **{name: as_array(parameters[name]) for name in names})
@@ -98,6 +104,7 @@ def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None)
         linear_response=limit.output is None or limit.output.is_linear,
         constants=_constants(model.update_rule, limit),
         memory=_memory(model.update_rule),
+        moving_range=moving_range,
     )
     return problem.with_input_averages()
 
@@ -149,6 +156,18 @@ def _constants(rule: UpdateRule, limit: Limit) -> tuple:
     known = {"c_u": rule.c, "n": float(rule.n)} if isinstance(rule, FOGZO) else {}
     symbols = () if limit.output is None else limit.output.constants
     return tuple(np.asarray(known.get(symbol.name, 1.0)) for symbol in symbols)
+
+
+def _moving_range(model: LinearModel) -> MovingRange | None:
+    rule = model.range_rule
+    if isinstance(rule, LearnedRange):
+        start, rate = np.asarray(model.weight_quantizer.range), np.asarray(rule.rate * rate_factor(model.update_rule))
+        return MovingRange(start, rate, rule.gradient, rule.logarithmic, rule.sequential)
+    if isinstance(rule, FollowingRange):
+        points, chances = model.init.quadrature(np.zeros(1), LAW_NODES)
+        start = rule.factor * (chances @ np.abs(points) ** rule.power) ** (1 / rule.power)
+        return MovingRange(np.asarray(start), np.asarray(rule.factor), None, power=rule.power)
+    return None
 
 
 def _memory(rule: UpdateRule) -> np.ndarray | None:

@@ -13,6 +13,7 @@ from steode.errors import UnsupportedError
 from steode.parts.elementwise import Elementwise
 from steode.parts.laws import Paired
 from steode.parts.quantizers import Identity, StepFunction
+from steode.parts.range_rules import FixedRange, FollowingRange, LearnedRange
 from steode.parts.schedule import Schedule
 from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
 from steode.parts.surrogates import ClippedSurrogate, IdentitySurrogate
@@ -169,6 +170,30 @@ def _own_responses(model):
     return None
 
 
+def _moving_range(model):
+    if isinstance(model.range_rule, FixedRange):
+        return None
+    return "range_rule", f"the range moves by {model.range_rule}"
+
+
+def _followed_moments(model):
+    if isinstance(model.update_rule, Adam) and model.update_rule.second_moment_rate is not None:
+        return "update_rule", "the mean square that Adam remembers moves beside the law"
+    return None
+
+
+def _range_of_the_start(model):
+    if isinstance(model.range_rule, FollowingRange):
+        return "range_rule", "the range follows the weights from the initial law on"
+    return None
+
+
+def _density_beside_range(model):
+    if isinstance(model.range_rule, LearnedRange) and model.range_rule.sequential:
+        return "range_rule", "a range stepped after the weights moves by the density at the thresholds"
+    return None
+
+
 FOLLOW = "follow it in time with solve(model, t_end)"
 CONSTANT_RATE = Property(
     "a constant learning rate and dampening",
@@ -200,6 +225,11 @@ SAMPLE_NOISE = Property(
     "measure the scatter of simulate(model, seeds=...)",
 )
 
+STANDING_RANGE = Property("a range that stands still", _moving_range, "use solve with method='density' or 'particles'")
+LAW_ALONE = Property("a law with no number that moves beside it", _followed_moments, "use second_moment_rate=None")
+KNOWN_RANGE = Property("a range known at the start", _range_of_the_start, "start from the laws")
+FINITE_RANGE = Property("a range that finitely many weights move", _density_beside_range, "use method='density'")
+
 RUN = "run it with simulate"
 NORMAL_RESIDUAL = Property("a normal residual under the sign of a gradient", _sign_of_what, RUN)
 ONE_RESPONSE = Property("one response for all coordinates", _own_responses, RUN)
@@ -209,28 +239,29 @@ MOMENT_NOISE = Property("isotropic inputs and maps that are not random", _severa
 
 INDEPENDENT_TEACHER = Property("a teacher law that is the same at every eigenvalue", _paired, RUN)
 
-_STATIONARY = (CONSTANT_RATE, FORGETS_START, COMMON_DIFFUSION, ONE_WELL, SLOPE_FROM_DITHERING)
+_STATIONARY = (STANDING_RANGE, CONSTANT_RATE, FORGETS_START, COMMON_DIFFUSION, ONE_WELL, SLOPE_FROM_DITHERING)
 _BEYOND_THE_LIMIT: dict[str, tuple[Property, ...]] = {
     "derive": (),
     "solve, density": (COMMON_DIFFUSION,),
-    "solve, gaussian": (COMMON_DIFFUSION, NO_ATOMS),
-    "solve, moments": (COMMON_DIFFUSION, NO_ATOMS, CLOSED_MOMENTS),
-    "solve, particles": (FINITE_SUPPORT,),
-    "solve, drawn start": (FINITE_SUPPORT,),
-    "limit_function": (COMMON_DIFFUSION,),
-    "limit_function, gaussian": (COMMON_DIFFUSION, NO_ATOMS),
+    "solve, density kept": (COMMON_DIFFUSION, STANDING_RANGE),
+    "solve, gaussian": (COMMON_DIFFUSION, NO_ATOMS, STANDING_RANGE),
+    "solve, moments": (COMMON_DIFFUSION, NO_ATOMS, CLOSED_MOMENTS, LAW_ALONE),
+    "solve, particles": (FINITE_SUPPORT, FINITE_RANGE),
+    "solve, drawn start": (FINITE_SUPPORT, KNOWN_RANGE),
+    "limit_function": (COMMON_DIFFUSION, STANDING_RANGE, LAW_ALONE),
+    "limit_function, gaussian": (COMMON_DIFFUSION, NO_ATOMS, STANDING_RANGE),
     "fixed_points": _STATIONARY,
     "fixed_point_function": (*_STATIONARY, LINEAR_RESPONSE),
-    "stability": _STATIONARY,
+    "stability": (*_STATIONARY, LAW_ALONE),
     "deployments": (*_STATIONARY, GRID, LINEAR_RESPONSE, INDEPENDENT_TEACHER),
     "optimal_range": (*_STATIONARY, LINEAR_RESPONSE),
-    "optimal_range, at a time": (COMMON_DIFFUSION,),
-    "plateau_estimate": (CONSTANT_RATE, CELLS, RATE_OF_A_CELL),
-    "fluctuations": (SAMPLE_NOISE, INDEPENDENT_TEACHER),
-    "fluctuations, moments": (SAMPLE_NOISE, INDEPENDENT_TEACHER, NO_ATOMS, CLOSED_MOMENTS, MOMENT_NOISE),
+    "optimal_range, at a time": (COMMON_DIFFUSION, STANDING_RANGE, LAW_ALONE),
+    "plateau_estimate": (STANDING_RANGE, CONSTANT_RATE, CELLS, RATE_OF_A_CELL),
+    "fluctuations": (STANDING_RANGE, SAMPLE_NOISE, INDEPENDENT_TEACHER),
+    "fluctuations, moments": (STANDING_RANGE, SAMPLE_NOISE, INDEPENDENT_TEACHER, NO_ATOMS, CLOSED_MOMENTS, MOMENT_NOISE),
     "sweep of fixed points": (*_STATIONARY, LINEAR_RESPONSE),
     "sweep of curves": (COMMON_DIFFUSION,),
-    "sweep of curves, gaussian": (COMMON_DIFFUSION, NO_ATOMS),
+    "sweep of curves, gaussian": (COMMON_DIFFUSION, NO_ATOMS, STANDING_RANGE),
 }
 """What is asked for, verb first -> the properties it needs beside those of the limit itself."""
 NEEDS: dict[str, tuple[Property, ...]] = {"simulate": (), "simulate_paired": ()} | {

@@ -24,7 +24,7 @@ from steode.systems.dispatch import for_every_system
 from steode.systems.linear.configuration import to_dict
 from steode.systems.linear.derive import derive
 from steode.systems.linear.problem import drawn_start, make_problem, nominal_start, smoothed_descent
-from steode.systems.linear.properties import require
+from steode.systems.linear.properties import missing, require
 from steode.systems.linear.spec import LinearModel
 from steode.systems.linear.trajectory import Density, Provenance, Trajectory, device_name
 
@@ -94,13 +94,16 @@ def solve(
     if method is None and isinstance(model.update_rule, SPSA):
         method = "particles"
     if method is None:
-        method = "density" if density_times.size or derive(model).exact_moments is None else "moments"
+        closed = derive(model).exact_moments is not None and missing(model, "solve, moments") is None
+        method = "moments" if closed and not density_times.size else "density"
     if method not in METHODS:
         raise SpecificationError("method", "one of " + ", ".join(METHODS), method, "Leave it out for the exact limit.")
     if density_times.size and method != "density":
         raise SpecificationError(
             "density_times", "method 'density'", method, "Other methods do not compute the density."
         )
+    if density_times.size:
+        require(model, "solve, density kept")
     require(model, f"solve, {method}")
     if start is not None:
         require(model, "solve, drawn start")

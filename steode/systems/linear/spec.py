@@ -5,6 +5,7 @@ import dataclasses
 from steode.errors import SpecificationError, check_integer, check_nonnegative, check_positive
 from steode.parts.laws import Law, Normal, Paired
 from steode.parts.quantizers import EntrywiseMap, Identity
+from steode.parts.range_rules import FixedRange, RangeRule
 from steode.parts.schedule import Schedule
 from steode.parts.spectrum import Isotropic, Spectrum
 from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticMap, StochasticRounding
@@ -20,6 +21,7 @@ from steode.systems.linear.spec_checks import (
     asymmetry,
     check_bound,
     check_dampening,
+    check_range_rule,
     check_scales,
     check_type,
     check_update_rule,
@@ -43,6 +45,7 @@ AROUND = (
     "residual_quantizer",
     "update_rule",
     "dampening",
+    "range_rule",
 )
 """The fields around the core, weights and inputs: most models leave them alone."""
 RANDOM_MAPS = StochasticRounding | AdditiveNoise | MultiplicativeNoise | CommonFactor
@@ -88,6 +91,8 @@ class LinearModel:
         follows its sign, `FOGZO` and `SPSA` replace it by zeroth-order estimates.
     dampening : zeta >= 0, or a `Schedule` of it: every step pulls the latent weight toward its quantized value, by
         (learning_rate * dampening/d) (w - Q_w(w)), the gradient of (dampening/(2 d)) |w - Q_w(w)|^2 (Nagel et al. 2022).
+    range_rule : what becomes of the range of the weight quantizer: `FixedRange`, `LearnedRange` (a learned step size),
+        or `FollowingRange` (a statistic of the latent weights).
 
     Raises
     ------
@@ -115,6 +120,7 @@ class LinearModel:
     residual_quantizer: EntrywiseMap = Identity()
     update_rule: UpdateRule = STE()
     dampening: float | Schedule = 0.0
+    range_rule: RangeRule = FixedRange()
 
     def __post_init__(self):
         if not isinstance(self.learning_rate, Schedule):
@@ -156,6 +162,9 @@ class LinearModel:
             )
         if self.dampening:
             check_dampening(self)
+        if not isinstance(self.range_rule, FixedRange):
+            check_type("range_rule", self.range_rule, RangeRule, "a range rule", "For example LearnedRange(rate=0.1).")
+            check_range_rule(self)
         if not self.input_quantizer.is_odd:
             raise SpecificationError(
                 "input_quantizer",

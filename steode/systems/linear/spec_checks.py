@@ -8,7 +8,7 @@ from steode.parts.quantizers import EntrywiseMap, Identity, StepFunction
 from steode.parts.schedule import Schedule
 from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
 from steode.parts.surrogates import ClippedSurrogate, IdentitySurrogate, WeightSurrogate
-from steode.parts.update_rules import FOGZO, SPSA
+from steode.parts.update_rules import FOGZO, SPSA, STE, Momentum
 
 EQUAL = 1e-9
 """Relative distance within which a clipping bound and a threshold are the same."""
@@ -25,6 +25,22 @@ def check_dampening(model) -> None:
     if isinstance(model.surrogate, ClippedSurrogate):
         remedy = "Dampening moves frozen weights back into the band; that limit is not derived here."
         raise SpecificationError("dampening", "0 with the clipped surrogate", model.dampening, remedy)
+
+
+def check_range_rule(model) -> None:
+    """Refuse a range that moves where there is none, or where its limit is not derived."""
+    quantizer, rule = model.weight_quantizer, model.range_rule
+    if not (isinstance(quantizer, StepFunction) and quantizer.has_range):
+        expected = f"FixedRange() with {quantizer}"
+        raise SpecificationError("range_rule", expected, rule, "Use a grid with a range, such as Uniform.")
+    others = [name for name in model.options if name not in ("update_rule", "range_rule")]
+    if not isinstance(model.update_rule, STE | Momentum):
+        others.append("update_rule")
+    if isinstance(model.surrogate, ClippedSurrogate):
+        others.append("surrogate")
+    if others:
+        remedy = "A range that moves is not derived with it; simulate a sequence of models with fixed ranges."
+        raise SpecificationError("range_rule", f"FixedRange() with this {', '.join(others)}", rule, remedy)
 
 
 def asymmetry(quantizer: EntrywiseMap) -> str:

@@ -29,6 +29,8 @@ OBSERVABLES = {
     "q": "self overlap E[alpha_2 Q(w)^2]",
     "mean_w": "mean latent weight",
     "std_w": "standard deviation of the latent weights over coordinates",
+    "range": "quantization range of the weights, where it moves",
+    "second_moment": "mean square of the gradient's entries that Adam divides by",
     "mean_slope": "mean slope of the weight quantizer, the jumps times the density at the thresholds",
     "level_fraction": "fraction of weights at each level (last axis)",
     "bin_fraction": "fraction of latent weights in each bin (last axis)",

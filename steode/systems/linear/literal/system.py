@@ -35,6 +35,7 @@ from steode.systems.linear.literal.maps import (
     output_slope,
     random_map,
 )
+from steode.systems.linear.literal.ranges import Follows, Learned, at_range, literal_range
 from steode.systems.linear.literal.rules import Rule, dot, literal_rule
 from steode.systems.linear.spec import LinearModel
 
@@ -80,6 +81,7 @@ class LinearSystem(eqx.Module):
     dim: int = eqx.field(static=True)
     batch: int = eqx.field(static=True)
     sampled: tuple[str, ...] = eqx.field(static=True)  # observables measured on held-out samples
+    range_motion: Follows | Learned | None = None  # None: the range of the weights' map stands still
     edges: Float[Array, " bins+1"] | None = None  # of the bins in which weights are counted
     schedules: tuple = eqx.field(static=True, default=())  # of the fields that change: pairs (name, tau -> value)
 
@@ -102,24 +104,32 @@ class LinearSystem(eqx.Module):
         return self.input_map(inputs, input_numbers), self.labels(field, xi, label_numbers), *rest
 
     def begin(self, weights: Float[Array, "... d"]) -> PyTree:
-        """The state of a run that starts at these weights: the weights themselves, unless the rule remembers more."""
-        return self.rule.begin(weights)
+        """The state of a run that starts at these weights: the weights themselves, unless the rules remember more."""
+        state = self.rule.begin(weights)
+        return state if self.range_motion is None else self.range_motion.begin(state, weights)
 
     def weights(self, state: PyTree) -> Float[Array, "... d"]:
         """The weights of a state."""
-        return self.rule.weights(state)
+        return self.rule.weights(state if self.range_motion is None else self.range_motion.inner(state))
+
+    def with_range(self, state: PyTree) -> "LinearSystem":
+        """The system with the map of the weights that a state has."""
+        if self.range_motion is None:
+            return self
+        value = self.range_motion.value(state, self.weights(state))
+        return dataclasses.replace(self, weight_map=at_range(self.range_motion.unit, value))
 
     def step(self, teacher, state: PyTree, sample, index) -> tuple[PyTree, Array]:
         """The state after step `index`, and a number that is finite as long as all is well."""
-        now, weights = self.at(index), self.weights(state)
+        now, weights = self.at(index).with_range(state), self.weights(state)
         inputs, labels, output_numbers, residual_numbers, weight_numbers, rule_numbers = sample
-        field, output = self.forward(weights, inputs, output_numbers, weight_numbers)
+        field, output = now.forward(weights, inputs, output_numbers, weight_numbers)
         errors = self.residual_map(output - labels, residual_numbers) * self.slope(field)
 
         def losses(others: Float[Array, "n d"]) -> Float[Array, " n"]:
             """Half the mean squared distance of output and label on this batch, of other weights."""
             numbers = (values[None, :] for values in (output_numbers, weight_numbers))
-            return jnp.mean((self.forward(others, inputs, *numbers)[1] - labels[None, :]) ** 2, axis=1) / 2
+            return jnp.mean((now.forward(others, inputs, *numbers)[1] - labels[None, :]) ** 2, axis=1) / 2
 
         def change(rate) -> Float[Array, " d"]:
             change = self.rule.change(rate, weights, errors, inputs, losses, rule_numbers)
@@ -132,11 +142,16 @@ class LinearSystem(eqx.Module):
             if self.decay is not None:
                 pull = (rate * self.decay / self.dim) * weights
             if now.dampening is not None:
-                pull = pull + (rate * now.dampening / self.dim) * (weights - self.weight_map(weights, weight_numbers))
+                pull = pull + (rate * now.dampening / self.dim) * (weights - now.weight_map(weights, weight_numbers))
             return pull
 
+        if self.range_motion is None:
+            moved = self.rule.move(now.learning_rate, change, pull, state)
+        else:
+            moved = self.rule.move(now.learning_rate, change, pull, self.range_motion.inner(state))
+            moved = self.range_motion.moved(state, moved, weights, self.rule.weights(moved), errors, inputs)
         # a bounded output hides diverging weights
-        return self.rule.move(now.learning_rate, change, pull, state), jnp.sum(errors) + jnp.sum(field)
+        return moved, jnp.sum(errors) + jnp.sum(field)
 
     def at(self, index) -> "LinearSystem":
         """The system with the learning rate and the dampening of a step."""
@@ -146,19 +161,21 @@ class LinearSystem(eqx.Module):
 
     def observe(self, teacher, state) -> dict[str, Array]:
         """Observables by name, without those that are sampled; see `steode.systems.linear.trajectory.OBSERVABLES`."""
-        weights = self.weights(state)
-        image_map = self.weight_map.image if isinstance(self.weight_map, Deterministic) else None
+        weights, weight_map = self.weights(state), self.with_range(state).weight_map
+        image_map = weight_map.image if isinstance(weight_map, Deterministic) else None
         measured = statistics(weights, image_map, self.edges)
+        if self.range_motion is not None:
+            measured["range"] = self.range_motion.value(state, weights)
         if self.moments is None:
             return measured
-        moments, image, target = self.moments, self.weight_map.mean(weights), teacher
+        moments, image, target = self.moments, weight_map.mean(weights), teacher
         if self.rotation is not None:
             image, target = dot(image, self.rotation), dot(target, self.rotation)
-        if isinstance(self.weight_map, Multiplicative) and self.weight_map.common:
+        if isinstance(weight_map, Multiplicative) and weight_map.common:
             # one factor: the noise of h is that factor times h, whatever the axes
-            noise = jnp.mean(moments.power * self.weight_map.variance(image))
+            noise = jnp.mean(moments.power * weight_map.variance(image))
         else:
-            noise = jnp.mean(moments.axis_power * self.weight_map.variance(weights))
+            noise = jnp.mean(moments.axis_power * weight_map.variance(weights))
         q = jnp.mean(moments.power * image**2) + noise
         measured |= {"m": jnp.mean(moments.overlap * target * image), "q": q}
         # E_x[(W_i z_i - w*_i x_i)^2] as a sum of squares: rounding cannot make it negative
@@ -176,7 +193,8 @@ class LinearSystem(eqx.Module):
         inputs, teacher_field, xi, (input_numbers, label_numbers, *others) = self.draw(teacher, normals)
         inputs, labels = self.input_map(inputs, input_numbers), self.labels(teacher_field, xi, label_numbers)
         output_numbers, _, weight_numbers, _ = others
-        field, output = jax.vmap(self.forward, (None, 0, 0, 0))(weights, inputs, output_numbers, weight_numbers)
+        forward = self.with_range(state).forward
+        field, output = jax.vmap(forward, (None, 0, 0, 0))(weights, inputs, output_numbers, weight_numbers)
         values = {
             "eps_g": (output - self.teacher_map(teacher_field)) ** 2 / 2,
             "V": (output - labels) ** 2,
@@ -279,6 +297,7 @@ def linear_system(
         teacher_map=device_map(model.teacher_activation, dtype, compile_map),
         slope=output_slope(model.activation_surrogate, dtype, compile_map),
         rule=literal_rule(model.update_rule, dim, dtype),
+        range_motion=literal_range(model.range_rule, model.weight_quantizer, dtype),
         scale=None if model.spectrum.is_isotropic else jnp.asarray(np.sqrt(model.spectrum.coordinates(dim)), dtype),
         rotation=None if rotation is None else jnp.asarray(rotation, dtype),
         moments=moments,
