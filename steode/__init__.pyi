@@ -38,6 +38,7 @@ from .systems.linear.limit_function import LimitFunction, limit_function
 from .systems.linear.optimal_range import OptimalRange, optimal_range
 from .systems.linear.plateau import Plateau, Plateaus, plateau
 from .systems.linear.plateau_estimate import PlateauEstimate, plateau_estimate
+from .systems.linear.resting_ranges import RestingRange, resting_ranges
 from .systems.linear.simulate import CheckpointWarning, simulate, simulate_paired
 from .systems.linear.solve import solve
 from .systems.linear.spec import LinearModel

@@ -26,7 +26,7 @@ class LearnedRange:
         "lsq": l = g(u) - u while u lies between the outermost levels, and the last level beyond them (Esser et al.
         2020); "pact": 0 and the last level (Choi et al. 2018).
 
-    The range of the model's quantizer is that of the start.
+    The range of the model's quantizer is that of the start. Dampening moves the weights alone.
 
     Parameters
     ----------

@@ -44,11 +44,11 @@ class MovingRange(eqx.Module):
         return jnp.where(inside, image - u if self.gradient == "lsq" else 0.0, image)
 
     def speed(self, problem: Problem, force, range_now, by_weight, by_teacher, slope=0.0):
-        """d omega/dtau of a learned range from E[l g], E[alpha_1 l w*] and E[dl/du]."""
+        """d omega/dtau of a learned range from E[alpha_2 l g], E[alpha_1 l w*] and E[alpha_2 dl/du]."""
         student, teacher, strength = force
-        gradient = student * problem.alpha_2 * range_now * by_weight + teacher * by_teacher
+        gradient = student * range_now * by_weight + teacher * by_teacher
         if self.sequential:
-            gradient = gradient - problem.eta * problem.alpha_2 * strength / problem.batch * slope / range_now
+            gradient = gradient - problem.eta * strength / problem.batch * slope / range_now
         return -self.rate * gradient * (range_now**2 if self.logarithmic else 1.0)
 
 
@@ -79,12 +79,17 @@ class MovingRangeOperator(CoupledOperator):
             power = jnp.abs(density.nodes) ** moving.power
             return companion * (change @ power) / (moving.power * (problem.teacher_weights @ masses @ power))
         between = interval_derivatives(moving, problem.weight_map, density.nodes)
-        by_weight = density.node_average(between * density.image)
-        own = masses @ density.node_average(between)
-        shares = problem.teacher_weights
-        slope = jnp.diff(between) @ (shares @ masses / density.volumes)[1:-1]
-        by_teacher = shares @ (problem.alpha_1 * problem.teacher * own)
-        return moving.speed(problem, force, companion, shares @ masses @ by_weight, by_teacher, slope)
+        of_image, of_one = (masses @ density.node_average(values) for values in (between * density.image, between))
+        slopes = (masses / density.volumes[None, :])[:, 1:-1] @ jnp.diff(between)
+        by_weight, by_teacher, slope = (
+            problem.teacher_weights @ values
+            for values in (
+                problem.alpha_2 * of_image,
+                problem.alpha_1 * problem.teacher * of_one,
+                problem.alpha_2 * slopes,
+            )
+        )
+        return moving.speed(problem, force, companion, by_weight, by_teacher, slope)
 
     def observables(self, state):
         return self.density.observables(state.masses, state.companion) | {"range": state.companion}

@@ -112,4 +112,5 @@ def _range_speed(problem: Problem, force, teacher: Float[Array, " P"], w: Float[
     derivative = moving.derivative(unit, u)
     force = jnp.stack([jnp.ones(()), -jnp.ones(()), force]) if jnp.ndim(force) == 0 else force
     by_teacher = jnp.mean(problem.alpha_1 * teacher * derivative)
-    return moving.speed(problem, force, range_now, jnp.mean(derivative * unit(u)), by_teacher)
+    by_weight = jnp.mean(problem.alpha_2 * derivative * unit(u))
+    return moving.speed(problem, force, range_now, by_weight, by_teacher)

@@ -37,6 +37,12 @@ c_v = Symbol("c_v", positive=True)
 g_i = Symbol("g_i", real=True)
 v_g = Symbol("v_g", positive=True)
 
+# a range that moves: weight in units of it, what its gradient takes, where the weight is between the outermost levels
+unit_w = Symbol("u_w", real=True)
+l = Symbol("l", real=True)
+between = Symbol(r"\lvert u_{w} \rvert < 1")
+eta_range = Symbol("eta_omega", positive=True)
+
 # one coordinate: latent weight, teacher weight, quantized weight, surrogate derivative
 w = Symbol("w", real=True)
 wstar = Symbol("w^{*}", real=True)

@@ -33,14 +33,12 @@ def check_range_rule(model) -> None:
     if not (isinstance(quantizer, StepFunction) and quantizer.has_range):
         expected = f"FixedRange() with {quantizer}"
         raise SpecificationError("range_rule", expected, rule, "Use a grid with a range, such as Uniform.")
-    others = [name for name in model.options if name not in ("update_rule", "range_rule")]
-    if not isinstance(model.update_rule, STE | Momentum):
-        others.append("update_rule")
+    others = [] if isinstance(model.update_rule, STE | Momentum) else ["update_rule"]
     if isinstance(model.surrogate, ClippedSurrogate):
         others.append("surrogate")
     if others:
-        remedy = "A range that moves is not derived with it; simulate a sequence of models with fixed ranges."
-        raise SpecificationError("range_rule", f"FixedRange() with this {', '.join(others)}", rule, remedy)
+        expected = f"FixedRange() with this {' and '.join(others)}"
+        raise SpecificationError("range_rule", expected, rule, "A range that moves is not derived with it.")
 
 
 def asymmetry(quantizer: EntrywiseMap) -> str:

@@ -14,6 +14,7 @@ import logging
 import sympy
 
 from steode.parts.quantizers import StepFunction
+from steode.parts.range_rules import FixedRange, LearnedRange
 from steode.parts.schedule import Schedule
 from steode.parts.stochastic import CommonFactor, StochasticMap, StochasticRounding
 from steode.parts.surrogates import ClippedSurrogate
@@ -31,6 +32,7 @@ from steode.systems.linear.derivations.inputs import Maps, derive_input_moments,
 from steode.systems.linear.derivations.momentum import heavy_ball
 from steode.systems.linear.derivations.motion import ICHIKAWA, Motion, straight_through
 from steode.systems.linear.derivations.output import derive_output
+from steode.systems.linear.derivations.ranges import moving_range
 from steode.systems.linear.derivations.residual import general_residual, plain_residual
 from steode.systems.linear.derivations.sign import sign_descent
 from steode.systems.linear.derivations.spsa import smoothed_descent
@@ -67,13 +69,16 @@ def derive_linear(model: LinearModel) -> Limit:
     slope = sympy.S.NaN
     if not motion.smoothed:
         steps += [*_evolution(model, motion), *motion.remarks]
-        closure_steps, closure, exact = closures.derive_closures(model, motion.drift, motion.diffusion, strength, maps)
-        steps += [*closure_steps, *motion.closing]
+        if isinstance(model.range_rule, FixedRange):
+            moments, closure, exact = closures.derive_closures(model, motion.drift, motion.diffusion, strength, maps)
+            steps += [*moments, *motion.closing]
+        else:
+            steps += moving_range(model, motion)
         slope = log_slope(motion.drift.subs(sym.s, 1), motion.diffusion.subs(sym.s, 1))
 
     @functools.cache
     def long_times() -> stationary.LongTimes:
-        if followed:
+        if followed or not isinstance(model.range_rule, FixedRange):
             return stationary.LongTimes([])  # nothing is stationary
         if motion.stationary is not None:
             return stationary.LongTimes(motion.stationary(slope))
@@ -152,6 +157,8 @@ def parameters_of(model: LinearModel, maps: Maps) -> dict[sympy.Symbol, float]:
     values |= {symbol: value for symbol, value in optional.items() if value}
     if isinstance(model.surrogate, ClippedSurrogate):
         values[sym.bound] = model.surrogate.bound
+    if isinstance(model.range_rule, LearnedRange):
+        values[sym.eta_range] = model.range_rule.rate
     rule = model.update_rule
     if isinstance(rule, Momentum):
         values |= {sym.beta: rule.beta, sym.eta_eff: values[sym.eta] / (1 - rule.beta)}
