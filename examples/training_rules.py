@@ -21,7 +21,6 @@ import json
 import pathlib
 
 import numpy as np
-import scipy
 from matplotlib.figure import Figure
 
 from steode import (
@@ -33,7 +32,6 @@ from steode import (
     Momentum,
     Normal,
     SignSGD,
-    SteodeError,
     Uniform,
     fixed_points,
     optimal_range,
@@ -91,26 +89,15 @@ def ranges() -> list[dict]:
         model = MODEL.replace(weight_quantizer=Uniform(bits, 1.6), noise=noise, learning_rate=rate)
         row = {"bits": bits, "noise": noise, "learning_rate": rate}
         for gradient in ("lsq", "pact"):
-            try:
-                rests = resting_ranges(model.replace(range_rule=LearnedRange(rate=0.1, gradient=gradient)))
-            except SteodeError:
-                rests = ()
+            rests = resting_ranges(model.replace(range_rule=LearnedRange(rate=0.1, gradient=gradient)))
             held = [rest for rest in rests if rest.attracts]
             row[gradient] = held[-1].range if held else None
             row[f"{gradient}_eps_g"] = held[-1].eps_g if held else None
         optimum = optimal_range(model)
-        row |= {"best": optimum.value, "best_eps_g": optimum.eps_g, "rounding": (rounded := rounding_range(bits))}
-        row["rounding_eps_g"] = best(model.replace(weight_quantizer=Uniform(bits, rounded))).eps_g
+        row |= {"best": optimum.range, "best_eps_g": optimum.eps_g, "rounding": optimum.rounding_range}
+        row["rounding_eps_g"] = best(model.replace(weight_quantizer=Uniform(bits, optimum.rounding_range))).eps_g
         found.append(row)
     return found
-
-
-def rounding_range(bits: int) -> float:
-    """The range of the smallest mean square error of rounding a standard normal weight."""
-    w = np.linspace(-6, 6, 4001)
-    weight = np.exp(-(w**2) / 2)
-    loss = lambda value: weight @ (Uniform(bits, value)(w) - w) ** 2  # noqa: E731
-    return float(scipy.optimize.minimize_scalar(loss, bounds=(0.5, 5.0), method="bounded").x)
 
 
 def curves() -> dict:
