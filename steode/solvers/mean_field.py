@@ -187,7 +187,7 @@ def follow(
         if t:
             root[t, past] = scipy.linalg.solve_triangular(root[past, past], covariance[past], lower=True)
         own = covariance[t] - root[t, past] @ root[t, past]
-        root[t, t] = np.sqrt(max(own, SMALLEST * covariance[t]))
+        root[t, t] = np.sqrt(max(own, SMALLEST * covariance[t], np.finfo(float).tiny))
         white[t] = _new(rng, fixed, white[past])
         field = sample.scale * (root[t, : t + 1] @ white[: t + 1] + R @ offsets[: t + 1])
         weights += rates[t] * dt * (field + sample.drift(weights))

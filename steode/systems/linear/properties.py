@@ -160,6 +160,20 @@ def _paired(model):
     return None
 
 
+def _no_turned_field(model):
+    if not isinstance(model.update_rule, STE | Momentum):
+        return "update_rule", f"the field of {model.update_rule} in turned axes is not derived"
+    if isinstance(model.surrogate, ClippedSurrogate):
+        return "surrogate", "weights that freeze at a bound are overstepped by the time steps of this method"
+    for name in MAPS[:2]:
+        if isinstance(getattr(model, name), CommonFactor):
+            return name, f"with {name} = {getattr(model, name)} all coordinates err together"
+    if not model.has_linear_output:
+        fields = [name for name in model.options if name not in ("spectrum", "update_rule", *MAPS[:2])]
+        return fields[0], f"with {' and '.join(fields)} the residual is not linear in the turned weights"
+    return None
+
+
 def _own_responses(model):
     if isinstance(model.update_rule, SignSGD) and not model.spectrum.is_isotropic:
         return "spectrum", "the sign of a gradient answers differently at every eigenvalue"
@@ -206,6 +220,12 @@ MOMENT_NOISE = Property("isotropic inputs and maps that are not random", _severa
 
 INDEPENDENT_TEACHER = Property("a teacher law that is the same at every eigenvalue", _paired, RUN)
 
+TURNED_FIELD = Property(
+    "a linear residual and a gradient whose field a rotation leaves as it is",
+    _no_turned_field,
+    "run it with simulate(model, dim, t_end, basis='rotated')",
+)
+
 _STATIONARY = (CONSTANT_RATE, FORGETS_START, COMMON_DIFFUSION, ONE_WELL, SLOPE_FROM_DITHERING)
 _BEYOND_THE_LIMIT: dict[str, tuple[Property, ...]] = {
     "derive": (),
@@ -213,6 +233,7 @@ _BEYOND_THE_LIMIT: dict[str, tuple[Property, ...]] = {
     "solve, gaussian": (COMMON_DIFFUSION, NO_ATOMS),
     "solve, moments": (COMMON_DIFFUSION, NO_ATOMS, CLOSED_MOMENTS),
     "solve, particles": (FINITE_SUPPORT,),
+    "solve, dmft": (INDEPENDENT_TEACHER, TURNED_FIELD),
     "solve, drawn start": (FINITE_SUPPORT,),
     "limit_function": (COMMON_DIFFUSION,),
     "limit_function, gaussian": (COMMON_DIFFUSION, NO_ATOMS),
