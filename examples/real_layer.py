@@ -17,8 +17,8 @@ For 2, 3 and 4 bits, the range of every row by its mean square error:
 
 - fixed points: where training ends according to the limit, from the inputs' second moment K;
 - isotropic: the same with K = (tr K/d) 1, which is the linear system's answer for these weights;
-- runs from the trained weights, on Gaussian inputs with the same K and on the activations in epochs; the error is the
-  mean over the second half of a run, with the standard error over seeds.
+- runs from the trained weights, on Gaussian inputs with the same K and on the activations, drawn at random and in
+  epochs; the error is the mean over the second half of a run, with the standard error over seeds.
 
 Written: OUT.png, and OUT.json with every number in it. Takes about five minutes on two cores.
 """
@@ -37,9 +37,16 @@ from steode.plot import style
 from steode.systems.layer.safetensors_file import load_tensor
 
 HIDDEN, ROWS, RATE, DECAY = (256, 64), 16, 0.2, 0.01
-RUNS = {"activations": "epochs", "gaussian": "gaussian"}
-NAMES = {"activations": "runs on the activations", "gaussian": "runs on Gaussian inputs"}
-COLUMNS = ("layer", "bits", "nearest", "GPTQ", "fixed point", "Gaussian runs", "real runs", "isotropic")
+RUNS = {"activations": "epochs", "gaussian": "gaussian", "online": "online"}
+NAMES = {
+    "activations": "runs on the activations, in epochs",
+    "gaussian": "runs on Gaussian inputs",
+    "online": "runs on the activations, drawn at random",
+}
+COLUMNS = (
+    *("layer", "bits", "nearest", "GPTQ", "fixed point", "Gaussian runs"),
+    *("real runs, drawn at random", "real runs", "isotropic"),
+)
 RECORDS = 60
 
 
@@ -147,6 +154,19 @@ def measure(
     return facts, cases
 
 
+def collect(layers: dict[str, tuple[np.ndarray, np.ndarray]], bits: tuple[int, ...], settings: dict) -> dict:
+    """All numbers of these layers; settings are t_end and seeds."""
+    measured = [measure(name, *arrays, bits, **settings) for name, arrays in layers.items()]
+    facts, cases = zip(*measured, strict=True)
+    return {**settings, "rate": RATE, "layers": list(facts), "cases": [case for group in cases for case in group]}
+
+
+def write(data: dict, out: pathlib.Path) -> None:
+    """OUT.json."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.with_suffix(".json").write_text(json.dumps(data) + "\n", encoding="utf-8")
+
+
 def gap(theory: float, run: float) -> str:
     """How far a theory is above a run, in percent."""
     return f"{100 * (theory / run - 1):+.0f} %"
@@ -157,6 +177,7 @@ def table(data: dict) -> str:
     lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
     for case in data["cases"]:
         (gaussian, gaussian_error), (real, real_error) = case["gaussian"], case["activations"]
+        drawn, drawn_error = case["online"]
         fixed, isotropic = case["fixed point"], case["isotropic"]
         cells = [
             case["layer"],
@@ -164,6 +185,7 @@ def table(data: dict) -> str:
             *(f"{case[key]:.4f}" for key in ("nearest", "gptq")),
             f"{fixed:.4f} ({gap(fixed, gaussian)}, {gap(fixed, real)})",
             f"{gaussian:.4f} ± {gaussian_error:.4f}",
+            f"{drawn:.4f} ± {drawn_error:.4f}",
             f"{real:.4f} ± {real_error:.4f}",
             f"{isotropic:.4f} ({gap(isotropic, real)})",
         ]
@@ -222,12 +244,8 @@ def main(arguments: list[str] | None = None) -> None:
             layers = trained_layers(given.units, given.epochs)
         else:
             layers = {given.tensor or given.file.stem: own_layer(given.file, given.tensor, given.activations)}
-        settings = {"t_end": given.t_end, "seeds": given.seeds}
-        measured = [measure(name, *arrays, tuple(given.bits), **settings) for name, arrays in layers.items()]
-        data = {**settings, "rate": RATE, "layers": [facts for facts, _ in measured]}
-        data["cases"] = [case for _, cases in measured for case in cases]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(data) + "\n", encoding="utf-8")
+        data = collect(layers, tuple(given.bits), {"t_end": given.t_end, "seeds": given.seeds})
+        write(data, given.out)
     print(table(data))
     with style.settings():
         draw(data).savefig(given.out.with_suffix(".png"), dpi=110)

@@ -80,7 +80,7 @@ def test_late_it_is_the_stationary_law_of_gaussian_targets():
 
 
 def test_it_differs_from_the_limit_in_the_eigenbasis_by_more_than_its_error():
-    own, turned = solve(MODEL, 8, times=TIMES, method="density"), limit("plain")
+    own, turned = solve(MODEL, 8, times=TIMES, method="density", tolerance=1e-2), limit("plain")
     assert np.abs(own["V"] - turned["V"]).max() > 10 * turned.error["V"].max()
 
 
@@ -88,8 +88,8 @@ def test_why_a_teacher_paired_with_the_eigenvalues_is_refused():
     """It is not in general position: without quantizers, where moments are exact, pairs and their mixture differ."""
     pairs = MODEL.replace(teacher=Paired([1.5, 1.5, 1.5, 0.1]), weight_quantizer=Identity())
     mixed = MODEL.replace(teacher=Normal(std=np.sqrt(np.mean(pairs.teacher.values**2))), weight_quantizer=Identity())
-    runs = simulate(pairs, 400, 2, times=[1, 2.0], seeds=8, basis="rotated")
-    exact, other = (solve(given, 2, times=[1, 2.0]) for given in (pairs, mixed))
-    error = runs["V"].std(axis=0, ddof=1) / np.sqrt(8)
+    runs = simulate(pairs, 400, 1, times=[0.5, 1], seeds=24, basis="rotated")
+    exact, other = (solve(given, 1, times=[0.5, 1]) for given in (pairs, mixed))
+    error = runs["V"].std(axis=0, ddof=1) / np.sqrt(24)
     assert np.all(np.abs(runs["V"].mean(axis=0) - exact["V"]) < 4 * error)
-    assert np.all(np.abs(runs["V"].mean(axis=0) - other["V"]) > 10 * error)
+    assert np.all(np.abs(runs["V"].mean(axis=0) - other["V"]) > 5 * error)
