@@ -17,6 +17,7 @@ the model 16 at a time. Written: OUT.png, and OUT.json with every number in it. 
 
 import argparse
 import importlib.util
+import json
 import pathlib
 import re
 import sysconfig
@@ -30,13 +31,13 @@ from steode.plot import style
 
 ROOT = pathlib.Path(__file__).parents[1]
 SAMPLES, BATCH = 4000, 16
-FILES_OF_A_KIND, LARGEST_FILE = 60, 2_000_000
+FILES_OF_A_KIND, LARGEST_FILE = 20, 2_000_000
 LINES, HEIGHT, WIDTH = 400, 48, 320
 CHECKED_WORDS = r"[A-Za-z][A-Za-z,.\-']+"
 LAYERS = {
-    "files": ("magika", "models/standard_v3_3/model.onnx", "jax2tf_get_logits_/pjit_get_logits_/MagikaV2/Dense_1/MatMul"),
     "convolution": ("rapidocr_onnxruntime", "models/ch_PP-OCRv4_rec_infer.onnx", "p2o.Conv.12"),
     "projection": ("rapidocr_onnxruntime", "models/ch_PP-OCRv4_rec_infer.onnx", "p2o.MatMul.8"),
+    "files": ("magika", "models/standard_v3_3/model.onnx", "jax2tf_get_logits_/pjit_get_logits_/MagikaV2/Dense_1/MatMul"),
 }
 """Name in the table -> package, file in it, node."""
 
@@ -91,14 +92,12 @@ def lines_of_text() -> Iterator[dict[str, np.ndarray]]:
         yield {"x": np.broadcast_to(gray, (1, 3, HEIGHT, WIDTH)).copy()}
 
 
-def published(names: list[str]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Name -> weights (rows, d) and inputs (n, d)."""
+def published(names: list[str]) -> Iterator[tuple[str, tuple[np.ndarray, np.ndarray]]]:
+    """Name, weights (rows, d) and inputs (n, d) of each."""
     feeds = {"magika": file_bytes, "rapidocr_onnxruntime": lines_of_text}
-    found = {}
     for name in names:
         package, file, node = LAYERS[name]
-        found[name] = centered(*onnx_node.recorded(model_file(package, file), node, feeds[package](), SAMPLES))
-    return found
+        yield name, centered(*onnx_node.recorded(model_file(package, file), node, feeds[package](), SAMPLES))
 
 
 def own(path: pathlib.Path, node: str, inputs: pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
@@ -129,18 +128,26 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--node", default="", help="its MatMul, Gemm or Conv")
     parser.add_argument("--inputs", type=pathlib.Path, help="the model's inputs, .npz")
     parser.add_argument("--bits", type=int, nargs="+", default=[2, 3, 4])
-    parser.add_argument("--t-end", type=float, default=400.0, help="steps/d of the quantized training")
+    parser.add_argument("--t-end", type=float, default=200.0, help="steps/d of the quantized training")
     parser.add_argument("--seeds", type=int, default=3, help="at least 2")
+    parser.add_argument("--redraw", action="store_true", help="table and figure from OUT.json, without training")
     given = parser.parse_args(arguments)
     if given.seeds < 2 or min(given.bits) < 2 or not given.t_end > 0:
         parser.error("--seeds and --bits take 2 or more, --t-end a number above 0")
     if (given.file is None) != (given.inputs is None):
         parser.error("--file and --inputs go together")
-    onnx_node.libraries()
-    layers = published(given.layers) if given.file is None else {given.node: own(given.file, given.node, given.inputs)}
+    if given.redraw:
+        data, layers = json.loads(given.out.with_suffix(".json").read_text(encoding="utf-8")), []
+    elif given.file is None:
+        data, layers = {}, published(given.layers)
+    else:
+        data, layers = {}, [(given.node, own(given.file, given.node, given.inputs))]
     settings = {"t_end": given.t_end, "seeds": given.seeds}
-    data = real_layer.collect(layers, tuple(given.bits), settings)
-    real_layer.write(data, given.out)
+    for name, arrays in layers:
+        new = real_layer.collect({name: arrays}, tuple(given.bits), settings)
+        data = new | {key: data.get(key, []) + new[key] for key in ("layers", "cases")}
+        # after every layer, for all of them take long
+        real_layer.write(data, given.out)
     print(real_layer.table(data))
     with style.settings():
         real_layer.draw(data).savefig(given.out.with_suffix(".png"), dpi=110)

@@ -43,10 +43,8 @@ NAMES = {
     "gaussian": "runs on Gaussian inputs",
     "online": "runs on the activations, drawn at random",
 }
-COLUMNS = (
-    *("layer", "bits", "nearest", "GPTQ", "fixed point", "Gaussian runs"),
-    *("real runs, drawn at random", "real runs", "isotropic"),
-)
+COLUMNS = ("layer", "bits", "nearest", "GPTQ", "fixed point", "Gaussian runs", "real runs", "isotropic")
+DRAWN = "real runs, drawn at random"
 RECORDS = 60
 
 
@@ -174,19 +172,21 @@ def gap(theory: float, run: float) -> str:
 
 def table(data: dict) -> str:
     """The page's table: mean V of a row; in brackets how far above the runs the theory is."""
-    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
+    columns = list(COLUMNS)
+    online = all("online" in case for case in data["cases"])
+    if online:
+        columns.insert(-1, DRAWN)
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     for case in data["cases"]:
-        (gaussian, gaussian_error), (real, real_error) = case["gaussian"], case["activations"]
-        drawn, drawn_error = case["online"]
+        gaussian, real = case["gaussian"][0], case["activations"][0]
         fixed, isotropic = case["fixed point"], case["isotropic"]
+        shown = ["gaussian", "activations", "online"] if online else ["gaussian", "activations"]
         cells = [
             case["layer"],
             str(case["bits"]),
             *(f"{case[key]:.4f}" for key in ("nearest", "gptq")),
             f"{fixed:.4f} ({gap(fixed, gaussian)}, {gap(fixed, real)})",
-            f"{gaussian:.4f} ± {gaussian_error:.4f}",
-            f"{drawn:.4f} ± {drawn_error:.4f}",
-            f"{real:.4f} ± {real_error:.4f}",
+            *(f"{case[key][0]:.4f} ± {case[key][1]:.4f}" for key in shown),
             f"{isotropic:.4f} ({gap(isotropic, real)})",
         ]
         lines.append("| " + " | ".join(cells) + " |")
@@ -201,7 +201,7 @@ def draw(data: dict) -> Figure:
     figure = Figure(figsize=(3.6 * columns, 2.9 * rows + 0.6), layout="constrained")
     for case, ax in zip(cases, figure.subplots(rows, columns, squeeze=False).ravel(), strict=True):
         style.axes(ax)
-        for number, kind in enumerate(RUNS):
+        for number, kind in enumerate(kind for kind in RUNS if kind in case):
             values = case[f"{kind} over time"][1:]
             ax.plot(case["times"][1:], values, color=style.COLORS[number], linewidth=1.2, label=NAMES[kind])
         lines = {
