@@ -1,7 +1,7 @@
 """Weights and inputs of one node of an .onnx file: what enters it while onnxruntime runs the model.
 
 A MatMul or Gemm has its weights on the right; of a Conv the windows of its input, one for each position of the output,
-are the inputs. The file is data: it is read by onnx, without tensors that lie in files of their own, and run on the CPU.
+are the inputs. The file is data: onnx reads it, without tensors that lie in files of their own, and it runs on the CPU.
 """
 
 import pathlib

@@ -11,8 +11,10 @@ Three layers of two models that wheels ship, each at 2, 3 and 4 bits, by the pro
 - rapidocr-onnxruntime, a recognizer of text, a convolution with 1 x 1 windows and a projection of its transformer.
   Inputs: lines of words from this tree's pages, drawn in the fonts that come with matplotlib, on noisy ground.
 
-Inputs are centered: what their mean contributes is a bias, which is not quantized. A file of one's own takes their place: the model's own inputs are arrays of a .npz file by name, samples first, given to
-the model 16 at a time. Written: OUT.png, and OUT.json with every number in it. Takes a quarter of an hour.
+Inputs are centered: what their mean contributes is a bias, which is not quantized. A file of one's own takes their
+place: the model's own inputs are arrays of a .npz file by name, samples first, given to the model 16 at a time.
+
+Written: OUT.png, and OUT.json with every number in it, after every layer. Takes a quarter of an hour.
 """
 
 import argparse
@@ -37,7 +39,11 @@ CHECKED_WORDS = r"[A-Za-z][A-Za-z,.\-']+"
 LAYERS = {
     "convolution": ("rapidocr_onnxruntime", "models/ch_PP-OCRv4_rec_infer.onnx", "p2o.Conv.12"),
     "projection": ("rapidocr_onnxruntime", "models/ch_PP-OCRv4_rec_infer.onnx", "p2o.MatMul.8"),
-    "files": ("magika", "models/standard_v3_3/model.onnx", "jax2tf_get_logits_/pjit_get_logits_/MagikaV2/Dense_1/MatMul"),
+    "files": (
+        "magika",
+        "models/standard_v3_3/model.onnx",
+        "jax2tf_get_logits_/pjit_get_logits_/MagikaV2/Dense_1/MatMul",
+    ),
 }
 """Name in the table -> package, file in it, node."""
 

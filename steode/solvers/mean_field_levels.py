@@ -75,10 +75,11 @@ def extrapolate(
         ]
         means.append([values.mean(axis=1) for values in at_times])
         errors.append([values.std(axis=1, ddof=1) / np.sqrt(replicates) for values in at_times])
-    return Path(*(_first_order(*parts) for parts in zip(zip(*means, strict=True), zip(*errors, strict=True), [1, 0, 0])))
+    levels = zip(zip(*means, strict=True), zip(*errors, strict=True), (True, False, False), strict=True)
+    return Path(*(_first_order(*parts) for parts in levels))
 
 
-def _first_order(means: tuple, errors: tuple, positive: int) -> Extrapolated:
+def _first_order(means: tuple, errors: tuple, positive: bool) -> Extrapolated:
     """Of three levels; the size of what is not positive is its largest over the times."""
     fine, coarse = 2 * means[0] - means[1], 2 * means[1] - means[2]
     size = means[0] if positive else np.maximum(np.abs(means[0]).max(axis=0, keepdims=True, initial=0), 1e-300)

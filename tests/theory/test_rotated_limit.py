@@ -66,7 +66,9 @@ def test_one_eigenvalue_is_the_limit_in_the_eigenbasis_with_gaussian_weights(cha
 
 
 def test_without_quantizers_the_axes_do_not_matter():
-    given = MODEL.replace(weight_quantizer=Identity(), init=Normal(mean=0.5, std=0.5), teacher=Normal(mean=1.0, std=0.5))
+    given = MODEL.replace(
+        weight_quantizer=Identity(), init=Normal(mean=0.5, std=0.5), teacher=Normal(mean=1.0, std=0.5)
+    )
     found, exact = (solve(given, 2, method=method, times=TIMES) for method in ("dmft", "moments"))
     z, error = in_errors(found, exact, ("V", "m", "q"))
     assert z < 4

@@ -101,7 +101,9 @@ def solve(
     if method is None:
         method = "density" if density_times.size or derive(model).exact_moments is None else "moments"
     if method not in (*METHODS, ROTATED):
-        raise SpecificationError("method", "one of " + ", ".join((*METHODS, ROTATED)), method, "Leave it out for the exact limit.")
+        raise SpecificationError(
+            "method", "one of " + ", ".join((*METHODS, ROTATED)), method, "Leave it out for the exact limit."
+        )
     if density_times.size and method != "density":
         raise SpecificationError(
             "density_times", "method 'density'", method, "Other methods do not compute the density."
