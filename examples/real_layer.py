@@ -214,7 +214,7 @@ def draw(data: dict) -> Figure:
         ax.set(xscale="log", yscale="log", title=f"{case['layer']}, {case['bits']} bits", ylabel=r"$V$, mean of rows")
         ax.set_xlabel(r"rescaled time $\tau$")
     handles, labels = ax.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     return figure
 
 

@@ -109,3 +109,40 @@ def test_table_of_the_page_is_that_of_the_run(example):
     assert example.real_layer.table(data) in page
     for facts in data["layers"]:
         assert f"{facts['effective dimension']:.0f} of {facts['dim']}" in page
+
+
+def test_findings_of_the_page_hold_in_the_numbers_of_the_run():
+    cases = json.loads(DATA.read_text(encoding="utf-8"))["cases"]
+    assert [(case["layer"], case["bits"]) for case in cases] == [
+        (name, bits) for name in ("convolution", "projection", "files") for bits in (2, 3, 4)
+    ]
+
+    def number(case, key):
+        return case[key][0] if isinstance(case[key], list) else case[key]
+
+    def percent(over, under, name=None):
+        chosen = [case for case in cases if name in (None, case["layer"])]
+        values = [100 * (number(case, over) / number(case, under) - 1) for case in chosen]
+        return round(min(values)), round(max(values))
+
+    assert percent("fixed point", "activations") == (-2, 9)
+    assert percent("fixed point", "activations", "projection") == (7, 9)
+    assert percent("fixed point", "activations", "files") == (-2, 0)
+    assert percent("isotropic", "activations") == (5, 42)
+    assert percent("gaussian", "fixed point") == (-4, 3)
+    assert percent("activations", "gaussian") == (-6, 2)
+    assert percent("online", "activations") == (-2, 3)
+    clipped = [round(100 * case["share clipped"]) for case in cases if case["bits"] == 2]
+    assert (min(clipped), max(clipped)) == (10, 20)
+    worse = {key: [number(case, key) > case["nearest"] for case in cases] for key in ("activations", "fixed point")}
+    assert sum(worse["activations"]) == 7
+    different = [a != b for a, b in zip(*worse.values(), strict=True)]
+    assert [k for k, differ in enumerate(different) if differ] == [6]
+    assert all(case["isotropic"] > case["nearest"] for case in cases)
+    lowest = [int(np.argmin(case["activations over time"])) for case in cases]
+    parts = [case["activations over time"][k] / case["nearest"] for case, k in zip(cases, lowest, strict=True)]
+    times = [case["times"][k] for case, k in zip(cases, lowest, strict=True)]
+    assert (round(100 * min(parts)), round(100 * max(parts))) == (45, 73)
+    assert (round(min(times), 1), round(max(times), 1)) == (0.4, 3.5)
+    parts = [case["gptq"] / case["nearest"] for case in cases]
+    assert (round(100 * min(parts)), round(100 * max(parts))) == (29, 64)
