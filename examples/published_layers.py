@@ -150,7 +150,7 @@ def main(arguments: list[str] | None = None) -> None:
         data, layers = {}, [(given.node, own(given.file, given.node, given.inputs))]
     settings = {"t_end": given.t_end, "seeds": given.seeds}
     for name, arrays in layers:
-        new = real_layer.collect({name: arrays}, tuple(given.bits), settings)
+        new = real_layer.collect({name: arrays}, tuple(given.bits), settings, online=True)
         data = new | {key: data.get(key, []) + new[key] for key in ("layers", "cases")}
         # after every layer, for all of them take long
         real_layer.write(data, given.out)

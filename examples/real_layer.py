@@ -17,8 +17,8 @@ For 2, 3 and 4 bits, the range of every row by its mean square error:
 
 - fixed points: where training ends according to the limit, from the inputs' second moment K;
 - isotropic: the same with K = (tr K/d) 1, which is the linear system's answer for these weights;
-- runs from the trained weights, on Gaussian inputs with the same K and on the activations, drawn at random and in
-  epochs; the error is the mean over the second half of a run, with the standard error over seeds.
+- runs from the trained weights, on Gaussian inputs with the same K and on the activations in epochs, with --online also
+  drawn at random; the error is the mean over the second half of a run, with the standard error over seeds.
 
 Written: OUT.png, and OUT.json with every number in it. Takes about five minutes on two cores.
 """
@@ -100,7 +100,7 @@ def own_layer(path: pathlib.Path, name: str, activations: pathlib.Path) -> tuple
 
 
 def measure(
-    name: str, weights: np.ndarray, inputs: np.ndarray, bits: tuple[int, ...], t_end: float, seeds: int
+    name: str, weights: np.ndarray, inputs: np.ndarray, bits: tuple[int, ...], t_end: float, seeds: int, online: bool
 ) -> tuple[dict, list[dict]]:
     """Facts about a layer, and the numbers for every number of bits."""
     weights = weights / np.sqrt(np.mean(np.square(weights, dtype=float)))
@@ -132,6 +132,8 @@ def measure(
         steps = np.unique(np.geomspace(1, t_end * dim / 2, RECORDS).round())
         times = np.concatenate([[0], steps / dim, np.linspace(t_end / 2, t_end, RECORDS)[1:]])
         for kind, data in RUNS.items():
+            if kind == "online" and not online:
+                continue
             runs = layer.simulate(model, t_end, data=data, seeds=seeds, times=times)
             own = runs["V"].mean(axis=-1)
             tail = own[:, runs.times >= t_end / 2].mean(axis=1)
@@ -152,9 +154,11 @@ def measure(
     return facts, cases
 
 
-def collect(layers: dict[str, tuple[np.ndarray, np.ndarray]], bits: tuple[int, ...], settings: dict) -> dict:
+def collect(
+    layers: dict[str, tuple[np.ndarray, np.ndarray]], bits: tuple[int, ...], settings: dict, online: bool
+) -> dict:
     """All numbers of these layers; settings are t_end and seeds."""
-    measured = [measure(name, *arrays, bits, **settings) for name, arrays in layers.items()]
+    measured = [measure(name, *arrays, bits, **settings, online=online) for name, arrays in layers.items()]
     facts, cases = zip(*measured, strict=True)
     return {**settings, "rate": RATE, "layers": list(facts), "cases": [case for group in cases for case in group]}
 
@@ -230,6 +234,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--bits", type=int, nargs="+", default=[2, 3, 4])
     parser.add_argument("--t-end", type=float, default=800.0, help="steps/d of the quantized training")
     parser.add_argument("--seeds", type=int, default=3, help="at least 2")
+    parser.add_argument("--online", action="store_true", help="runs on activations drawn at random too")
     parser.add_argument("--redraw", action="store_true", help="table and figure from OUT.json, without training")
     given = parser.parse_args(arguments)
     if given.seeds < 2 or min(given.bits) < 2 or not given.t_end > 0 or given.epochs < 1:
@@ -244,7 +249,7 @@ def main(arguments: list[str] | None = None) -> None:
             layers = trained_layers(given.units, given.epochs)
         else:
             layers = {given.tensor or given.file.stem: own_layer(given.file, given.tensor, given.activations)}
-        data = collect(layers, tuple(given.bits), {"t_end": given.t_end, "seeds": given.seeds})
+        data = collect(layers, tuple(given.bits), {"t_end": given.t_end, "seeds": given.seeds}, given.online)
         write(data, given.out)
     print(table(data))
     with style.settings():
