@@ -17,8 +17,8 @@ For 2, 3 and 4 bits, the range of every row by its mean square error:
 
 - fixed points: where training ends according to the limit, from the inputs' second moment K;
 - isotropic: the same with K = (tr K/d) 1, which is the linear system's answer for these weights;
-- runs from the trained weights, on Gaussian inputs with the same K and on the activations in epochs; the error is the
-  mean over the second half of a run, with the standard error over seeds.
+- runs from the trained weights, on Gaussian inputs with the same K and on the activations in epochs, with --online also
+  drawn at random; the error is the mean over the second half of a run, with the standard error over seeds.
 
 Written: OUT.png, and OUT.json with every number in it. Takes about five minutes on two cores.
 """
@@ -37,9 +37,14 @@ from steode.plot import style
 from steode.systems.layer.safetensors_file import load_tensor
 
 HIDDEN, ROWS, RATE, DECAY = (256, 64), 16, 0.2, 0.01
-RUNS = {"activations": "epochs", "gaussian": "gaussian"}
-NAMES = {"activations": "runs on the activations", "gaussian": "runs on Gaussian inputs"}
+RUNS = {"activations": "epochs", "gaussian": "gaussian", "online": "online"}
+NAMES = {
+    "activations": "runs on the activations, in epochs",
+    "gaussian": "runs on Gaussian inputs",
+    "online": "runs on the activations, drawn at random",
+}
 COLUMNS = ("layer", "bits", "nearest", "GPTQ", "fixed point", "Gaussian runs", "real runs", "isotropic")
+DRAWN = "real runs, drawn at random"
 RECORDS = 60
 
 
@@ -95,7 +100,7 @@ def own_layer(path: pathlib.Path, name: str, activations: pathlib.Path) -> tuple
 
 
 def measure(
-    name: str, weights: np.ndarray, inputs: np.ndarray, bits: tuple[int, ...], t_end: float, seeds: int
+    name: str, weights: np.ndarray, inputs: np.ndarray, bits: tuple[int, ...], t_end: float, seeds: int, online: bool
 ) -> tuple[dict, list[dict]]:
     """Facts about a layer, and the numbers for every number of bits."""
     weights = weights / np.sqrt(np.mean(np.square(weights, dtype=float)))
@@ -127,6 +132,8 @@ def measure(
         steps = np.unique(np.geomspace(1, t_end * dim / 2, RECORDS).round())
         times = np.concatenate([[0], steps / dim, np.linspace(t_end / 2, t_end, RECORDS)[1:]])
         for kind, data in RUNS.items():
+            if kind == "online" and not online:
+                continue
             runs = layer.simulate(model, t_end, data=data, seeds=seeds, times=times)
             own = runs["V"].mean(axis=-1)
             tail = own[:, runs.times >= t_end / 2].mean(axis=1)
@@ -147,6 +154,21 @@ def measure(
     return facts, cases
 
 
+def collect(
+    layers: dict[str, tuple[np.ndarray, np.ndarray]], bits: tuple[int, ...], settings: dict, online: bool
+) -> dict:
+    """All numbers of these layers; settings are t_end and seeds."""
+    measured = [measure(name, *arrays, bits, **settings, online=online) for name, arrays in layers.items()]
+    facts, cases = zip(*measured, strict=True)
+    return {**settings, "rate": RATE, "layers": list(facts), "cases": [case for group in cases for case in group]}
+
+
+def write(data: dict, out: pathlib.Path) -> None:
+    """OUT.json."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.with_suffix(".json").write_text(json.dumps(data) + "\n", encoding="utf-8")
+
+
 def gap(theory: float, run: float) -> str:
     """How far a theory is above a run, in percent."""
     return f"{100 * (theory / run - 1):+.0f} %"
@@ -154,17 +176,21 @@ def gap(theory: float, run: float) -> str:
 
 def table(data: dict) -> str:
     """The page's table: mean V of a row; in brackets how far above the runs the theory is."""
-    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
+    columns = list(COLUMNS)
+    online = all("online" in case for case in data["cases"])
+    if online:
+        columns.insert(-1, DRAWN)
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     for case in data["cases"]:
-        (gaussian, gaussian_error), (real, real_error) = case["gaussian"], case["activations"]
+        gaussian, real = case["gaussian"][0], case["activations"][0]
         fixed, isotropic = case["fixed point"], case["isotropic"]
+        shown = ["gaussian", "activations", "online"] if online else ["gaussian", "activations"]
         cells = [
             case["layer"],
             str(case["bits"]),
             *(f"{case[key]:.4f}" for key in ("nearest", "gptq")),
             f"{fixed:.4f} ({gap(fixed, gaussian)}, {gap(fixed, real)})",
-            f"{gaussian:.4f} ± {gaussian_error:.4f}",
-            f"{real:.4f} ± {real_error:.4f}",
+            *(f"{case[key][0]:.4f} ± {case[key][1]:.4f}" for key in shown),
             f"{isotropic:.4f} ({gap(isotropic, real)})",
         ]
         lines.append("| " + " | ".join(cells) + " |")
@@ -179,7 +205,7 @@ def draw(data: dict) -> Figure:
     figure = Figure(figsize=(3.6 * columns, 2.9 * rows + 0.6), layout="constrained")
     for case, ax in zip(cases, figure.subplots(rows, columns, squeeze=False).ravel(), strict=True):
         style.axes(ax)
-        for number, kind in enumerate(RUNS):
+        for number, kind in enumerate(kind for kind in RUNS if kind in case):
             values = case[f"{kind} over time"][1:]
             ax.plot(case["times"][1:], values, color=style.COLORS[number], linewidth=1.2, label=NAMES[kind])
         lines = {
@@ -192,7 +218,7 @@ def draw(data: dict) -> Figure:
         ax.set(xscale="log", yscale="log", title=f"{case['layer']}, {case['bits']} bits", ylabel=r"$V$, mean of rows")
         ax.set_xlabel(r"rescaled time $\tau$")
     handles, labels = ax.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     return figure
 
 
@@ -208,6 +234,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--bits", type=int, nargs="+", default=[2, 3, 4])
     parser.add_argument("--t-end", type=float, default=800.0, help="steps/d of the quantized training")
     parser.add_argument("--seeds", type=int, default=3, help="at least 2")
+    parser.add_argument("--online", action="store_true", help="runs on activations drawn at random too")
     parser.add_argument("--redraw", action="store_true", help="table and figure from OUT.json, without training")
     given = parser.parse_args(arguments)
     if given.seeds < 2 or min(given.bits) < 2 or not given.t_end > 0 or given.epochs < 1:
@@ -222,12 +249,8 @@ def main(arguments: list[str] | None = None) -> None:
             layers = trained_layers(given.units, given.epochs)
         else:
             layers = {given.tensor or given.file.stem: own_layer(given.file, given.tensor, given.activations)}
-        settings = {"t_end": given.t_end, "seeds": given.seeds}
-        measured = [measure(name, *arrays, tuple(given.bits), **settings) for name, arrays in layers.items()]
-        data = {**settings, "rate": RATE, "layers": [facts for facts, _ in measured]}
-        data["cases"] = [case for _, cases in measured for case in cases]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(data) + "\n", encoding="utf-8")
+        data = collect(layers, tuple(given.bits), {"t_end": given.t_end, "seeds": given.seeds}, given.online)
+        write(data, given.out)
     print(table(data))
     with style.settings():
         draw(data).savefig(given.out.with_suffix(".png"), dpi=110)

@@ -8,6 +8,7 @@ import pytest
 import scipy.stats
 
 from steode import Identity, Uniform, compare, fixed_points, layer, simulate, solve
+from steode.systems.layer import mean_field
 
 TIMES = np.array([0, 1, 2, 4, 8, 12, 20.0])
 OPTIONS = {
@@ -148,3 +149,28 @@ def test_late_it_is_the_product_law(start):
     found = solve(model, 40, method="dmft", times=(0, 36, 38, 40))
     end = fixed_points(model).V[0]
     assert np.all(np.abs(found.V[1:, 0] - end) < 4 * found.error[1:, 0]), (found.V[:, 0], found.error[:, 0], end)
+
+
+def test_where_the_second_moments_of_the_inputs_differ_by_factors(monkeypatch):
+    """K = S^(1/2) K_0 S^(1/2), S from 0.25 to 4; without S in it the theory is off by more than its errors."""
+    dim = 800
+    basis = scipy.stats.ortho_group.rvs(dim, random_state=np.random.default_rng(5))
+    scale = np.sqrt(np.random.default_rng(6).permutation(np.geomspace(0.25, 4, dim)))
+    moment = (basis * np.repeat([0.5, 2.5], [600, 200])) @ basis.T * np.outer(scale, scale)
+    model = own("trained", dim, 4, np.random.default_rng(7), moment=moment)
+    times = np.array([1, 4, 12.0])
+    runs = simulate(model, 12, times=times, seeds=6)
+    values = np.linalg.eigvalsh(moment)
+    scatter = np.sqrt(2 * np.sum(values**2) / np.sum(values) ** 2 / 4)
+
+    def gaps():
+        seen = compare(solve(model, 12, method="dmft", times=times, samples=10_000), runs)
+        return seen.gap, np.hypot(seen.gap / seen.z, scatter)
+
+    gap, error = gaps()
+    assert np.all(np.abs(gap) < 4 * error), (gap, error)
+    assert np.abs(gap).max() < 0.05, gap
+    monkeypatch.setattr(mean_field, "own_shares", lambda diagonal, eigenvalues: np.ones(dim))
+    without, error = gaps()
+    assert np.abs(without).max() > 0.15, without
+    assert np.any(np.abs(without) > 4 * error), without

@@ -8,7 +8,7 @@ import scipy.integrate
 import scipy.stats
 
 from steode import SpecificationError, UnsupportedError, compare, layer, simulate, solve
-from steode.systems.layer.dmft import Memory, gauss_rule
+from steode.solvers.mean_field import Memory, gauss_rule
 
 RNG = np.random.default_rng(4)
 TIMES = 7

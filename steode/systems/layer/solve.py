@@ -24,7 +24,7 @@ import scipy.linalg
 import scipy.special
 
 from steode.errors import ConvergenceError, SpecificationError, check_array, check_integer, check_positive
-from steode.systems.layer.extrapolation import extrapolated
+from steode.systems.layer.mean_field import extrapolated
 from steode.systems.layer.results import table
 from steode.systems.layer.spec import LayerModel, check_model
 from steode.systems.layer.targets import target

@@ -25,7 +25,7 @@ from steode.systems.dispatch import for_every_system
 from steode.systems.linear import configuration
 from steode.systems.linear.comparison import Comparison
 from steode.systems.linear.fluctuation import Fluctuations
-from steode.systems.linear.solve import solve
+from steode.systems.linear.solve import ROTATED, solve
 from steode.systems.linear.trajectory import OBSERVABLES, Trajectory
 
 ROUNDING = 16.0
@@ -171,9 +171,11 @@ def _check_pair(theory: Trajectory, runs: Trajectory, start: str) -> None:
     if theory.provenance.settings["start"] != "nominal":
         remedy = 'Use solve without start; compare(..., start="drawn") starts it from each run\'s weights.'
         raise SpecificationError("theory", "the limit from the nominal laws", "one from drawn weights", remedy)
-    if runs.provenance.settings.get("basis") == "rotated":
-        remedy = 'The limit quantizes in the eigenbasis: simulate(..., basis="eigenbasis"), or see steode.layer.'
-        raise SpecificationError("runs", "runs in the eigenbasis", "runs on rotated data", remedy)
+    turned = runs.provenance.settings.get("basis") == "rotated"
+    if turned != (theory.provenance.method == ROTATED):
+        expected = f'"{ROTATED}", the limit of rotated axes' if turned else "a limit in the eigenbasis"
+        remedy = "Quantizers act in the eigenbasis by every other method of solve and by simulate's default."
+        raise SpecificationError("theory", expected, f'method "{theory.provenance.method}"', remedy)
     given = runs.provenance.settings.get("given")
     if given and start == "nominal":
         received, remedy = f"runs with given {' and '.join(given)}", 'Use compare(..., start="drawn").'

@@ -106,7 +106,7 @@ def _slope_beyond_dithering(model):
 def _nonlinear_response(model):
     if model.has_linear_output or derive_output(model).is_linear:
         return None
-    fields = [name for name in model.options if name not in ("spectrum", "update_rule", "dampening", *MAPS[:2])]
+    fields = [name for name in model.options if name not in ("spectrum", "update_rule", "dampening", "range_rule", *MAPS[:2])]
     why = f"with {' and '.join(fields)} the residual does not answer linearly to the two pre-activations"
     return fields[0], why
 
@@ -142,7 +142,7 @@ def _residual_not_normal(model):
 
 
 def _several_sets(model):
-    fields = [name for name in model.options if name not in ("update_rule", "dampening")]
+    fields = [name for name in model.options if name not in ("update_rule", "dampening", "range_rule")]
     if not fields:
         return None
     return fields[0], f"the moments of their noise are not derived with {' and '.join(fields)}"
@@ -161,6 +161,23 @@ def _sign_of_what(model):
 def _paired(model):
     if isinstance(model.teacher, Paired):
         return "teacher", "teacher weights are paired with their eigenvalues"
+    return None
+
+
+def _no_turned_field(model):
+    if not isinstance(model.update_rule, STE | Momentum):
+        return "update_rule", f"the field of {model.update_rule} in turned axes is not derived"
+    if isinstance(model.surrogate, ClippedSurrogate):
+        return "surrogate", "weights that freeze at a bound are overstepped by the time steps of this method"
+    if isinstance(model.dampening, Schedule):
+        return "dampening", "a dampening that changes in time is not derived in turned axes"
+    for name in MAPS[:2]:
+        if isinstance(getattr(model, name), CommonFactor):
+            return name, f"with {name} = {getattr(model, name)} all coordinates err together"
+    if not model.has_linear_output:
+        inner = ("spectrum", "update_rule", "dampening", "range_rule", *MAPS[:2])
+        fields = [name for name in model.options if name not in inner]
+        return fields[0], f"with {' and '.join(fields)} the residual is not linear in the turned weights"
     return None
 
 
@@ -239,6 +256,12 @@ MOMENT_NOISE = Property("isotropic inputs and maps that are not random", _severa
 
 INDEPENDENT_TEACHER = Property("a teacher law that is the same at every eigenvalue", _paired, RUN)
 
+TURNED_FIELD = Property(
+    "a linear residual and a gradient whose field a rotation leaves as it is",
+    _no_turned_field,
+    "run it with simulate(model, dim, t_end, basis='rotated')",
+)
+
 _STATIONARY = (STANDING_RANGE, CONSTANT_RATE, FORGETS_START, COMMON_DIFFUSION, ONE_WELL, SLOPE_FROM_DITHERING)
 _BEYOND_THE_LIMIT: dict[str, tuple[Property, ...]] = {
     "derive": (),
@@ -247,6 +270,7 @@ _BEYOND_THE_LIMIT: dict[str, tuple[Property, ...]] = {
     "solve, gaussian": (COMMON_DIFFUSION, NO_ATOMS, STANDING_RANGE),
     "solve, moments": (COMMON_DIFFUSION, NO_ATOMS, CLOSED_MOMENTS, LAW_ALONE),
     "solve, particles": (FINITE_SUPPORT, FINITE_RANGE),
+    "solve, dmft": (INDEPENDENT_TEACHER, STANDING_RANGE, TURNED_FIELD),
     "solve, drawn start": (FINITE_SUPPORT, KNOWN_RANGE),
     "limit_function": (COMMON_DIFFUSION, STANDING_RANGE, LAW_ALONE),
     "limit_function, gaussian": (COMMON_DIFFUSION, NO_ATOMS, STANDING_RANGE),
@@ -258,7 +282,7 @@ _BEYOND_THE_LIMIT: dict[str, tuple[Property, ...]] = {
     "optimal_range, at a time": (COMMON_DIFFUSION, STANDING_RANGE, LAW_ALONE),
     "plateau_estimate": (STANDING_RANGE, CONSTANT_RATE, CELLS, RATE_OF_A_CELL),
     "fluctuations": (STANDING_RANGE, SAMPLE_NOISE, INDEPENDENT_TEACHER),
-    "fluctuations, moments": (STANDING_RANGE, SAMPLE_NOISE, INDEPENDENT_TEACHER, NO_ATOMS, CLOSED_MOMENTS, MOMENT_NOISE),
+    "fluctuations, moments": (SAMPLE_NOISE, INDEPENDENT_TEACHER, NO_ATOMS, CLOSED_MOMENTS, MOMENT_NOISE),
     "sweep of fixed points": (*_STATIONARY, LINEAR_RESPONSE),
     "sweep of curves": (COMMON_DIFFUSION,),
     "sweep of curves, gaussian": (COMMON_DIFFUSION, NO_ATOMS, STANDING_RANGE),

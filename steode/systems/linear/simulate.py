@@ -61,8 +61,8 @@ def simulate(
     basis : "eigenbasis": quantizers act on the eigenvectors' coordinates of inputs, teacher and weights, as in the
         limit. "rotated": on those after one random rotation R, the same for all seeds and a function of (key, dim):
         x -> R x, with teacher and initial weights, drawn or given, rotated too, so that only the axes of the quantizers
-        change. Snapshots hold the rotated weights. It takes dim^2 operations a sample; dim <= 4096. With a spectrum
-        and quantizers there is no limit to compare with.
+        change. Snapshots hold the rotated weights. It takes dim^2 operations a sample; dim <= 4096. Its limit
+        is `solve(model, t_end, method="dmft")`.
     histogram_edges : increasing bin edges, n + 1 of them; if given, record also "bin_fraction", the fraction of latent
         weights in each of the n bins [edge, next edge).
     teacher_weights, initial_weights : arrays (dim,), or (seeds, dim), in place of draws from the model's laws.

@@ -25,12 +25,15 @@ from steode.systems.linear.configuration import to_dict
 from steode.systems.linear.derive import derive
 from steode.systems.linear.problem import drawn_start, make_problem, nominal_start, smoothed_descent
 from steode.systems.linear.properties import missing, require
+from steode.systems.linear.rotated import solve_rotated
 from steode.systems.linear.spec import LinearModel
 from steode.systems.linear.trajectory import Density, Provenance, Trajectory, device_name
 
 LOG = logging.getLogger(__name__)
 
 METHODS = ("density", "gaussian", "moments", "particles")
+ROTATED = "dmft"
+"""The method for axes in general position, where all others are for the eigenvectors."""
 POPULATIONS = 8
 PARTICLES = 20_000
 MOST_STEPS = 100_000
@@ -61,12 +64,14 @@ def solve(
         "gaussian": the Gaussian closure, approximate unless the weights are not quantized (identity surrogate only);
         "moments": the exact moment equations (weights whose quantized mean is w itself, identity surrogate);
         "particles": Euler-Maruyama with 8 populations of 20,000 particles, an independent check; its `error`
-        is the standard error over populations and leaves out the bias of the time step.
+        is the standard error over populations and leaves out the bias of the time step;
+        "dmft": another limit, that of `simulate(basis="rotated")`, where quantizers act on axes in general position to
+        the eigenvectors: dynamical mean-field theory, a quarter of a minute or more (docs/linear_system.md).
     tolerance : wanted error of eps_g relative to its largest value on [0, t_end] (density), or of the integrator
-        (gaussian, moments). For particles it does not apply.
+        (gaussian, moments). For particles and dmft it does not apply.
     density_times : times at which to keep mu(w | w*) in `.density` (density only).
     start : drawn (teacher, initial weights), each of shape (d,): start from their empirical joint law instead of the
-        model's laws. None starts from the laws.
+        model's laws, by dmft as they are in the turned axes. None starts from the laws.
 
     With SPSA the only method is "particles".
 
@@ -74,7 +79,7 @@ def solve(
     -------
     Trajectory with observables eps_g, V, m, q, mean_w, std_w and, for density and particles with
     quantized weights, level_fraction; with FOGZO and density also mean_slope. `.error` holds error estimates for
-    density and particles.
+    density, particles and dmft.
 
     Raises
     ------
@@ -96,8 +101,9 @@ def solve(
     if method is None:
         closed = derive(model).exact_moments is not None and missing(model, "solve, moments") is None
         method = "moments" if closed and not density_times.size else "density"
-    if method not in METHODS:
-        raise SpecificationError("method", "one of " + ", ".join(METHODS), method, "Leave it out for the exact limit.")
+    if method not in (*METHODS, ROTATED):
+        expected = "one of " + ", ".join((*METHODS, ROTATED))
+        raise SpecificationError("method", expected, method, "Leave it out for the exact limit.")
     if density_times.size and method != "density":
         raise SpecificationError(
             "density_times", "method 'density'", method, "Other methods do not compute the density."
@@ -110,8 +116,13 @@ def solve(
     bridge.check_schedules(model, t_end)
     with jax.enable_x64(True):
         LOG.info("solving by the method %s to tau = %g", method, t_end)
-        initial = nominal_start(model) if start is None else drawn_start(model, *_checked_start(start))
-        observables, error, density = _SOLVERS[method](model, initial, times, density_times, tolerance)
+        if method == ROTATED:
+            drawn = None if start is None else _checked_start(start)
+            observables, error = solve_rotated(model, times, drawn)
+            density = None
+        else:
+            initial = nominal_start(model) if start is None else drawn_start(model, *_checked_start(start))
+            observables, error, density = _SOLVERS[method](model, initial, times, density_times, tolerance)
     settings = {"t_end": t_end, "tolerance": tolerance, "start": "nominal" if start is None else "drawn"}
     provenance = Provenance("limit", method, to_dict(model), settings, __version__, device_name(), model)
     return Trajectory(times, observables, error, density, None, provenance)

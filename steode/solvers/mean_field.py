@@ -1,7 +1,8 @@
-r"""Dynamical mean-field theory of one row: a causal Monte Carlo with memory.
+r"""Dynamical mean-field theory of weights under inputs in general position: a causal Monte Carlo with memory.
 
-A row follows dw = eta (K delta dtau + sqrt(V/B) K^(1/2) dW), delta = a - Q(w), V = floor + delta^T K delta/d. For K
-with eigenvectors in general position (Haar) and d to infinity one coordinate feels y = K delta + noise as
+Weights follow dw = eta s (K delta dtau + sqrt(V/B) K^(1/2) dW) + eta f(w) dtau coordinate by coordinate, with offsets
+delta = s (a - Q(w)) and V = floor + delta^T K delta/d. For K with eigenvectors in general position (Haar) and d to
+infinity one coordinate feels y = K delta + noise as
 
     y = zeta + R delta,     zeta Gaussian, R lower triangular in time,
 
@@ -18,11 +19,13 @@ so that (H, M, R are triangular and commute)
 
 R is the R-transform of the spectrum with G as argument. All is causal: row t of each needs only what is before. G is
 found by Gaussian integration by parts, E[delta_t zeta_r] (Cov zeta)^-1, which does not need the derivative of a jump.
+What else moves a weight, f, its scale s and a floor that changes in time are local in this sense, and free.
 
 Source: derived here (docs/layer.md); for K = A^T Lambda A with A of independent entries it is the theory of its rows.
 """
 
-import dataclasses
+import abc
+from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
@@ -31,25 +34,41 @@ SMALLEST = 1e-12
 """Least conditional variance of a step of zeta, in parts of its variance."""
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Coordinates:
-    """Samples of a row's coordinates: targets, initial weights, step and origin of their levels, (n,); level count."""
+class Coordinates(abc.ABC):
+    """Samples of one coordinate, n of them: where its weight starts, and what it does by itself."""
 
-    target: np.ndarray
     start: np.ndarray
-    step: np.ndarray
-    origin: np.ndarray
-    count: int
+    """Initial weights, (n,)."""
+    scale: np.ndarray | float
+    """s, (n,), by which a coordinate feels the field y; its offset holds it too."""
 
+    @abc.abstractmethod
     def offset(self, weights: np.ndarray) -> np.ndarray:
-        """delta = a - Q(w), (n,)."""
-        code = np.clip(np.floor(weights / self.step + self.origin + 0.5), 0, self.count - 1)
-        return self.target - self.step * (code - self.origin)
+        """delta = s (a - Q(w)), (n,)."""
 
-    def repeat(self, times: int) -> "Coordinates":
-        """Every coordinate so many times."""
-        arrays = (np.tile(values, times) for values in (self.target, self.start, self.step, self.origin))
-        return Coordinates(*arrays, self.count)
+    @abc.abstractmethod
+    def floor(self, weights: np.ndarray) -> float:
+        """What V is beside delta^T K delta/d."""
+
+    def drift(self, weights: np.ndarray) -> np.ndarray | float:
+        """f(w), what moves a weight beside the field."""
+        return 0.0
+
+    def measure(self, weights: np.ndarray) -> np.ndarray:
+        """Averages over the samples that are wanted, (k,)."""
+        return np.zeros(0)
+
+
+class Path(NamedTuple):
+    """Along times 0, dt, ..., steps dt, all (steps + 1, ...).
+
+    V; the mean of R delta, the part of the field that a coordinate's own past makes, times each of `aligned`; and what
+    the coordinates measure.
+    """
+
+    V: np.ndarray
+    overlap: np.ndarray
+    measured: np.ndarray
 
 
 def gauss_rule(eigenvalues: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -133,41 +152,46 @@ def follow(
     spectrum: tuple[np.ndarray, np.ndarray],
     sample: Coordinates,
     *,
-    learning_rate: float,
-    floor: float,
+    rates: np.ndarray,
     batch_size: int,
     dt: float,
-    steps: int,
     rng: np.random.Generator,
-) -> np.ndarray:
-    """V at times 0, dt, ..., steps dt, shape (steps + 1,).
+    aligned: np.ndarray | None = None,
+) -> Path:
+    """Follow the samples over rates.size time steps dt with these learning rates.
 
-    Biased by the time step, in its first order, and by the number of samples, in the inverse of it.
+    Biased by the time step, in its first order, and by the number of samples, in the inverse of it. The spectrum is
+    nodes and weights of `gauss_rule`; `aligned` (n,) is what the field is multiplied by for `Path.overlap`.
     """
-    size = sample.target.size
+    size, steps = sample.start.size, rates.size
     memory = Memory(*spectrum, steps + 1)
     white = np.zeros((steps + 1, size))
     offsets = np.zeros((steps + 1, size))
     root = np.zeros((steps + 1, steps + 1))
     weights = sample.start.copy()
     fixed = _orthonormal(np.stack([np.ones(size), sample.offset(weights), sample.start]))
-    V = np.zeros(steps + 1)
+    V, measured = np.zeros(steps + 1), []
+    products, overlap = np.zeros(steps + 1), np.zeros(steps + 1)
     for t in range(steps + 1):
         past = slice(0, t)
         offsets[t] = sample.offset(weights)
+        measured.append(sample.measure(weights))
         response = _right(root[past, past], white[past] @ offsets[t] / size)
-        V[t], R, covariance = memory.advance(
-            response, offsets[: t + 1] @ offsets[t] / size, floor, 1 / (batch_size * dt)
-        )
+        correlation = offsets[: t + 1] @ offsets[t] / size
+        V[t], R, covariance = memory.advance(response, correlation, sample.floor(weights), 1 / (batch_size * dt))
+        if aligned is not None:
+            products[t] = aligned @ offsets[t] / size
+            overlap[t] = R @ products[: t + 1]
         if t == steps:
             break
         if t:
             root[t, past] = scipy.linalg.solve_triangular(root[past, past], covariance[past], lower=True)
         own = covariance[t] - root[t, past] @ root[t, past]
-        root[t, t] = np.sqrt(max(own, SMALLEST * covariance[t]))
+        root[t, t] = np.sqrt(max(own, SMALLEST * covariance[t], np.finfo(float).tiny))
         white[t] = _new(rng, fixed, white[past])
-        weights += learning_rate * dt * (root[t, : t + 1] @ white[: t + 1] + R @ offsets[: t + 1])
-    return V
+        field = sample.scale * (root[t, : t + 1] @ white[: t + 1] + R @ offsets[: t + 1])
+        weights += rates[t] * dt * (field + sample.drift(weights))
+    return Path(V, overlap, np.stack(measured))
 
 
 def _new(rng: np.random.Generator, fixed: np.ndarray, white: np.ndarray) -> np.ndarray:
