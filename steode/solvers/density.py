@@ -105,7 +105,7 @@ class DensityOperator(eqx.Module):
 
     def at(self, time) -> "DensityOperator":
         """The operator at this time; itself if the learning rate is constant."""
-        if self.problem.schedule is None:
+        if self.problem.schedule is None and self.problem.rate is None:
             return self
         problem = self.problem.at(time)
         return eqx.tree_at(lambda it: (it.problem.eta, it.speed), self, (problem.eta, self._speed(problem)))

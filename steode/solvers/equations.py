@@ -78,13 +78,15 @@ class Problem(eqx.Module):
     linear_response: bool = eqx.field(static=True, default=True)  # c_h = 1 and c_* = -1 at all times
     response: tuple = (1.0, -1.0)  # c_h and c_*
     input_moments: tuple | None = None  # alpha_1 and alpha_2, where they are known already
+    rate: Callable | None = None  # the schedule with traced numbers, which takes the place of the static one
     constants: tuple = ()  # of the force: c_u and n of a zeroth-order update, averages of the inputs with signs
 
     def at(self, time) -> "Problem":
         """The equations at this time; the problem itself if the learning rate is constant."""
-        if self.schedule is None:
+        schedule = self.rate or self.schedule
+        if schedule is None:
             return self
-        return dataclasses.replace(self, eta=jnp.asarray(self.schedule(time), self.eta.dtype))
+        return dataclasses.replace(self, eta=jnp.asarray(schedule(time), self.eta.dtype))
 
     @property
     def alpha_1(self) -> Float[Array, "..."]:

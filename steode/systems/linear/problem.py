@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from steode import bridge
@@ -20,6 +21,7 @@ from steode.solvers.cuts import smooth_cuts
 from steode.solvers.entrywise import Map
 from steode.solvers.equations import Problem
 from steode.solvers.libraries import as_array
+from steode.solvers.log_linear import TracedRate
 from steode.solvers.output import INNER_COUNT, GeneralOutput, inner_rule
 from steode.solvers.smoothed_descent import SmoothedDescent
 from steode.solvers.spectral_start import DrawnSpectralStart, PairedStart, SpectralStart
@@ -63,8 +65,13 @@ def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None)
     bound = parameters.get("bound", bound)
     decay = parameters.get("weight_decay", model.weight_decay)
     limit, faster = derive(model), rate_factor(model.update_rule)
-    eta, schedule = parameters.get("learning_rate", model.learning_rate), None
-    if isinstance(eta, Schedule):
+    eta, schedule, rate = parameters.get("learning_rate", model.learning_rate), None, None
+    if isinstance(model.learning_rate, Schedule) and eta is not model.learning_rate:
+        # values at the times of a `LogLinear`
+        values = jnp.asarray(eta)
+        rate = TracedRate(jnp.asarray(model.learning_rate.expression.times), jnp.log(faster * values))
+        eta = faster * values[0]
+    elif isinstance(eta, Schedule):
         schedule = _scaled(bridge.entrywise_function(eta), faster)
         eta = schedule(0.0)
     else:
@@ -89,6 +96,7 @@ def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None)
         teacher_weights=as_array(rows.weights),
         rho=as_array(rows.rho),
         schedule=schedule,
+        rate=rate,
         eigenvalues=None if rows.eigenvalues is None else as_array(rows.eigenvalues),
         output=None if limit.output is None else numeric_output(model, limit.output),
         linear_response=limit.output is None or limit.output.is_linear,
