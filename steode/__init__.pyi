@@ -20,6 +20,7 @@ from .parts.surrogates import ClippedSurrogate, DerivativeOf, IdentitySurrogate
 from .parts.toolkit_grid import toolkit_grid
 from .parts.update_rules import FOGZO, SPSA, STE, Momentum, SignSGD
 from .plot.explore import explore
+from .solvers.log_linear import LogLinear
 from .studies.sweep import sweep
 from .symbolic.derivation import Derivation, Step
 from .symbolic.limit import Limit
@@ -31,12 +32,15 @@ from .systems.linear.derive import derive
 from .systems.linear.fixed_point import FixedPoint, FixedPoints
 from .systems.linear.fixed_point_function import FixedPointFunction, fixed_point_function
 from .systems.linear.fixed_points import fixed_points
+from .systems.linear.flips import Flips, flips
 from .systems.linear.fluctuation import Fluctuations
 from .systems.linear.fluctuations import fluctuations
 from .systems.linear.limit_function import LimitFunction, limit_function
 from .systems.linear.optimal_range import OptimalRange, optimal_range
+from .systems.linear.optimal_schedule import optimal_schedule
 from .systems.linear.plateau import Plateau, Plateaus, plateau
 from .systems.linear.plateau_estimate import PlateauEstimate, plateau_estimate
+from .systems.linear.schedules_found import OptimalSchedule, ScheduleCheck, TunedSchedule
 from .systems.linear.simulate import CheckpointWarning, simulate, simulate_paired
 from .systems.linear.solve import solve
 from .systems.linear.spec import LinearModel
@@ -67,6 +71,7 @@ __all__ = [
     "FixedPoint",
     "FixedPointFunction",
     "FixedPoints",
+    "Flips",
     "FloatFormat",
     "Fluctuations",
     "FormatError",
@@ -79,16 +84,19 @@ __all__ = [
     "Limit",
     "LimitFunction",
     "LinearModel",
+    "LogLinear",
     "Momentum",
     "MultiplicativeNoise",
     "Normal",
     "OptimalRange",
+    "OptimalSchedule",
     "Paired",
     "Plateau",
     "PlateauEstimate",
     "Plateaus",
     "PowerLaw",
     "Schedule",
+    "ScheduleCheck",
     "Sign",
     "SignSGD",
     "SignedInteger",
@@ -100,6 +108,7 @@ __all__ = [
     "StochasticRounding",
     "Ternary",
     "Trajectory",
+    "TunedSchedule",
     "TwoPoint",
     "Uniform",
     "UniformLaw",
@@ -116,6 +125,7 @@ __all__ = [
     "explore",
     "fixed_point_function",
     "fixed_points",
+    "flips",
     "float4_e2m1fn",
     "float8_e4m3fn",
     "float8_e5m2",
@@ -126,6 +136,7 @@ __all__ = [
     "layer",
     "limit_function",
     "optimal_range",
+    "optimal_schedule",
     "plateau",
     "plateau_estimate",
     "regression",

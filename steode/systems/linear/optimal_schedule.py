@@ -38,13 +38,13 @@ LOG = logging.getLogger(__name__)
 OVER = ("learning_rate", "range")
 FINE = 32
 """Intervals at whose ends every schedule is given, at least; its logarithm is linear between them."""
-PEAKS = 5
+PEAKS = 4
 """Rates tried before gradients take over."""
 RANGES = 4.0
 """By which factor the range may grow or shrink."""
 FAILED = 1e3
 """Stands for the error where the limit fails, relative to the error at the start: a line search turns back from it."""
-MOST_ITERATIONS = 60
+MOST_ITERATIONS = 30
 
 
 def optimal_schedule(
@@ -55,8 +55,8 @@ def optimal_schedule(
     knots: int = 9,
     rates: tuple[float, float] = (0.005, 1.0),
     baselines: tuple[str, ...] | None = None,
-    intervals: int = 512,
-    teacher_values: int = 16,
+    intervals: int = 384,
+    teacher_values: int = 12,
     tolerance: float = 1e-3,
 ) -> OptimalSchedule:
     """The learning-rate schedule of smallest error at the end of training, and what usual schedules reach.
@@ -224,14 +224,16 @@ class _Tuning:
             jac=True,
             method="L-BFGS-B",
             bounds=[*bounds, (-limit, limit)],
-            options={"maxiter": MOST_ITERATIONS, "ftol": 1e-7, "gtol": 1e-7},
+            options={"maxiter": MOST_ITERATIONS, "ftol": 1e-6, "gtol": 1e-7},
         )
         return float(found.fun), found.x
 
     def solved(self, name: str, logs, scale: float, tolerance: float) -> TunedSchedule:
         """A tuned schedule, its error solved with error control."""
         switch, before, after = (0.0, None, logs) if isinstance(logs, np.ndarray) else logs
-        model = with_range(self.model, "weight_range", self.own_range * np.exp(scale)) if self.with_range else self.model
+        model = (
+            with_range(self.model, "weight_range", self.own_range * np.exp(scale)) if self.with_range else self.model
+        )
         every = (self.times.size - 1) // (self.knots - 1) if name == "optimal" else 1
         rate = LogLinear(self.times[::every], np.exp(after[::every]))
         # a text can be written to a file

@@ -40,7 +40,9 @@ class TunedSchedule:
 
         tau = np.asarray(tau, dtype=float)
         with jax.enable_x64(True):
-            after = np.asarray(jax.vmap(entrywise_function(self.model.learning_rate))(tau.ravel() - self.quantized_from))
+            after = np.asarray(
+                jax.vmap(entrywise_function(self.model.learning_rate))(tau.ravel() - self.quantized_from)
+            )
             if self.before is None:
                 return after.reshape(tau.shape)
             before = np.asarray(jax.vmap(entrywise_function(self.before))(tau.ravel()))
@@ -70,7 +72,9 @@ class ScheduleCheck:
     def z(self) -> float:
         """Standard errors between the runs and the limit, its numerical error counted among them."""
         uncertain = float(np.hypot(self.standard_error, self.limit_error))
-        return (self.mean - self.limit) / uncertain if uncertain > 0 else float(self.mean != self.limit) * np.inf
+        if uncertain == 0:
+            return 0.0 if self.mean == self.limit else np.inf
+        return (self.mean - self.limit) / uncertain
 
     def __str__(self) -> str:
         runs = f"{self.mean:.5f} +- {self.standard_error:.5f} ({self.seeds} runs, d = {self.dim})"
