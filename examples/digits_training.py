@@ -11,9 +11,9 @@ bits, mid-rise grids of step s, by the straight-through estimator: cross entropy
 Rules: SGD with momentum 0.9 and Adam (0.9, 0.999), each at a constant rate, half of it and a quarter of it.
 Ranges: fixed (the step of smallest mean squared error for normal weights of the matrix's mean square at the start),
 moving (the same of the weights at every step), learned (LSQ: its gradient, clipped surrogate and gradient scale).
-Remedies: dampening (w - Q(w) added to the gradient, its factor growing linearly from 0 to 0.1), freezing (in the
-second half the share of weights that stop at the level they visit most grows from 0 to 1, reached at 7/8), decay (the rate falls linearly to
-zero), and averages over the second half: of w, rounded once, and of Q(w), not rounded.
+Remedies: dampening (w - Q(w) added to the gradient, its factor growing linearly from 0 to 0.1), freezing (from
+1/2 to 7/8 of the time the share of weights that stop at the level they visit most grows from 0 to 1), decay (the rate
+falls linearly to zero), and averages over the second half: of w, rounded once, and of Q(w), not rounded.
 
 Flips: share of weights that change their level in a step, in the last eighth of training. Near: share of weights within
 a tenth of a step of a threshold at the end. Every number is a mean over seeds with its standard error; a statement of
@@ -139,6 +139,8 @@ def train(rule: str, ranges: str, remedy: str, data, steps: int, key, weights, r
         return tuple(unit * jnp.sqrt(jnp.mean(w**2)) for w in source)
 
     def images_of(weights, learned):
+        if ranges == "none":
+            return weights
         pairs = zip(weights, own_steps(weights, learned), strict=True)
         return tuple(
             quantized(w, jax.lax.stop_gradient(s) if ranges != "learned" else s, top, ranges == "learned")
@@ -225,7 +227,9 @@ def train(rule: str, ranges: str, remedy: str, data, steps: int, key, weights, r
         "rounded average accuracy": rounded[1],
         "average loss": loss_and_accuracy(mean_q, images, labels)[0],
         "average accuracy": loss_and_accuracy(mean_q, *held_out)[1],
-        "step ratio": jnp.stack([a / b for a, b in zip(final, learned, strict=True)]).mean(),
+        "step ratio": jnp.stack(
+            [s / unit / jnp.sqrt(jnp.mean(w**2)) for s, w in zip(final, parameters[0], strict=True)]
+        ).mean(),
     }
 
 
@@ -239,16 +243,19 @@ def everything(data, seeds: int, epochs: int, first_epochs: int, bits: tuple[int
     units, tops = jnp.asarray([normal_step(b) for b in bits]), jnp.asarray([2 ** (b - 1) - 0.5 for b in bits])
     found = {"full precision": {"loss": full_loss, "accuracy": full_accuracy}}
     kinds = [(rule, ranges, "none") for rule in RATES for ranges in RANGES]
+    kinds += [(rule, "none", "none") for rule in RATES]
     kinds += [(rule, "fixed", remedy) for rule in RATES for remedy in REMEDIES]
     for rule, ranges, remedy in kinds:
         # what does not depend on the rate is run at one
-        parts = PARTS if (ranges, remedy) == ("fixed", "none") else PARTS[:1]
+        parts = PARTS if ranges in ("fixed", "none") and remedy == "none" else PARTS[:1]
         one = functools.partial(train, rule, ranges, remedy, data, steps)
         over_seeds = jax.vmap(one, (0, 0, None, None, None))
         over_rates = jax.vmap(over_seeds, (None, None, 0, None, None))
         over_bits = jax.jit(jax.vmap(over_rates, (None, None, None, 0, 0)))
         rates = RATES[rule] * jnp.asarray(parts)
-        name = f"{rule}, {ranges}" + ("" if remedy == "none" else f", {remedy}")
+        name = f"{rule}, {'not quantized' if ranges == 'none' else ranges}" + (
+            "" if remedy == "none" else f", {remedy}"
+        )
         begin = time.perf_counter()
         found[name] = jax.tree.map(np.asarray, over_bits(keys, weights, rates, units, tops))
         print(f"{name}: {time.perf_counter() - begin:.0f} s", flush=True)

@@ -1,6 +1,7 @@
 """Rates whose logarithm is linear between given times: a few positive numbers for a whole schedule."""
 
 import dataclasses
+import itertools
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -8,6 +9,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from steode.errors import SpecificationError
+
+EQUAL = 1e-12
+"""Relative difference of two rates that are the same."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,11 +59,15 @@ class LogLinear:
     @property
     def expression(self) -> str:
         """The same as a text for `steode.Schedule`, which files can hold; at most 24 times fit into one."""
-        times, logs = np.asarray(self.times), np.log(self.values)
-        slopes = np.diff(logs) / np.diff(times)
         pieces = [f"({self.values[0]!r}, tau < {self.times[0]!r})"] if self.times[0] > 0 else []
-        for start, log, slope, end in zip(times[:-1], logs[:-1], slopes, times[1:], strict=True):
-            pieces.append(f"(exp({float(log - slope * start)!r} + {float(slope)!r}*tau), tau < {float(end)!r})")
+        knots = zip(self.times, self.values, strict=True)
+        for (start, first), (end, last) in itertools.pairwise(knots):
+            change = float(np.log(last / first))
+            # a slope that is nothing but rounding would be a number too small for a text
+            rate = (
+                repr(first) if abs(change) < EQUAL else f"{first!r}*exp({change / (end - start)!r}*(tau - {start!r}))"
+            )
+            pieces.append(f"({rate}, tau < {end!r})")
         return f"Piecewise({', '.join([*pieces, f'({self.values[-1]!r}, True)'])})"
 
 
