@@ -9,6 +9,7 @@ momentum, 30 epochs, the rate falling linearly to zero) and then for 40 epochs w
 bits, mid-rise grids of step s, by the straight-through estimator: cross entropy, batches of 16.
 
 Rules: SGD with momentum 0.9 and Adam (0.9, 0.999), each at a constant rate, half of it and a quarter of it.
+Without quantizers the same training goes on beside it.
 Ranges: fixed (the step of smallest mean squared error for normal weights of the matrix's mean square at the start),
 moving (the same of the weights at every step), learned (LSQ: its gradient, clipped surrogate and gradient scale).
 Remedies: dampening (w - Q(w) added to the gradient, its factor growing linearly from 0 to 0.1), freezing (from
@@ -293,14 +294,18 @@ def statements(found: dict, bits: tuple[int, ...]) -> list[dict]:
         return index_text.format(summary(b), summary(a)), paired(a - b) > 2
 
     every = range(len(bits))
-    full = found["full precision"]["loss"]
+
+    def excess(rule, index, part=0):
+        """Of the loss over that of the same training without quantizers."""
+        return at(f"{rule}, fixed", "loss", index, part) - at(f"{rule}, not quantized", "loss", index, part)
+
     for rule in RATES:
         base = f"{rule}, fixed"
         ratios = [at(base, "flips", i, 2) / at(base, "flips", i, 0) for i in every]
         says = "flips per step do not depend on the rate: a quarter of it gives the ratio 1 (between 0.75 and 1.33)"
         add(rule, says, [(summary(r), bool(0.75 < r.mean() < 1.33)) for r in ratios])
-        says = "the floor stays at a lower rate: at a quarter of it the excess over full precision is more than half"
-        losses = [(at(base, "loss", i, 0) - full, at(base, "loss", i, 2) - full) for i in every]
+        says = "the floor stays at a lower rate: at a quarter of it the excess over no quantizers is more than half"
+        losses = [(excess(rule, i, 0), excess(rule, i, 2)) for i in every]
         texts = [f"{summary(b)} against {summary(a)}" for a, b in losses]
         add(rule, says, [(text, bool(b.mean() > a.mean() / 2)) for text, (a, b) in zip(texts, losses, strict=True)])
         for remedy in REMEDIES:
@@ -329,17 +334,13 @@ def statements(found: dict, bits: tuple[int, ...]) -> list[dict]:
                 for c in curves
             ],
         )
-        says = "LSQ reaches a smaller range than the mean squared error asks for"
+        says = "LSQ's range is smaller than the mean squared error of its weights asks for"
         ratios = [at(f"{rule}, learned", "step ratio", i) for i in every]
         add(rule, says, [(summary(r), paired(1 - r) > 2) for r in ratios])
         says = "and the learned range has a lower loss than the fixed one"
         add(rule, says, [lower(at(base, "loss", i), at(f"{rule}, learned", "loss", i)) for i in every])
-    gaps = [
-        (at("Adam, fixed", "loss", i) - full).mean() / (at("momentum, fixed", "loss", i) - full).mean() for i in every
-    ]
-    says = (
-        "the optimizer does not remove the floor: the loss over that of full precision is the same within a factor of 2"
-    )
+    gaps = [excess("Adam", i).mean() / excess("momentum", i).mean() for i in every]
+    says = "the optimizer does not remove the floor: the excess over no quantizers is the same within a factor of 2"
     add("both", says, [(f"Adam's is {g:.2f} of momentum's", bool(0.5 < g < 2)) for g in gaps])
     return entries
 
@@ -348,12 +349,15 @@ def rows(found: dict, bits: tuple[int, ...]) -> list[list[str]]:
     """The table of all kinds of runs."""
     full = found["full precision"]
     table = [["full precision", "", summary(full["loss"]), summary(100 * full["accuracy"]), "", ""]]
+    for name in (f"{rule}, not quantized" for rule in RATES):
+        values = (found[name]["loss"], 100 * found[name]["accuracy"])
+        table.append([name, "", *(summary(value[0, 0]) for value in values), "", ""])
     for index, count in enumerate(bits):
         start = found["momentum, fixed"]
         rounded = (start["start loss"][index, 0], 100 * start["start accuracy"][index, 0])
         table.append(["rounded once", str(count), *map(summary, rounded), "", ""])
         for name, kind in found.items():
-            if name != "full precision":
+            if "flips" in kind and "not quantized" not in name:
                 values = (kind["loss"], 100 * kind["accuracy"], 100 * kind["flips"], 100 * kind["near"])
                 table.append([name, str(count), *(summary(value[index, 0]) for value in values)])
     return table
