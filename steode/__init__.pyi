@@ -21,6 +21,7 @@ from .parts.surrogates import ClippedSurrogate, DerivativeOf, IdentitySurrogate
 from .parts.toolkit_grid import toolkit_grid
 from .parts.update_rules import FOGZO, SPSA, STE, Adam, Momentum, SignSGD
 from .plot.explore import explore
+from .solvers.log_linear import LogLinear
 from .studies.sweep import sweep
 from .symbolic.derivation import Derivation, Step
 from .symbolic.limit import Limit
@@ -32,13 +33,16 @@ from .systems.linear.derive import derive
 from .systems.linear.fixed_point import FixedPoint, FixedPoints
 from .systems.linear.fixed_point_function import FixedPointFunction, fixed_point_function
 from .systems.linear.fixed_points import fixed_points
+from .systems.linear.flips import Flips, flips
 from .systems.linear.fluctuation import Fluctuations
 from .systems.linear.fluctuations import fluctuations
 from .systems.linear.limit_function import LimitFunction, limit_function
 from .systems.linear.optimal_range import OptimalRange, optimal_range
+from .systems.linear.optimal_schedule import optimal_schedule
 from .systems.linear.plateau import Plateau, Plateaus, plateau
 from .systems.linear.plateau_estimate import PlateauEstimate, plateau_estimate
 from .systems.linear.resting_ranges import RestingRange, resting_ranges
+from .systems.linear.schedules_found import OptimalSchedule, ScheduleCheck, TunedSchedule
 from .systems.linear.simulate import CheckpointWarning, simulate, simulate_paired
 from .systems.linear.solve import solve
 from .systems.linear.spec import LinearModel
@@ -46,9 +50,6 @@ from .systems.linear.stability import Stability, stability
 from .systems.linear.trajectory import Density, Snapshots, Trajectory
 
 __all__ = [
-    "FOGZO",
-    "SPSA",
-    "STE",
     "Adam",
     "AdditiveNoise",
     "CheckpointWarning",
@@ -67,10 +68,12 @@ __all__ = [
     "Eigenvalues",
     "Elementwise",
     "Empirical",
+    "FOGZO",
     "FixedPoint",
     "FixedPointFunction",
     "FixedPoints",
     "FixedRange",
+    "Flips",
     "FloatFormat",
     "Fluctuations",
     "FollowingRange",
@@ -85,16 +88,22 @@ __all__ = [
     "Limit",
     "LimitFunction",
     "LinearModel",
+    "LogLinear",
     "Momentum",
     "MultiplicativeNoise",
     "Normal",
     "OptimalRange",
+    "OptimalSchedule",
     "Paired",
     "Plateau",
     "PlateauEstimate",
     "Plateaus",
     "PowerLaw",
+    "RestingRange",
+    "SPSA",
+    "STE",
     "Schedule",
+    "ScheduleCheck",
     "Sign",
     "SignSGD",
     "SignedInteger",
@@ -106,6 +115,7 @@ __all__ = [
     "StochasticRounding",
     "Ternary",
     "Trajectory",
+    "TunedSchedule",
     "TwoPoint",
     "Uniform",
     "UniformLaw",
@@ -122,6 +132,7 @@ __all__ = [
     "explore",
     "fixed_point_function",
     "fixed_points",
+    "flips",
     "float4_e2m1fn",
     "float8_e4m3fn",
     "float8_e5m2",
@@ -132,9 +143,11 @@ __all__ = [
     "layer",
     "limit_function",
     "optimal_range",
+    "optimal_schedule",
     "plateau",
     "plateau_estimate",
     "regression",
+    "resting_ranges",
     "simulate",
     "simulate_paired",
     "solve",

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import xarray
 
-from steode import plot
+from steode import LogLinear, OptimalSchedule, Schedule, TunedSchedule, plot
 from steode.parts.laws import Constant
 from steode.parts.quantizers import Uniform
 from steode.systems.linear.compare import Comparison
@@ -90,6 +90,13 @@ def deployed(error: float = 0.2) -> Deployments:
     )  # fmt: skip
 
 
+def scheduled() -> OptimalSchedule:
+    falling, constant = Schedule(LogLinear((0.0, 10.0), (0.5, 0.01))), MODEL.replace(learning_rate=0.1)
+    later = TunedSchedule("later", 0.05, 0.0, 6.0, falling, MODEL.replace(learning_rate=Schedule("0.2 + 0*tau")))
+    optimal = TunedSchedule("optimal", 0.1, 0.0, 0.0, None, MODEL.replace(learning_rate=falling))
+    return OptimalSchedule(constant, 10.0, ("learning_rate",), {"optimal": optimal, "later": later})
+
+
 RANGES, RATES = np.linspace(0.5, 3.0, 11), np.linspace(0.1, 1.0, 10)
 
 
@@ -126,5 +133,6 @@ CALLS = {
         ROWS, "learning_rate", runs=POINTS, limits={"range 2": 0.9}, bounds={"range 1": 0.3}, ax=ax
     ),
     "quantizer": lambda ax: plot.quantizer(Uniform(2, 2.0), label="two bits", ax=ax),
+    "schedules": lambda ax: plot.schedules(scheduled(), ax=ax),
 }
 """One call of every drawing function by its name."""

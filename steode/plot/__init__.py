@@ -14,6 +14,7 @@ from steode.plot.law import density
 from steode.plot.phase import phase_diagram
 from steode.plot.profile import profile, profiles
 from steode.plot.quantizer import quantizer
+from steode.plot.schedules import schedules
 
 __all__ = [
     "decomposition",
@@ -29,5 +30,6 @@ __all__ = [
     "profile",
     "profiles",
     "quantizer",
+    "schedules",
     "trajectory",
 ]

@@ -105,7 +105,7 @@ class DensityOperator(eqx.Module):
 
     def at(self, time) -> "DensityOperator":
         """The operator at this time; itself if nothing follows a schedule."""
-        if not self.problem.schedules:
+        if not self.problem.changes:
             return self
         problem = self.problem.at(time)
         return eqx.tree_at(lambda it: (it.problem, it.speed), self, (problem, self._speed(problem)))

@@ -90,15 +90,23 @@ class Problem(eqx.Module):
     response: tuple = (1.0, -1.0)  # c_h and c_*
     input_moments: tuple | None = None  # alpha_1 and alpha_2, where they are known already
     dampening: Float[Array, ""] | None = None  # zeta; None: the equations do not contain it
+    rate: Callable | None = None  # time -> eta of a schedule with traced numbers; None: as `schedules` say
     constants: tuple = ()  # of the force: see `Equations.constants`
     moving_range: eqx.Module | None = None  # see `steode.solvers.moving_range`; then weights are in units of the range
     memory: Float[Array, ""] | None = None  # c_v, the rate at which a companion of the law forgets; None: there is none
 
     def at(self, time) -> "Problem":
         """The equations at this time; the problem itself if nothing follows a schedule."""
-        if not self.schedules:
+        if not self.changes:
             return self
-        return dataclasses.replace(self, **{name: jnp.asarray(at(time), float) for name, at in self.schedules})
+        traced = [] if self.rate is None else [("eta", self.rate)]
+        followed = [*self.schedules, *traced]
+        return dataclasses.replace(self, **{name: jnp.asarray(at(time), float) for name, at in followed})
+
+    @property
+    def changes(self) -> bool:
+        """True if something follows a schedule."""
+        return bool(self.schedules) or self.rate is not None
 
     @property
     def alpha_1(self) -> Float[Array, "..."]:

@@ -33,6 +33,7 @@ from steode.errors import (
 from steode.parts.quantizers import StepFunction
 from steode.parts.schedule import check_writable
 from steode.systems.linear import configuration
+from steode.systems.linear.literal.counting import CountingSystem
 from steode.systems.linear.literal.paired import paired_system
 from steode.systems.linear.literal.system import held_out_batches, linear_system
 from steode.systems.linear.spec import LinearModel
@@ -54,6 +55,7 @@ class Options:
     test_samples: int = 0
     basis: str = "eigenbasis"
     histogram_edges: object = None
+    flips: bool = False
     teacher_weights: object = None
     initial_weights: object = None
     checkpoint: object = None
@@ -92,6 +94,8 @@ def simulate_models(
         # before the checkpoint is touched: a system may refuse the dimension
         build = job.dim, job.dtype, entrywise_function, job.edges, job.rotation
         system = paired_system(models, *build) if len(models) > 1 else linear_system(models[0], *build)
+        if options.flips:
+            system = CountingSystem(system, jax.numpy.asarray(models[0].weight_quantizer.thresholds, job.dtype))
         begin = engine.Progress.begin(system.begin(job.initial if len(models) > 1 else job.initial[:, 0]))
         checkpoint = None
         if options.checkpoint is not None:
@@ -121,6 +125,8 @@ def _prepare(models: tuple[LinearModel, ...], dim: int, t_end: float, options: O
     dtype = options.dtype
     if dtype not in ("float32", "float64"):
         raise SpecificationError("dtype", '"float32" or "float64"', dtype, "float32 is accurate enough.")
+    if options.flips:
+        _check_flips(models)
     records, snapshots = record_steps(options.times, t_end, dim), snapshot_steps(options.snapshot_times, t_end, dim)
     edges = histogram_edges(options.histogram_edges)
     words = key_words(options.key)
@@ -153,7 +159,7 @@ def _prepare(models: tuple[LinearModel, ...], dim: int, t_end: float, options: O
         "basis": options.basis,
         "given": [name for name, array in given.items() if array is not None],
         "paired": len(models),
-    }
+    } | ({"flips": True} if options.flips else {})
     return Job(
         models=models,
         dim=dim,
@@ -167,6 +173,15 @@ def _prepare(models: tuple[LinearModel, ...], dim: int, t_end: float, options: O
         keys=np.array([seed_keys(seed) for seed in mine], np.uint32),
         settings=settings,
     )
+
+
+def _check_flips(models: tuple[LinearModel, ...]) -> None:
+    if len(models) > 1:
+        raise SpecificationError("flips", "False for several models", True, "Run each with simulate.")
+    quantizer = models[0].weight_quantizer
+    if not isinstance(quantizer, StepFunction):
+        remedy = "Only weights quantized by a step function change their level when they move."
+        raise SpecificationError("flips", f"False with {quantizer}", True, remedy)
 
 
 def _fingerprint(job: Job) -> dict:

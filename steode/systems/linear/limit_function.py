@@ -19,8 +19,9 @@ from steode.solvers.controlled_steps import adaptive_controller, evolve
 from steode.solvers.density import DensityOperator
 from steode.solvers.domain import breakpoints_of, reach, resolution
 from steode.solvers.kinks import kinks_by_eigenvalue
+from steode.solvers.log_linear import LogLinear
 from steode.solvers.mesh import Mesh, make_mesh
-from steode.solvers.start import Rows
+from steode.solvers.start import Rows, Start
 from steode.symbolic import symbols as sym
 from steode.systems.linear.derive import derive
 from steode.systems.linear.problem import make_problem, nominal_start
@@ -38,8 +39,9 @@ class LimitFunction:
 
     Attributes
     ----------
-    parameters : the model's own values, name -> float: noise and, where the model has them, learning_rate (not where it
-        is a schedule), weight_range, input_range, weight_decay, dampening (no schedule) and bound.
+    parameters : the model's own values, name -> float: noise and, where the model has them, learning_rate (the array of
+        values of a `LogLinear`; absent with another schedule), weight_range, input_range, weight_decay, dampening (no
+        schedule) and bound.
     times : shape (T,).
     model, method, tolerance : as given to `limit_function`.
     rows, mesh : the discretization of the laws and of the weight axis (no mesh for the closure).
@@ -47,7 +49,7 @@ class LimitFunction:
 
     model: LinearModel
     method: str
-    parameters: dict[str, float]
+    parameters: dict[str, float | np.ndarray]
     times: np.ndarray
     tolerance: float
     rows: Rows
@@ -63,7 +65,7 @@ class LimitFunction:
         if unknown:
             remedy = ""
             if isinstance(getattr(self.model, unknown[0], None), Schedule):
-                remedy = f"{unknown[0]} is a schedule, which is fixed: make a limit_function of another model."
+                remedy = f"{unknown[0]} is a schedule, which is fixed; a rate may be Schedule(LogLinear(times, values))."
             raise SpecificationError("parameters", "names among " + ", ".join(self.parameters), unknown[0], remedy)
         if not jax.config.read("jax_enable_x64"):
             remedy = 'Call jax.config.update("jax_enable_x64", True) first.'
@@ -113,6 +115,16 @@ def _unless(failed, observables: dict) -> dict:
     return {name: jnp.where(failed, jnp.nan, value) for name, value in observables.items()}
 
 
+def fixed_mesh(model: LinearModel, start: Start, rows: Rows, t_end: float, intervals: int) -> Mesh:
+    """The mesh that the model's own values and a start ask for, with a quarter of its length added at either end."""
+    problem = make_problem(model, rows)
+    bound = None if problem.bound is None else float(problem.bound)
+    low, high = reach(problem, start.extent, t_end)
+    margin = (high - low) / 4
+    ends = (low - margin, high + margin)
+    return make_mesh(breakpoints_of(problem), bound, *ends, resolution(problem, start.extent, t_end), intervals)
+
+
 def limit_function(
     model: LinearModel,
     times: Sequence[float],
@@ -124,7 +136,8 @@ def limit_function(
 ) -> LimitFunction:
     """The limit's observables at `times` as a differentiable JAX function of learning rate, noise, ranges and bound.
 
-    A learning rate that is a `Schedule` is followed in time, but is no parameter.
+    A learning rate that is a `Schedule` is followed in time, but is no parameter, except for one that goes through
+    given values: of `Schedule(LogLinear(times, values))` the parameter `learning_rate` is the array of values.
 
     Parameters
     ----------
@@ -160,18 +173,12 @@ def limit_function(
     with jax.enable_x64(True):
         edges = kinks_by_eigenvalue(make_problem(model, start.rows(np.zeros(0), 2)))
         rows = start.rows(edges, teacher_values)
-        mesh = None
-        if method == "density":
-            problem = make_problem(model, rows)
-            bound = None if problem.bound is None else float(problem.bound)
-            low, high = reach(problem, start.extent, float(times[-1]))
-            margin = (high - low) / 4
-            ends = (low - margin, high + margin)
-            fineness = resolution(problem, start.extent, float(times[-1]))
-            mesh = make_mesh(breakpoints_of(problem), bound, *ends, fineness, intervals)
+        mesh = fixed_mesh(model, start, rows, float(times[-1]), intervals) if method == "density" else None
     values = derive(model).parameters
     parameters = {name: values[symbol] for name, symbol in sym.PARAMETERS.items() if symbol in values}
     for name in ("learning_rate", "dampening"):
         if isinstance(getattr(model, name), Schedule):
             parameters.pop(name, None)
+    if isinstance(model.learning_rate, Schedule) and isinstance(model.learning_rate.expression, LogLinear):
+        parameters["learning_rate"] = np.asarray(model.learning_rate.expression.values)
     return LimitFunction(model, method, parameters, times, tolerance, rows, mesh)

@@ -114,7 +114,7 @@ def optimal_range(
     interior = low * (1 + 1e-6) < best < high * (1 - 1e-6)
     source = "weight_range" if parameter == "both" else parameter
     plain = rounding_range(model, source)
-    return OptimalRange(parameter, at, best, eps_g, curvature, interior, plain, _with_range(model, parameter, best))
+    return OptimalRange(parameter, at, best, eps_g, curvature, interior, plain, with_range(model, parameter, best))
 
 
 def check_parameter(model: LinearModel, parameter: str) -> None:
@@ -145,7 +145,7 @@ def _checked_bounds(model: LinearModel, parameter: str, bounds) -> tuple[float, 
     return low, high
 
 
-def _with_range(model: LinearModel, parameter: str, value: float) -> LinearModel:
+def with_range(model: LinearModel, parameter: str, value: float) -> LinearModel:
     names = PARAMETERS[parameter]
     quantizers = {name: getattr(model, name) for name in names}
     grids = {name: dataclasses.replace(grid_of(quantizer), range=value) for name, quantizer in quantizers.items()}
@@ -223,12 +223,12 @@ def _at_time(model, parameter: str, at: float, low: float, high: float, toleranc
     # the clipped surrogate has no closure
     closed = derive(model).gaussian_closure is not None
     method = {"method": "gaussian"} if closed else {"tolerance": 1e-2}
-    errors = [solve(_with_range(model, parameter, value), at, times=[at], **method)["eps_g"][-1] for value in values]
+    errors = [solve(with_range(model, parameter, value), at, times=[at], **method)["eps_g"][-1] for value in values]
     index, ratio = int(np.argmin(errors)), values[1] / values[0]
     center = values[index]
     for _ in range(MOVES):
         ends = max(low, center / ratio), min(high, center * ratio)
-        function = limit_function(_with_range(model, parameter, center), [at], tolerance=tolerance)
+        function = limit_function(with_range(model, parameter, center), [at], tolerance=tolerance)
         with jax.enable_x64(True):
             error = eqx.filter_jit(lambda value, function=function: function(_ranges(parameter, value))["eps_g"][-1])
             slope = eqx.filter_jit(jax.grad(error))

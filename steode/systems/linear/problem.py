@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from steode import bridge
@@ -21,6 +22,7 @@ from steode.solvers.cuts import smooth_cuts
 from steode.solvers.entrywise import Map
 from steode.solvers.equations import Problem
 from steode.solvers.libraries import as_array
+from steode.solvers.log_linear import TracedRate
 from steode.solvers.moving_range import MovingRange
 from steode.solvers.output import INNER_COUNT, GeneralOutput, inner_rule
 from steode.solvers.smoothed_descent import SmoothedDescent
@@ -68,10 +70,15 @@ def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None)
     bound = parameters.get("bound", bound)
     limit = derive(model)
     scales = {"learning_rate": ("eta", rate_factor(model.update_rule)), "dampening": ("dampening", 1.0)}
-    values, schedules = {}, []
+    values, schedules, rate = {}, [], None
     for name, (field, scale) in scales.items():
-        value = parameters.get(name, getattr(model, name))
-        if isinstance(value, Schedule):
+        given = getattr(model, name)
+        value = parameters.get(name, given)
+        if isinstance(given, Schedule) and value is not given:
+            # values at the times of a `LogLinear`
+            value = scale * jnp.asarray(value)
+            rate, values[field] = TracedRate(jnp.asarray(given.expression.times), jnp.log(value)), value[0]
+        elif isinstance(value, Schedule):
             schedules.append((field, _scaled(bridge.entrywise_function(value), scale)))
             values[field] = schedules[-1][1](0.0)
         else:
@@ -99,6 +106,7 @@ def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None)
         teacher_weights=as_array(rows.weights),
         rho=as_array(rows.rho),
         schedules=tuple(schedules),
+        rate=rate,
         eigenvalues=None if rows.eigenvalues is None else as_array(rows.eigenvalues),
         output=None if limit.output is None else numeric_output(model, limit.output),
         linear_response=limit.output is None or limit.output.is_linear,

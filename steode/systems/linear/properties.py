@@ -131,7 +131,8 @@ def _zeroth_order(model):
     return "update_rule", "a zeroth-order update does not move a weight at a rate of its cell alone"
 
 
-def _residual_not_normal(model):
+def residual_not_normal(model: LinearModel) -> tuple[str, str] | None:
+    """The field that makes the residual of a sample other than normal, and why; None where it is normal."""
     for name in MAPS:
         entry, inner = getattr(model, name), name in MAPS[:2]
         if isinstance(entry, CommonFactor) if inner else not isinstance(entry, Identity | AdditiveNoise):
@@ -151,11 +152,11 @@ def _several_sets(model):
 def _noise_not_derived(model):
     if not isinstance(model.update_rule, STE | Momentum):
         return "update_rule", f"the noise of the samples is not derived with {model.update_rule}"
-    return _residual_not_normal(model)
+    return residual_not_normal(model)
 
 
 def _sign_of_what(model):
-    return _residual_not_normal(model) if isinstance(model.update_rule, SignSGD) else None
+    return residual_not_normal(model) if isinstance(model.update_rule, SignSGD) else None
 
 
 def _paired(model):

@@ -25,6 +25,7 @@ def simulate(
     test_samples: int = 0,
     basis: str = "eigenbasis",
     histogram_edges=None,
+    flips: bool = False,
     teacher_weights=None,
     initial_weights=None,
     checkpoint=None,
@@ -65,6 +66,8 @@ def simulate(
         is `solve(model, t_end, method="dmft")`.
     histogram_edges : increasing bin edges, n + 1 of them; if given, record also "bin_fraction", the fraction of latent
         weights in each of the n bins [edge, next edge).
+    flips : record also "crossings", how often a weight has passed each threshold from one step to the next since the
+        start; `steode.flips` makes rates of them. Costs a comparison with every threshold in every step.
     teacher_weights, initial_weights : arrays (dim,), or (seeds, dim), in place of draws from the model's laws.
     checkpoint : a path; what is done is written there at least every `checkpoint_seconds` (0: after every chunk of
         steps), and when the run ends, however it ends. A run of the same request goes on from there, and ends
@@ -94,6 +97,7 @@ def simulate(
         test_samples=test_samples,
         basis=basis,
         histogram_edges=histogram_edges,
+        flips=flips,
         teacher_weights=teacher_weights,
         initial_weights=initial_weights,
         checkpoint=checkpoint,

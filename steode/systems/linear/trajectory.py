@@ -34,11 +34,12 @@ OBSERVABLES = {
     "mean_slope": "mean slope of the weight quantizer, the jumps times the density at the thresholds",
     "level_fraction": "fraction of weights at each level (last axis)",
     "bin_fraction": "fraction of latent weights in each bin (last axis)",
+    "crossings": "crossings of each threshold by a weight since the start (last axis)",
 }
 """Names and meanings; a trajectory holds those its method can compute."""
 SUFFIXES = (".nc", ".npz")
 """Of files that hold a trajectory."""
-COLUMNS = {"level_fraction": "level", "bin_fraction": "bin"}
+COLUMNS = {"level_fraction": "level", "bin_fraction": "bin", "crossings": "threshold"}
 """Observables with a last axis, and what it counts."""
 
 

@@ -1,0 +1,168 @@
+"""The best schedule: against a closed form and an independent minimum, gradients, its baselines, and runs."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+import scipy.integrate
+import scipy.optimize
+
+from steode import (
+    Constant,
+    LinearModel,
+    LogLinear,
+    Normal,
+    Schedule,
+    SignSGD,
+    SpecificationError,
+    Ternary,
+    Uniform,
+    UnsupportedError,
+    deployments,
+    limit_function,
+    optimal_schedule,
+    solve,
+)
+from steode.parts.schedule import TAU
+
+pytestmark = pytest.mark.representative
+
+PLAIN = LinearModel(teacher=Normal(std=1.0), noise=0.5)
+T_END, KNOTS = 10.0, 5
+QUANTIZED = LinearModel(teacher=Constant(1.0), weight_quantizer=Ternary(1.5), noise=0.1)
+
+
+def error_at_the_end(logs):
+    """eps_g at T_END by the moment equation G' = -2 eta G + eta^2 (G + sigma^2) of G = E(w - w*)^2."""
+    knots = np.linspace(0, T_END, KNOTS)
+
+    def slope(time, gap):
+        eta = np.exp(np.interp(time, knots, logs))
+        return -2 * eta * gap + eta**2 * (gap + PLAIN.noise**2)
+
+    return scipy.integrate.solve_ivp(slope, (0, T_END), [2.0], rtol=1e-9, atol=1e-12, max_step=1.0).y[0, -1] / 2
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return optimal_schedule(PLAIN, T_END, knots=KNOTS, rates=(0.01, 1.2))
+
+
+def test_without_quantizers_it_is_the_minimum_found_independently(plain):
+    bounds = [(np.log(0.01), np.log(1.2))] * KNOTS
+    found = scipy.optimize.minimize(
+        error_at_the_end, np.full(KNOTS, np.log(0.3)), bounds=bounds, options={"ftol": 1e-9}
+    )
+    assert plain.optimal.eps_g <= found.fun * (1 + 1e-6)
+    assert plain.optimal.eps_g == pytest.approx(found.fun, rel=1e-4)
+    logs = np.log(plain.optimal.rate(np.linspace(0, T_END, KNOTS)))
+    assert error_at_the_end(logs) == pytest.approx(plain.optimal.eps_g, rel=1e-5)
+    # the error is flat around its minimum
+    assert np.abs(logs - found.x).max() < 0.05
+
+
+def test_without_quantizers_it_is_close_to_the_best_of_all_functions(plain):
+    """At every instant eta = G/(G + sigma^2) lowers G fastest, and G is all there is: no schedule does better."""
+    best = (
+        scipy.integrate.solve_ivp(lambda _, gap: -(gap**2) / (gap + 0.25), (0, T_END), [2.0], rtol=1e-10).y[0, -1] / 2
+    )
+    assert best < plain.optimal.eps_g < 1.01 * best
+    assert plain.best is plain.optimal
+    assert set(plain.schedules) == {"constant", "cosine", "warm-up-stable-decay", "optimal"}
+
+
+def test_runs_agree(plain):
+    check = plain.verify(400, seeds=6)
+    assert abs(check.z) < 3.5
+    assert (check.dim, check.seeds, check.name) == (400, 6, "optimal")
+    assert "z = " in str(check)
+    assert repr(plain).splitlines()[2].startswith("optimal")
+
+
+def test_gradients_are_finite_differences():
+    times, values = (0.0, 2.0, 4.0), np.array([0.4, 0.3, 0.05])
+    model = QUANTIZED.replace(learning_rate=Schedule(LogLinear(times, tuple(values))))
+    function = limit_function(model, [4.0], intervals=128, teacher_values=2, tolerance=1e-5)
+    with jax.enable_x64(True):
+        error = jax.jit(lambda rates: function({"learning_rate": rates})["eps_g"][-1])
+        slopes = np.asarray(jax.jit(jax.grad(error))(values))
+        for index, value in enumerate(values):
+            step = 1e-3 * value * np.eye(3)[index]
+            difference = float(error(values + step) - error(values - step)) / (2e-3 * value)
+            assert slopes[index] == pytest.approx(difference, rel=1e-3)
+
+
+@pytest.fixture(scope="module")
+def quantized():
+    baselines = ("constant", "decay under quantization")
+    return optimal_schedule(QUANTIZED, 12.0, knots=5, baselines=baselines, intervals=128, teacher_values=2)
+
+
+def test_the_best_is_no_worse_than_every_baseline(quantized):
+    # the schedule through knots holds every constant one
+    assert quantized.optimal.eps_g <= quantized["constant"].eps_g + quantized["constant"].error
+    assert quantized.best.eps_g == min(entry.eps_g for entry in quantized.schedules.values())
+
+
+def test_errors_are_those_of_solve(quantized):
+    for name in ("constant", "optimal"):
+        found = solve(quantized[name].model, 12.0, times=[12.0], tolerance=1e-3)
+        assert found["eps_g"][-1] == pytest.approx(quantized[name].eps_g, abs=3e-4)
+
+
+def test_full_precision_first_ends_at_rounding(quantized):
+    """One target between two levels: after full precision every weight is rounded to the nearer, and stays."""
+    chosen = quantized["decay under quantization"]
+    nearest = deployments(QUANTIZED).rounded_target
+    assert chosen.quantized_from > 0
+    assert chosen.eps_g == pytest.approx(nearest, abs=2e-3)
+    check = quantized.verify(300, seeds=4, name="decay under quantization")
+    assert abs(check.mean - chosen.eps_g) < 4 * check.standard_error + 1e-3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"over": ("range",)}, "learning_rate"),
+        ({"over": "learning_rate"}, "tuple"),
+        ({"over": ("learning_rate", "noise")}, "names among"),
+        ({"knots": 1}, "knots"),
+        ({"knots": 25}, "at most 24"),
+        ({"rates": (0.5, 0.1)}, "highest rate"),
+        ({"rates": 0.1}, "pair"),
+        ({"baselines": ("sine",)}, "names among"),
+        ({"t_end": 0.0}, "t_end"),
+    ],
+)
+def test_bad_requests_are_refused(arguments, expected):
+    with pytest.raises(SpecificationError, match=expected):
+        optimal_schedule(QUANTIZED, **{"t_end": 5.0} | arguments)
+
+
+def test_what_is_not_derived_is_refused():
+    with pytest.raises(UnsupportedError, match="dampening"):
+        optimal_schedule(QUANTIZED, 5.0, over=("learning_rate", "dampening"))
+    with pytest.raises(UnsupportedError, match="not quantized"):
+        optimal_schedule(PLAIN, 5.0, baselines=("full precision first",))
+    sign = dataclasses.replace(QUANTIZED, update_rule=SignSGD())
+    with pytest.raises(UnsupportedError, match="does not train without quantizers"):
+        optimal_schedule(sign, 5.0, baselines=("full precision first",))
+
+
+@pytest.mark.parametrize(
+    ("times", "values"), [((0.0,), (1.0,)), ((1.0, 0.0), (1.0, 1.0)), ((0.0, 1.0), (1.0, 0.0)), ((0.0, 1.0), (1.0,))]
+)
+def test_a_rate_through_knots_is_checked(times, values):
+    with pytest.raises(SpecificationError, match="LogLinear"):
+        LogLinear(times, values)
+
+
+def test_its_text_is_the_same_function():
+    rate = LogLinear((1.0, 3.0, 5.0, 7.0), (0.2, 0.5, 0.5 * (1 + 1e-15), 0.01))
+    text, times = Schedule(rate.expression), np.linspace(0, 9, 37)
+    with jax.enable_x64(True):
+        wanted = np.asarray(jax.vmap(rate)(times))
+    found = np.array([float(text.formula.subs(TAU, time)) for time in times])
+    assert found == pytest.approx(wanted, rel=1e-12)
+    assert QUANTIZED.replace(weight_quantizer=Uniform(2, 1.0), learning_rate=text).learning_rate == text
