@@ -8,8 +8,8 @@ Normal teacher weights, label noise 0.1, unless said otherwise.
 - dampened: the same under dampening of several strengths;
 - ranges: where a learned range rests (LSQ's gradient, PACT's), the range of the smallest error of training, and that of
   the smallest mean square error of rounding the teacher, with the errors of training there;
-- curves: the error and the range in time, two bits, for ranges that stand, are learned and follow the weights, with runs
-  at d = 1000;
+- curves: the error and the range in time, two bits, for ranges that stand, are learned and follow the weights, with
+  runs at d = 1000;
 - crossings: of runs at d = 250 whose range is learned at LSQ's own gradient scale, the share in which the range becomes
   negative, and the same where its logarithm is learned.
 

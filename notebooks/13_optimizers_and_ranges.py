@@ -36,9 +36,7 @@ from steode import (
 )
 
 grid = Uniform(bits=2, range=2.0)
-model = LinearModel(
-    teacher=TwoPoint(1.0), weight_quantizer=grid, init=Normal(std=1.0), noise=0.1, learning_rate=0.1
-)
+model = LinearModel(teacher=TwoPoint(1.0), weight_quantizer=grid, init=Normal(std=1.0), noise=0.1, learning_rate=0.1)
 
 # %% [markdown]
 # ## The optimizer does not move the floor
@@ -50,7 +48,7 @@ model = LinearModel(
 floors = {}
 for name, rule in {"SGD": model.update_rule, "sign": SignSGD(), "Adam": Adam()}.items():
     floors[name] = fixed_points(model.replace(update_rule=rule, learning_rate=1e-4))[0].eps_g
-floors
+print(floors)
 
 # %% [markdown]
 # ## Dampening
@@ -93,9 +91,11 @@ for name, limit in limits.items():
 # %%
 decayed = model.replace(learning_rate=Schedule("0.2/(1 + tau/4)"))
 damped = model.replace(dampening=Schedule("0.05 * tau"))
-ends = {name: solve(each, 20.0, times=[20.0], tolerance=1e-3)["eps_g"][-1] for name, each in
-        {"decayed rate": decayed, "growing dampening": damped}.items()}
-ends
+ends = {
+    name: solve(each, 20.0, times=[20.0], tolerance=1e-3)["eps_g"][-1]
+    for name, each in {"decayed rate": decayed, "growing dampening": damped}.items()
+}
+print(ends)
 
 # %%
 assert np.ptp(list(floors.values())) < 1e-3 * max(floors.values())

@@ -50,6 +50,9 @@ from .systems.linear.stability import Stability, stability
 from .systems.linear.trajectory import Density, Snapshots, Trajectory
 
 __all__ = [
+    "FOGZO",
+    "SPSA",
+    "STE",
     "Adam",
     "AdditiveNoise",
     "CheckpointWarning",
@@ -68,7 +71,6 @@ __all__ = [
     "Eigenvalues",
     "Elementwise",
     "Empirical",
-    "FOGZO",
     "FixedPoint",
     "FixedPointFunction",
     "FixedPoints",
@@ -100,8 +102,6 @@ __all__ = [
     "Plateaus",
     "PowerLaw",
     "RestingRange",
-    "SPSA",
-    "STE",
     "Schedule",
     "ScheduleCheck",
     "Sign",

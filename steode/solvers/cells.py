@@ -1,7 +1,7 @@
 r"""Cell masses of the stationary law under a step function: exponentials, or truncated Gaussians with a pull.
 
-The log-density is continuous, with slope s and curvature -c that are constant in each cell (c = 0 without weight decay and dampening), so
-every mass is an integral of exp(s u - c u^2/2) over an interval or a half-line. With the Mills ratio
+The log-density is continuous, with slope s and curvature -c that are constant in each cell (c = 0 without weight decay
+and dampening), so every mass is an integral of exp(s u - c u^2/2) over an interval or a half-line. With the Mills ratio
 
     R(b, c) = int_0^oo exp(-b u - c u^2/2) du = sqrt(pi/(2c)) erfcx(b/sqrt(2c)),   R(b, 0) = 1/b,
 

@@ -11,7 +11,6 @@ from jaxtyping import Array, Float
 from steode.solvers.entrywise import Map
 from steode.solvers.sign_moments import sign_moments
 
-
 FIRST_MEMORY = 1e-6
 """Time up to which a companion of the law, whose memory begins with the run, is taken to remember as much as then."""
 
@@ -20,7 +19,7 @@ FIRST_MEMORY = 1e-6
 class Equations:
     """The limit's expressions, compiled by `steode.bridge`; all broadcast over arrays.
 
-    `training` stands for the six arguments eta, kappa, zeta, B, c_h and c_*; `overlaps` for the output, m, q, rho and sigma.
+    `training` stands for the arguments eta, kappa, zeta, B, c_h and c_*; `overlaps` for the output, m, q, rho, sigma.
     Where `force` is given, c_2 stands for V in all but `residual_variance` and `observables`.
 
     Attributes

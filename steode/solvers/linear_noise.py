@@ -23,8 +23,6 @@ which stays accurate where f_T jumps. S and D are rates of change of averages, w
 Derived here.
 """
 
-import dataclasses
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp

@@ -5,8 +5,6 @@ their covariance C/d obeys dC/dtau = J C + C J^T + N with the covariance rate N 
 which every average of the needed f'h', f'' and drift is again one of the five. Derived here.
 """
 
-import dataclasses
-
 import diffrax
 import jax
 import jax.numpy as jnp

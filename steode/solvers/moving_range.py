@@ -1,4 +1,4 @@
-r"""The density equation for a quantization range omega that moves: the law of u = w/omega, whose thresholds stand still.
+r"""The density equation for a quantization range omega that moves: the law of u = w/omega, with resting thresholds.
 
 With w = omega u the drift and diffusion of u are those of w over omega and omega^2, and every u shrinks besides at the
 rate d log(omega)/dtau. A learned range has the rate
@@ -11,7 +11,6 @@ which the operator itself gives at fixed omega. Derived here.
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from steode.solvers.companion import Coupled, CoupledOperator

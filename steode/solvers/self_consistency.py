@@ -26,7 +26,8 @@ class State(eqx.Module):
     teacher_overlap, self_overlap : m and q.
     gap : G = q - 2m + rho, summed from squares.
     unreachable, dithering, clipping, pull, noise : the parts of G: inputs (what no weights remove, and targets
-        beside the best), Var(Q), targets beyond the range, weight decay and dampening, and the variance v of stochastic weights.
+        beside the best), Var(Q), targets beyond the range, weight decay and dampening, and the variance v of
+        stochastic weights.
     """
 
     teacher_overlap: Float[Array, ""]

@@ -1,8 +1,8 @@
 r"""The stationary law of a latent weight, given its teacher weight and what drives the weights.
 
 With theta = eta V/B and targets a = alpha_1 w*/alpha_2 the law given w* is exp(-2 U(w)/theta),
-U' = Q(w) - a + (kappa w + zeta (w - Q))/alpha_2; in general theta = eta c_2/(B c_h) and a = -c_* alpha_1 w*/(c_h alpha_2). The equation
-it closes is in `steode.solvers.self_consistency`.
+U' = Q(w) - a + (kappa w + zeta (w - Q))/alpha_2; in general theta = eta c_2/(B c_h) and
+a = -c_* alpha_1 w*/(c_h alpha_2). The equation it closes is in `steode.solvers.self_consistency`.
 """
 
 import equinox as eqx
@@ -58,7 +58,7 @@ def image_range(problem: Problem) -> tuple[Float[Array, ""], Float[Array, ""]]:
 
 
 def is_confined(problem: Problem) -> Float[Array, " K"]:
-    """True where a stationary law exists: the target lies strictly inside the range, or weight decay or dampening confine."""
+    """True where a stationary law exists: the target lies strictly inside the range, or something pulls the weight."""
     low, high = image_range(problem)
     a = targets(problem)
     return ((a > low) & (a < high)) | problem.is_pulled

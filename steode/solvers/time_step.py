@@ -1,8 +1,9 @@
 """One step in time of the density equation: TR-BDF2, with the force iterated to its implicit stages.
 
-Each of the three stages has the learning rate of its own time. A state is the masses, or the masses with a number beside
-them (`steode.solvers.companion`), and the operator says what its parts mean. A step of a solve that is differentiated has a fixed
-number of iterations; one that only goes forward extrapolates the force from the step before, and mostly takes one.
+Each of the three stages has the learning rate of its own time. A state is the masses, or the masses with a number
+beside them (`steode.solvers.companion`), and the operator says what its parts mean. A step of a solve that is
+differentiated has a fixed number of iterations; one that only goes forward extrapolates the force from the step before,
+and mostly takes one.
 """
 
 from typing import NamedTuple

@@ -39,7 +39,7 @@ v_g = Symbol("v_g", positive=True)
 
 # a range that moves: weight in units of it, what its gradient takes, where the weight is between the outermost levels
 unit_w = Symbol("u_w", real=True)
-l = Symbol("l", real=True)
+by_range = Symbol("l", real=True)
 between = Symbol(r"\lvert u_{w} \rvert < 1")
 eta_range = Symbol("eta_omega", positive=True)
 

@@ -16,7 +16,8 @@ from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeN
 from steode.systems.linear import job
 from steode.systems.linear.literal.input_moments import coordinate_moments
 from steode.systems.linear.literal.maps import random_map
-from steode.systems.linear.literal.system import HELD_OUT_BATCHES, HELD_OUT_SAMPLES, linear_system
+from steode.systems.linear.literal.measurement import HELD_OUT_BATCHES, HELD_OUT_SAMPLES
+from steode.systems.linear.literal.system import linear_system
 
 pytestmark = pytest.mark.representative
 

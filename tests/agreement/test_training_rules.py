@@ -40,9 +40,7 @@ from steode.symbolic import symbols as sym
 from steode.systems.linear.literal.system import linear_system
 
 GRID = Uniform(bits=2, range=2.0)
-MODEL = LinearModel(
-    teacher=Constant(1.0), weight_quantizer=GRID, init=Normal(std=1.0), learning_rate=0.1, noise=0.1
-)
+MODEL = LinearModel(teacher=Constant(1.0), weight_quantizer=GRID, init=Normal(std=1.0), learning_rate=0.1, noise=0.1)
 QUANTIZED = MODEL.replace(input_quantizer=GRID)
 TIMES = [0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 40.0]
 FOUR_BITS = Uniform(bits=3, range=3.5)
@@ -65,9 +63,7 @@ def test_check_values_of_learned_ranges():
     other = MODEL.replace(weight_quantizer=FOUR_BITS, learning_rate=0.2)
     found = solve(other.replace(range_rule=LearnedRange.of_step(0.3, FOUR_BITS)), 40.0, times=TIMES)
     np.testing.assert_allclose(found["eps_g"], [1.0414, 0.7249, 0.5130, 0.1948, 0.0676, 0.0034, 0.0014], atol=2e-4)
-    np.testing.assert_allclose(
-        found["range"] / 3.5, [1, 0.9762, 0.9558, 0.8976, 0.7692, 0.6734, 0.6609], atol=2e-4
-    )
+    np.testing.assert_allclose(found["range"] / 3.5, [1, 0.9762, 0.9558, 0.8976, 0.7692, 0.6734, 0.6609], atol=2e-4)
 
 
 @pytest.mark.representative
@@ -92,12 +88,11 @@ def test_a_learned_range_comes_to_rest_where_its_fixed_point_is():
 @pytest.mark.representative
 @pytest.mark.parametrize("decay", [0.0, 0.3])
 def test_dampened_weights_come_to_rest_at_the_fixed_point(decay):
-    model = MODEL.replace(
-        teacher=Normal(std=1.0), weight_quantizer=Uniform(3, 2.0), dampening=0.5, weight_decay=decay
-    )
+    model = MODEL.replace(teacher=Normal(std=1.0), weight_quantizer=Uniform(3, 2.0), dampening=0.5, weight_decay=decay)
     (point,) = fixed_points(model)
-    late = solve(model, 300.0, times=[300.0])
-    assert late["eps_g"][-1] == pytest.approx(point.eps_g, rel=1e-3)
+    late = solve(model, 60.0 if decay else 200.0, times=[60.0 if decay else 200.0])
+    # the error of the density is a part of the largest error, which is 1
+    assert late["eps_g"][-1] == pytest.approx(point.eps_g, abs=2e-4)
     assert stability(point).stable
 
 
@@ -200,7 +195,7 @@ QUICK = {"scheduled dampening", "Adam", "learned, spectrum, output noise", "foll
 def test_runs_follow_the_limit(name):
     model = MODEL.replace(noise=0.3, **RUNS[name])
     limit = solve(model, 8.0, times=[1.0, 3.0, 8.0], tolerance=1e-3)
-    for dim, seeds in ((400, 16), (1600, 8)):
+    for dim, seeds in ((400, 24), (1600, 12)):
         runs = simulate(model, dim, 8.0, seeds=seeds, times=[1.0, 3.0, 8.0], key=7)
         for observable in ["eps_g"] + ["range"] * ("range" in limit.observables):
             values = runs[observable]
@@ -217,6 +212,19 @@ def test_particles_agree_with_the_density(name):
     for observable in ["eps_g"] + ["range"] * ("range" in exact.observables):
         gap = np.abs(drawn[observable] - exact[observable])
         assert np.all(gap < 4 * drawn.error[observable] + 2e-3 * exact[observable])
+
+
+@pytest.mark.representative
+def test_weights_stored_in_few_bits():
+    # mean errors of runs by an independent program, 8 seeds
+    model = LinearModel(teacher=Normal(std=1.0), weight_quantizer=Uniform(4, 2.0), learning_rate=0.02, noise=0.1)
+    times = [5.0, 20.0]
+    expected = {None: (0.819, 0.465), "nearest": (0.865, 0.608), "stochastic": (0.820, 0.466)}
+    for rounding, values in expected.items():
+        stored = {} if rounding is None else {"weight_format": "bfloat16", "weight_rounding": rounding}
+        runs = simulate(model, 400, 20.0, seeds=12, times=times, **stored)["eps_g"]
+        gap = (runs.mean(axis=0) - values) / (runs.std(axis=0, ddof=1) * np.sqrt(1 / 12 + 1 / 8))
+        assert np.all(np.abs(gap) < 4), (rounding, gap)
 
 
 @pytest.mark.representative
@@ -248,6 +256,9 @@ def test_bad_numbers_of_rules_are_refused():
         lambda: resting_ranges(MODEL),
         lambda: simulate(MODEL.replace(update_rule=Adam(second_moment_rate=50.0)), 20, 1.0),
         lambda: solve(MODEL.replace(dampening=Schedule("1 - tau")), 2.0),
+        lambda: simulate(MODEL, 20, 1.0, weight_format="float7"),
+        lambda: simulate(MODEL, 20, 1.0, weight_format="bfloat16", weight_rounding="up"),
+        lambda: simulate(MODEL.replace(range_rule=LearnedRange(rate=0.1)), 20, 1.0, flips=True),
     ):
         with pytest.raises(SpecificationError):
             make()

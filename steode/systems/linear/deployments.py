@@ -75,7 +75,7 @@ class Deployments:
     def averaged_over(self, time: float) -> float:
         """The error of quantized weights averaged over a time long against the time in which weights forget.
 
-        Without the correction where that is infinite; NaN with weight decay or dampening. Raises `SpecificationError` unless `time`
+        Without the correction where that is infinite; NaN with a pull. Raises `SpecificationError` unless `time`
         is positive and finite.
         """
         time = check_positive("time", time)
@@ -103,7 +103,7 @@ def deployments(model: LinearModel) -> Deployments:
     on quantized inputs. Three of the deployed u are step functions of w*: Q_w(w*), the level nearest to a, and
     Q_w(E[w | w*]), as the mean latent weight increases with w*. They are integrated over the teacher law between their
     jumps, without discretization error. The mean drift vanishes at stationarity, so that E[Q | w*] is the target itself
-    wherever that lies in the range (without weight decay and dampening): averaging the quantized weights removes exactly the
+    wherever that lies in the range (without a pull): averaging the quantized weights removes exactly the
     dithering term.
 
     Averaged over a finite time T the quantized weights keep an error. The update of a latent weight, summed over T,

@@ -9,6 +9,7 @@ import numpy as np
 from steode.bridge import entrywise_function
 from steode.errors import SpecificationError, UnsupportedError
 from steode.parts.quantizers import Identity, StepFunction
+from steode.parts.range_rules import FixedRange
 from steode.parts.schedule import Schedule
 from steode.parts.stochastic import StochasticMap
 from steode.parts.surrogates import ClippedSurrogate
@@ -17,8 +18,8 @@ from steode.solvers import stationary
 from steode.solvers.entrywise import Map, StepMap
 from steode.solvers.sign_moments import sign_moments
 from steode.systems.linear.fixed_point import FixedPoint
+from steode.systems.linear.obstacles import residual_not_normal
 from steode.systems.linear.problem import make_problem, nominal_start
-from steode.systems.linear.properties import residual_not_normal
 from steode.systems.linear.spec import LinearModel
 from steode.systems.linear.trajectory import Trajectory
 
@@ -148,6 +149,8 @@ def _check(model: LinearModel) -> None:
         reason = "a step of momentum is a sum over gradients, whose mean length has no closed form"
     elif not isinstance(rule, STE | SignSGD):
         reason = f"the law of a step of {rule} is not derived"
+    elif not isinstance(model.range_rule, FixedRange):
+        reason = "the thresholds move with the range"
     elif lost is not None:
         reason = lost[1]
     elif isinstance(model.input_quantizer, StochasticMap):

@@ -31,11 +31,14 @@ from steode.errors import (
     check_positive,
 )
 from steode.parts.quantizers import StepFunction
+from steode.parts.range_rules import FixedRange
 from steode.parts.schedule import check_writable
 from steode.systems.linear import configuration
 from steode.systems.linear.literal.counting import CountingSystem
+from steode.systems.linear.literal.measurement import held_out_batches
 from steode.systems.linear.literal.paired import paired_system
-from steode.systems.linear.literal.system import held_out_batches, linear_system
+from steode.systems.linear.literal.storage import ROUNDINGS, SIGNIFICANT, StoredSystem
+from steode.systems.linear.literal.system import linear_system
 from steode.systems.linear.spec import LinearModel
 from steode.systems.linear.trajectory import Provenance, Snapshots, Trajectory, device_name
 
@@ -56,6 +59,8 @@ class Options:
     basis: str = "eigenbasis"
     histogram_edges: object = None
     flips: bool = False
+    weight_format: str | None = None
+    weight_rounding: str = "nearest"
     teacher_weights: object = None
     initial_weights: object = None
     checkpoint: object = None
@@ -94,6 +99,9 @@ def simulate_models(
         # before the checkpoint is touched: a system may refuse the dimension
         build = job.dim, job.dtype, entrywise_function, job.edges, job.rotation
         system = paired_system(models, *build) if len(models) > 1 else linear_system(models[0], *build)
+        if options.weight_format is not None:
+            stochastic = options.weight_rounding == "stochastic"
+            system = StoredSystem(system, SIGNIFICANT[options.weight_format], stochastic)
         if options.flips:
             system = CountingSystem(system, jax.numpy.asarray(models[0].weight_quantizer.thresholds, job.dtype))
         begin = engine.Progress.begin(system.begin(job.initial if len(models) > 1 else job.initial[:, 0]))
@@ -127,6 +135,8 @@ def _prepare(models: tuple[LinearModel, ...], dim: int, t_end: float, options: O
         raise SpecificationError("dtype", '"float32" or "float64"', dtype, "float32 is accurate enough.")
     if options.flips:
         _check_flips(models)
+    if options.weight_format is not None:
+        _check_storage(models, options)
     records, snapshots = record_steps(options.times, t_end, dim), snapshot_steps(options.snapshot_times, t_end, dim)
     edges = histogram_edges(options.histogram_edges)
     words = key_words(options.key)
@@ -160,6 +170,8 @@ def _prepare(models: tuple[LinearModel, ...], dim: int, t_end: float, options: O
         "given": [name for name, array in given.items() if array is not None],
         "paired": len(models),
     } | ({"flips": True} if options.flips else {})
+    if options.weight_format is not None:
+        settings |= {"weight_format": options.weight_format, "weight_rounding": options.weight_rounding}
     return Job(
         models=models,
         dim=dim,
@@ -175,6 +187,15 @@ def _prepare(models: tuple[LinearModel, ...], dim: int, t_end: float, options: O
     )
 
 
+def _check_storage(models: tuple[LinearModel, ...], options: Options) -> None:
+    if len(models) > 1:
+        raise SpecificationError("weight_format", "None for several models", options.weight_format, "Run each alone.")
+    if options.weight_format not in SIGNIFICANT:
+        raise SpecificationError("weight_format", "one of " + ", ".join(SIGNIFICANT), options.weight_format, "")
+    if options.weight_rounding not in ROUNDINGS:
+        raise SpecificationError("weight_rounding", "one of " + ", ".join(ROUNDINGS), options.weight_rounding, "")
+
+
 def _check_flips(models: tuple[LinearModel, ...]) -> None:
     if len(models) > 1:
         raise SpecificationError("flips", "False for several models", True, "Run each with simulate.")
@@ -182,6 +203,9 @@ def _check_flips(models: tuple[LinearModel, ...]) -> None:
     if not isinstance(quantizer, StepFunction):
         remedy = "Only weights quantized by a step function change their level when they move."
         raise SpecificationError("flips", f"False with {quantizer}", True, remedy)
+    if not isinstance(models[0].range_rule, FixedRange):
+        remedy = "Its thresholds move as well as the weights."
+        raise SpecificationError("flips", f"False with {models[0].range_rule}", True, remedy)
 
 
 def _fingerprint(job: Job) -> dict:

@@ -65,7 +65,9 @@ class LimitFunction:
         if unknown:
             remedy = ""
             if isinstance(getattr(self.model, unknown[0], None), Schedule):
-                remedy = f"{unknown[0]} is a schedule, which is fixed; a rate may be Schedule(LogLinear(times, values))."
+                remedy = (
+                    f"{unknown[0]} is a schedule, which is fixed; a rate may be Schedule(LogLinear(times, values))."
+                )
             raise SpecificationError("parameters", "names among " + ", ".join(self.parameters), unknown[0], remedy)
         if not jax.config.read("jax_enable_x64"):
             remedy = 'Call jax.config.update("jax_enable_x64", True) first.'

@@ -54,7 +54,7 @@ def plateau_estimate(model: LinearModel) -> PlateauEstimate:
     ------
     UnsupportedError
         If the learning rate is a schedule, the weights are not quantized by a step function, start on a threshold on
-        average, or no target pulls them out of their cell (with weight decay or dampening they may come to rest inside it).
+        average, or no target pulls them out of their cell (with a pull they may come to rest inside it).
     """
     check_model(model)
     require(model, "plateau_estimate")

@@ -7,19 +7,9 @@ table is also the page of the documentation that says what composes with what.
 import dataclasses
 from collections.abc import Callable
 
-import numpy as np
-
 from steode.errors import UnsupportedError
-from steode.parts.elementwise import Elementwise
-from steode.parts.laws import Paired
-from steode.parts.quantizers import Identity, StepFunction
-from steode.parts.range_rules import FixedRange, FollowingRange, LearnedRange
-from steode.parts.schedule import Schedule
-from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
-from steode.parts.surrogates import ClippedSurrogate, IdentitySurrogate
-from steode.parts.update_rules import FOGZO, SPSA, STE, Adam, Momentum, SignSGD
-from steode.systems.linear.derivations.output import derive_output
-from steode.systems.linear.spec import MAPS, LinearModel
+from steode.systems.linear import obstacles
+from steode.systems.linear.spec import LinearModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,228 +28,62 @@ class Property:
     instead: str
 
 
-def _schedule(model):
-    for name in ("learning_rate", "dampening"):
-        if isinstance(getattr(model, name), Schedule):
-            return name, f"the {name.replace('_', ' ')} is a schedule, {getattr(model, name)}"
-    return None
-
-
-def _atoms(model):
-    if isinstance(model.surrogate, ClippedSurrogate):
-        return "surrogate", "the clipped surrogate has absorbing atoms, which no finite set of moments describes"
-    return None
-
-
-def _start_remembered(model):
-    if isinstance(model.surrogate, ClippedSurrogate):
-        why = "with the clipped surrogate weights freeze in atoms, and the state reached depends on the initial law"
-        return "surrogate", why
-    return None
-
-
-def _own_diffusion(model):
-    if isinstance(model.update_rule, SPSA):
-        return "update_rule", "the diffusion of SPSA depends on the weight"
-    return None
-
-
-def _open_moments(model):
-    affine = Identity | AdditiveNoise | MultiplicativeNoise | CommonFactor
-    if isinstance(model.weight_quantizer, affine):
-        return None
-    why = f"the mean of {model.weight_quantizer} is not the weight itself, so that no finite set of moments closes"
-    return "weight_quantizer", why
-
-
-def _density_at_thresholds(model):
-    if isinstance(model.update_rule, FOGZO) and isinstance(model.weight_quantizer, StepFunction):
-        return "update_rule", "FOGZO moves by the density at the thresholds, which no finite set of weights has"
-    return None
-
-
-def _several_wells(model):
-    quantizer = model.weight_quantizer
-    if not isinstance(quantizer, Elementwise):
-        return None
-    if not quantizer.is_nondecreasing:
-        why = f"{quantizer.expression} decreases somewhere, so that the stationary potential may have several wells"
-        return "weight_quantizer", why
-    if model.dampening:
-        return "dampening", "dampening may give the potential of a smooth map several wells"
-    if np.isnan(quantizer.limits).any():
-        return "weight_quantizer", f"{quantizer.expression} has no limit at infinity"
-    return None
-
-
-def _slope_beyond_dithering(model):
-    quantizer = model.weight_quantizer
-    if not isinstance(model.update_rule, FOGZO) or isinstance(quantizer, Identity):
-        return None
-    if model.weight_decay:
-        return "weight_decay", "with weight decay the mean slope of FOGZO is not the dithering of the weights"
-    if isinstance(quantizer, Elementwise) and np.isinf(quantizer.limits).any():
-        return "weight_quantizer", f"{quantizer.expression} is unbounded, and FOGZO's mean slope with it"
-    return None
-
-
-def _nonlinear_response(model):
-    if model.has_linear_output or derive_output(model).is_linear:
-        return None
-    fields = [name for name in model.options if name not in ("spectrum", "update_rule", "dampening", "range_rule", *MAPS[:2])]
-    why = f"with {' and '.join(fields)} the residual does not answer linearly to the two pre-activations"
-    return fields[0], why
-
-
-def _no_grid(model):
-    if isinstance(model.weight_quantizer, StepFunction | StochasticRounding):
-        return None
-    return "weight_quantizer", f"{model.weight_quantizer} is no step function and draws no levels"
-
-
-def _no_cells(model):
-    if isinstance(model.weight_quantizer, StepFunction):
-        return None
-    return "weight_quantizer", f"{model.weight_quantizer} has no flat cells: only a step function has"
-
-
-def _zeroth_order(model):
-    if isinstance(model.update_rule, STE | Momentum):
-        return None
-    if isinstance(model.update_rule, SignSGD | Adam):
-        return "update_rule", "its steps have a length that depends on the error at that time"
-    return "update_rule", "a zeroth-order update does not move a weight at a rate of its cell alone"
-
-
-def residual_not_normal(model: LinearModel) -> tuple[str, str] | None:
-    """The field that makes the residual of a sample other than normal, and why; None where it is normal."""
-    for name in MAPS:
-        entry, inner = getattr(model, name), name in MAPS[:2]
-        if isinstance(entry, CommonFactor) if inner else not isinstance(entry, Identity | AdditiveNoise):
-            return name, f"with {name} = {entry} the residual is not normal"
-    if not isinstance(model.activation_surrogate, IdentitySurrogate):
-        return "activation_surrogate", "with a surrogate of the output the backpropagated residual is not normal"
-    return None
-
-
-def _several_sets(model):
-    fields = [name for name in model.options if name not in ("update_rule", "dampening", "range_rule")]
-    if not fields:
-        return None
-    return fields[0], f"the moments of their noise are not derived with {' and '.join(fields)}"
-
-
-def _noise_not_derived(model):
-    if not isinstance(model.update_rule, STE | Momentum):
-        return "update_rule", f"the noise of the samples is not derived with {model.update_rule}"
-    return residual_not_normal(model)
-
-
-def _sign_of_what(model):
-    return residual_not_normal(model) if isinstance(model.update_rule, SignSGD) else None
-
-
-def _paired(model):
-    if isinstance(model.teacher, Paired):
-        return "teacher", "teacher weights are paired with their eigenvalues"
-    return None
-
-
-def _no_turned_field(model):
-    if not isinstance(model.update_rule, STE | Momentum):
-        return "update_rule", f"the field of {model.update_rule} in turned axes is not derived"
-    if isinstance(model.surrogate, ClippedSurrogate):
-        return "surrogate", "weights that freeze at a bound are overstepped by the time steps of this method"
-    if isinstance(model.dampening, Schedule):
-        return "dampening", "a dampening that changes in time is not derived in turned axes"
-    for name in MAPS[:2]:
-        if isinstance(getattr(model, name), CommonFactor):
-            return name, f"with {name} = {getattr(model, name)} all coordinates err together"
-    if not model.has_linear_output:
-        inner = ("spectrum", "update_rule", "dampening", "range_rule", *MAPS[:2])
-        fields = [name for name in model.options if name not in inner]
-        return fields[0], f"with {' and '.join(fields)} the residual is not linear in the turned weights"
-    return None
-
-
-def _own_responses(model):
-    if isinstance(model.update_rule, SignSGD | Adam) and not model.spectrum.is_isotropic:
-        return "spectrum", "steps of a length of their own answer differently at every eigenvalue"
-    return None
-
-
-def _moving_range(model):
-    if isinstance(model.range_rule, FixedRange):
-        return None
-    return "range_rule", f"the range moves by {model.range_rule}"
-
-
-def _followed_moments(model):
-    if isinstance(model.update_rule, Adam) and model.update_rule.second_moment_rate is not None:
-        return "update_rule", "the mean square that Adam remembers moves beside the law"
-    return None
-
-
-def _range_of_the_start(model):
-    if isinstance(model.range_rule, FollowingRange):
-        return "range_rule", "the range follows the weights from the initial law on"
-    return None
-
-
-def _density_beside_range(model):
-    if isinstance(model.range_rule, LearnedRange) and model.range_rule.sequential:
-        return "range_rule", "a range stepped after the weights moves by the density at the thresholds"
-    return None
-
-
 FOLLOW = "follow it in time with solve(model, t_end)"
 CONSTANT_RATE = Property(
     "a constant learning rate and dampening",
-    _schedule,
+    obstacles.schedule,
     f"give the model a number, as in model.replace(learning_rate=0.1), or {FOLLOW}",
 )
-NO_ATOMS = Property("a law without atoms", _atoms, "use method='density'")
-FORGETS_START = Property("a stationary law that forgets the start", _start_remembered, FOLLOW)
+NO_ATOMS = Property("a law without atoms", obstacles.atoms, "use method='density'")
+FORGETS_START = Property("a stationary law that forgets the start", obstacles.start_remembered, FOLLOW)
 COMMON_DIFFUSION = Property(
-    "a diffusion that is the same at every weight", _own_diffusion, "use solve with method='particles'"
+    "a diffusion that is the same at every weight", obstacles.own_diffusion, "use solve with method='particles'"
 )
-CLOSED_MOMENTS = Property("moments that close", _open_moments, "use method='density'")
+CLOSED_MOMENTS = Property("moments that close", obstacles.open_moments, "use method='density'")
 FINITE_SUPPORT = Property(
     "a motion that finitely many weights define",
-    _density_at_thresholds,
+    obstacles.density_at_thresholds,
     "start from the laws, and use method='density'",
 )
-ONE_WELL = Property("a nondecreasing map of the weights with limits at infinity", _several_wells, FOLLOW)
-SLOPE_FROM_DITHERING = Property("a mean slope known from the stationary law", _slope_beyond_dithering, FOLLOW)
+ONE_WELL = Property("a nondecreasing map of the weights with limits at infinity", obstacles.several_wells, FOLLOW)
+SLOPE_FROM_DITHERING = Property("a mean slope known from the stationary law", obstacles.slope_beyond_dithering, FOLLOW)
 LINEAR_RESPONSE = Property(
-    "one unknown, c_2, so that a root can be singled out", _nonlinear_response, "see fixed_points(model)"
+    "one unknown, c_2, so that a root can be singled out", obstacles.nonlinear_response, "see fixed_points(model)"
 )
-GRID = Property("a grid to round to", _no_grid, "fixed_points gives the error of the last iterate")
-CELLS = Property("weights quantized by a step function", _no_cells, "read plateau(solve(model, t_end))")
-RATE_OF_A_CELL = Property("the rate of a weight in its cell", _zeroth_order, "read plateau(solve(model, t_end))")
+GRID = Property("a grid to round to", obstacles.no_grid, "fixed_points gives the error of the last iterate")
+CELLS = Property("weights quantized by a step function", obstacles.no_cells, "read plateau(solve(model, t_end))")
+RATE_OF_A_CELL = Property(
+    "the rate of a weight in its cell", obstacles.zeroth_order, "read plateau(solve(model, t_end))"
+)
 SAMPLE_NOISE = Property(
     "a normal residual, whose noise in one step is derived",
-    _noise_not_derived,
+    obstacles.noise_not_derived,
     "measure the scatter of simulate(model, seeds=...)",
 )
 
-STANDING_RANGE = Property("a range that stands still", _moving_range, "use solve with method='density' or 'particles'")
-LAW_ALONE = Property("a law with no number that moves beside it", _followed_moments, "use second_moment_rate=None")
-KNOWN_RANGE = Property("a range known at the start", _range_of_the_start, "start from the laws")
-FINITE_RANGE = Property("a range that finitely many weights move", _density_beside_range, "use method='density'")
+STANDING_RANGE = Property(
+    "a range that stands still", obstacles.moving_range, "use solve with method='density' or 'particles'"
+)
+LAW_ALONE = Property(
+    "a law with no number that moves beside it", obstacles.followed_moments, "use second_moment_rate=None"
+)
+KNOWN_RANGE = Property("a range known at the start", obstacles.range_of_the_start, "start from the laws")
+FINITE_RANGE = Property(
+    "a range that finitely many weights move", obstacles.density_beside_range, "use method='density'"
+)
 
 RUN = "run it with simulate"
-NORMAL_RESIDUAL = Property("a normal residual under the sign of a gradient", _sign_of_what, RUN)
-ONE_RESPONSE = Property("one response for all coordinates", _own_responses, RUN)
+NORMAL_RESIDUAL = Property("a normal residual under the sign of a gradient", obstacles.sign_of_what, RUN)
+ONE_RESPONSE = Property("one response for all coordinates", obstacles.own_responses, RUN)
 _DERIVED = (NORMAL_RESIDUAL, ONE_RESPONSE)
 
-MOMENT_NOISE = Property("isotropic inputs and maps that are not random", _several_sets, "use method='density'")
+MOMENT_NOISE = Property("isotropic inputs and maps that are not random", obstacles.several_sets, "use method='density'")
 
-INDEPENDENT_TEACHER = Property("a teacher law that is the same at every eigenvalue", _paired, RUN)
+INDEPENDENT_TEACHER = Property("a teacher law that is the same at every eigenvalue", obstacles.paired, RUN)
 
 TURNED_FIELD = Property(
     "a linear residual and a gradient whose field a rotation leaves as it is",
-    _no_turned_field,
+    obstacles.no_turned_field,
     "run it with simulate(model, dim, t_end, basis='rotated')",
 )
 

@@ -26,6 +26,8 @@ def simulate(
     basis: str = "eigenbasis",
     histogram_edges=None,
     flips: bool = False,
+    weight_format: str | None = None,
+    weight_rounding: str = "nearest",
     teacher_weights=None,
     initial_weights=None,
     checkpoint=None,
@@ -68,6 +70,10 @@ def simulate(
         weights in each of the n bins [edge, next edge).
     flips : record also "crossings", how often a weight has passed each threshold from one step to the next since the
         start; `steode.flips` makes rates of them. Costs a comparison with every threshold in every step.
+    weight_format : "bfloat16" or "float16": latent weights are rounded to it after every step, all else is in `dtype`.
+        There is no limit to compare with: steps are of order d^(-1/2) and the format is not, so that rounding to the
+        nearest loses all steps below half its unit from some d on (docs/simulation.md).
+    weight_rounding : "nearest", or "stochastic", which keeps the mean of every step.
     teacher_weights, initial_weights : arrays (dim,), or (seeds, dim), in place of draws from the model's laws.
     checkpoint : a path; what is done is written there at least every `checkpoint_seconds` (0: after every chunk of
         steps), and when the run ends, however it ends. A run of the same request goes on from there, and ends
@@ -98,6 +104,8 @@ def simulate(
         basis=basis,
         histogram_edges=histogram_edges,
         flips=flips,
+        weight_format=weight_format,
+        weight_rounding=weight_rounding,
         teacher_weights=teacher_weights,
         initial_weights=initial_weights,
         checkpoint=checkpoint,

@@ -90,7 +90,8 @@ class LinearModel:
     update_rule : what is done with the straight-through gradient: `STE` follows it, `Momentum` collects it, `SignSGD`
         follows its sign, `FOGZO` and `SPSA` replace it by zeroth-order estimates.
     dampening : zeta >= 0, or a `Schedule` of it: every step pulls the latent weight toward its quantized value, by
-        (learning_rate * dampening/d) (w - Q_w(w)), the gradient of (dampening/(2 d)) |w - Q_w(w)|^2 (Nagel et al. 2022).
+        (learning_rate * dampening/d) (w - Q_w(w)), the gradient of (dampening/(2 d)) |w - Q_w(w)|^2 (Nagel et al.
+        2022).
     range_rule : what becomes of the range of the weight quantizer: `FixedRange`, `LearnedRange` (a learned step size),
         or `FollowingRange` (a statistic of the latent weights).
 

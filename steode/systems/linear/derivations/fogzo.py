@@ -19,7 +19,7 @@ from steode.symbolic.expectation import expectation, leading_order
 from steode.symbolic.printing import latex
 from steode.systems.linear.derivations.flip_counting import FLIPS, estimate_steps, update_steps
 from steode.systems.linear.derivations.inputs import input_moment
-from steode.systems.linear.derivations.motion import VARIANCE, Motion, batch, regularization, increment, mean_equation
+from steode.systems.linear.derivations.motion import VARIANCE, Motion, batch, increment, mean_equation, regularization
 from steode.systems.linear.derivations.output import Output
 from steode.systems.linear.derivations.residual import Residual, moment_of_rest, residual_parts
 from steode.systems.linear.derivations.stationary_density import density_step, potential

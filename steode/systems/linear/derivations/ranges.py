@@ -26,10 +26,10 @@ def moving_range(model: LinearModel, motion: Motion) -> list[Step]:
 def _learned(model: LinearModel, motion: Motion) -> list[Step]:
     rule = model.range_rule
     inside = GRID(sym.unit_w) - sym.unit_w if rule.gradient == "lsq" else sympy.S.Zero
-    definition = sympy.Eq(sym.l, sympy.Piecewise((inside, sym.between), (GRID(sym.unit_w), True)))
+    definition = sympy.Eq(sym.by_range, sympy.Piecewise((inside, sym.between), (GRID(sym.unit_w), True)))
     # the mean of e z/sqrt(d) over a step is minus the drift over eta, for every coordinate
     pull = sympy.factor((motion.drift / -sym.eta).subs({sym.s: 1, sym.kappa: 0, sym.zeta: 0}))
-    gradient = sympy.Symbol(rf"\mathrm{{E}}\left[{latex(sym.l * pull)}\right]")
+    gradient = sympy.Symbol(rf"\mathrm{{E}}\left[{latex(sym.by_range * pull)}\right]")
     rate = -sym.eta_range * gradient
     if rule.sequential:
         slope = sympy.Symbol(r"\mathrm{E}\left[\partial l/\partial w\right]", real=True)

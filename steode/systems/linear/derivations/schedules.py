@@ -9,7 +9,6 @@ from steode.parts.schedule import Schedule
 from steode.symbolic import symbols as sym
 from steode.symbolic.derivation import Step
 
-
 NAMES = {sym.eta: "learning rate", sym.zeta: "dampening"}
 
 

@@ -11,7 +11,7 @@ from steode.symbolic import symbols as sym
 from steode.symbolic.derivation import Step
 from steode.symbolic.expectation import expectation, leading_order
 from steode.systems.linear.derivations.inputs import input_moment
-from steode.systems.linear.derivations.motion import Motion, batch, regularization, increment, mean_equation
+from steode.systems.linear.derivations.motion import Motion, batch, increment, mean_equation, regularization
 from steode.systems.linear.derivations.output import Output
 from steode.systems.linear.derivations.residual import Residual
 from steode.systems.linear.spec import LinearModel

@@ -119,7 +119,9 @@ def _mean_image(drift, diffusion, stepwise: bool) -> Step:
     start = "The mean of w is constant in a stationary state, so the mean drift vanishes: "
     if rate.has(mean_weight):
         driving = rate.subs({MEAN: 0, mean_weight: 0})
-        reason = f"{start}the pull of {pulls_in(rate)} and the quantized weight together balance the teacher on average."
+        reason = (
+            f"{start}the pull of {pulls_in(rate)} and the quantized weight together balance the teacher on average."
+        )
         return Step("mean quantized weight", (sympy.Eq(driving - rate, driving),), reason)
     ends = "the lowest and the highest level" if stepwise else "the limits of Q at minus and plus infinity"
     reason = (
@@ -167,7 +169,7 @@ def _beyond_the_range(drift) -> Step:
     if speed.has(sym.w):
         balance = sympy.Eq(sym.balance, sympy.factor(sympy.solve(speed, sym.w)[0]))
         reason = (
-            f"With {pulls_in(speed)} nothing escapes: the pull grows with w, and for a target beyond the outermost level L_j "
+            f"With {pulls_in(speed)} nothing escapes: it grows with w, and for a target beyond the outermost level L_j "
             "the latent weight settles around the balance of the first line. If that lies well inside the outermost "
             "cell, Q stays at L_j, which leaves this error."
         )

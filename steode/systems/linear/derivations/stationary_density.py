@@ -63,7 +63,7 @@ def pulls_in(expression) -> str:
 @functools.lru_cache(maxsize=16)
 def density_step(drift, slope, stepwise: bool) -> Step:
     """The step "stationary density"."""
-    theta, pull, retained = potential(slope)
+    theta, pull, _ = potential(slope)
     equations = [
         sympy.Eq(sym.a, target(drift)),
         sympy.Eq(sympy.Derivative(sympy.log(sym.p(sym.w)), sym.w), slope),

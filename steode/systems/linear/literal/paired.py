@@ -74,7 +74,7 @@ class PairedSystem(eqx.Module):
 def paired_system(
     models: Sequence[LinearModel], dim: int, dtype, compile_map: Callable, edges=None, rotation=None
 ) -> PairedSystem:
-    """The models' numbers side by side; a missing decay or dampening is 0, a missing bound infinite, missing levels never reached.
+    """The models' numbers side by side; a missing pull is 0, a missing bound infinite, missing levels never reached.
 
     Raises `SpecificationError` unless they have the same teacher law, batch size and spectrum, and maps and update
     rules of one kind: step functions (of any number of levels) or the same smooth map.

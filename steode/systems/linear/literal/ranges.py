@@ -35,6 +35,10 @@ class Follows(eqx.Module):
         """That of the update rule."""
         return state
 
+    def outer(self, state, inner):
+        """The state with another one of the update rule."""
+        return inner
+
     def value(self, state, weights: Float[Array, " d"]) -> Float[Array, ""]:
         """The range of a state with these weights."""
         return self.factor * jnp.mean(jnp.abs(weights) ** self.power) ** (1 / self.power)
@@ -59,6 +63,10 @@ class Learned(eqx.Module):
     def inner(self, state):
         """That of the update rule."""
         return state.state
+
+    def outer(self, state, inner):
+        """The state with another one of the update rule."""
+        return Ranged(inner, state.range)
 
     def value(self, state, weights):
         """The range of a state."""

@@ -51,6 +51,10 @@ class Rule(eqx.Module):
         """The weights of a state."""
         return state
 
+    def with_weights(self, state, weights: Float[Array, "... d"]):
+        """The state with other weights."""
+        return weights
+
     def move(self, rate, change: Callable, pull: Callable, state):
         """The next state; at a learning rate `change` gives that of the batch in the band, `pull` the regularizers'."""
         return state - change(rate) - pull(rate)
@@ -91,6 +95,9 @@ class HeavyBall(StraightThrough):
     def weights(self, state):
         return state.weights
 
+    def with_weights(self, state, weights):
+        return state._replace(weights=weights)
+
     def move(self, rate, change, pull, state):
         gradient = change(1) + pull(1)
         buffer = self.beta * state.buffer + gradient
@@ -118,6 +125,9 @@ class AdaptiveMoments(StraightThrough):
 
     def weights(self, state):
         return state.weights
+
+    def with_weights(self, state, weights):
+        return state._replace(weights=weights)
 
     def move(self, rate, change, pull, state):
         root = np.sqrt(state.weights.shape[-1]).astype(state.weights.dtype)

@@ -19,9 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from steode.parts.quantizers import EntrywiseMap, Identity
+from steode.parts.quantizers import EntrywiseMap
 from steode.parts.schedule import Schedule
-from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise
 from steode.parts.surrogates import ClippedSurrogate
 from steode.systems.linear.literal.input_moments import coordinate_moments
 from steode.systems.linear.literal.maps import (
@@ -35,14 +34,10 @@ from steode.systems.linear.literal.maps import (
     output_slope,
     random_map,
 )
+from steode.systems.linear.literal.measurement import sampled_observables, statistics
 from steode.systems.linear.literal.ranges import Follows, Learned, at_range, literal_range
 from steode.systems.linear.literal.rules import Rule, dot, literal_rule
 from steode.systems.linear.spec import LinearModel
-
-HELD_OUT_SAMPLES, HELD_OUT_BATCHES = 2000, 200
-"""Held-out samples for each record where errors have to be sampled, in at least so many batches."""
-LINEAR_IN_MEAN = (Identity, AdditiveNoise, MultiplicativeNoise, CommonFactor)
-"""Maps Q with E[Q(u)] = u and Var Q(u) linear in u^2."""
 
 
 class Moments(eqx.Module):
@@ -111,6 +106,13 @@ class LinearSystem(eqx.Module):
     def weights(self, state: PyTree) -> Float[Array, "... d"]:
         """The weights of a state."""
         return self.rule.weights(state if self.range_motion is None else self.range_motion.inner(state))
+
+    def with_weights(self, state: PyTree, weights: Float[Array, "... d"]) -> PyTree:
+        """The state with other weights."""
+        if self.range_motion is None:
+            return self.rule.with_weights(state, weights)
+        inner = self.rule.with_weights(self.range_motion.inner(state), weights)
+        return self.range_motion.outer(state, inner)
 
     def with_range(self, state: PyTree) -> "LinearSystem":
         """The system with the map of the weights that a state has."""
@@ -227,36 +229,6 @@ class LinearSystem(eqx.Module):
         field = dot(inputs, teacher) / np.sqrt(self.dim).astype(inputs.dtype)
         input_numbers = jnp.reshape(input_numbers, (*inputs.shape[:2], self.input_map.count(self.dim)))
         return inputs, field, xi, (input_numbers, *rest, self.rule.draw(rule_numbers, self.dim))
-
-
-def statistics(weights: Float[Array, " d"], weight_map, edges) -> dict[str, Array]:
-    """Observables of the latent weights alone: moments, fractions at levels, fractions in bins."""
-    mean_w = jnp.mean(weights)
-    measured = {"mean_w": mean_w, "std_w": jnp.sqrt(jnp.mean((weights - mean_w) ** 2))}
-    if isinstance(weight_map, StepMap):
-        measured["level_fraction"] = weight_map.fractions(weights)
-    if edges is not None:
-        bins = jnp.searchsorted(edges, weights, side="right")  # 0 and the last are outside
-        counts = jnp.bincount(bins, length=edges.size + 1)[1:-1]
-        measured["bin_fraction"] = counts / jnp.asarray(weights.size, weights.dtype)
-    return measured
-
-
-def sampled_observables(model: LinearModel, rotated: bool) -> tuple[str, ...]:
-    """Names of the observables that have no exact measurement from the weights."""
-    if rotated and not isinstance(model.input_quantizer, Identity):
-        return ("eps_g", "V", "m", "q")
-    if not (isinstance(model.activation, LINEAR_IN_MEAN) and isinstance(model.teacher_activation, Identity)):
-        return ("eps_g", "V")
-    return () if isinstance(model.label_quantizer, LINEAR_IN_MEAN) else ("V",)
-
-
-def held_out_batches(model: LinearModel, rotated: bool) -> int:
-    """Held-out batches for each record that the model's observables need; 0 if all are measured from the weights.
-
-    Batches and not only samples: a batch has one draw of the weights, and one factor of each `CommonFactor`.
-    """
-    return max(HELD_OUT_BATCHES, -(-HELD_OUT_SAMPLES // model.batch_size)) if sampled_observables(model, rotated) else 0
 
 
 def linear_system(
