@@ -43,6 +43,7 @@ OPTIONS = {
     "weight decay": {"weight_decay": 0.1},
     "batch": {"batch_size": 4},
     "clipped surrogate": {"surrogate": ClippedSurrogate(1.5)},
+    "smooth surrogate": {"surrogate": DerivativeOf(Elementwise("2*tanh(x/2)"))},
     "smooth map of the weights": {"weight_quantizer": TANH},
     "unquantized weights": {"weight_quantizer": Identity()},
     "spectrum": {"spectrum": Eigenvalues([0.5, 1.5])},

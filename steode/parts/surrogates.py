@@ -42,8 +42,8 @@ class DerivativeOf:
     """Surrogate derivative given as the derivative of a proxy, a continuous elementwise map.
 
     `DerivativeOf(tanh(x))` is the surrogate 1 - tanh(x)^2; with the activation itself as proxy it is the exact
-    derivative. Raises `SpecificationError` for a proxy that `Elementwise` refuses, or whose derivative holds a point
-    mass that cannot be shown to have the weight zero.
+    derivative. For weights it must be positive everywhere. Raises `SpecificationError` for a proxy that `Elementwise`
+    refuses, or whose derivative holds a point mass that cannot be shown to have the weight zero.
     """
 
     proxy: Elementwise
@@ -99,12 +99,12 @@ def _real_roots(proxy: Elementwise, argument: sympy.Expr) -> list[float]:
     return [round(root.real, 12) for root in roots if abs(root.imag) < 1e-12]
 
 
-WeightSurrogate = IdentitySurrogate | ClippedSurrogate
+WeightSurrogate = IdentitySurrogate | ClippedSurrogate | DerivativeOf
 OutputSurrogate = IdentitySurrogate | ClippedSurrogate | DerivativeOf
 
 
 def check_surrogate(argument: str, value: object, kinds) -> None:
     """Raise `SpecificationError` unless `value` is one of the kinds of surrogate."""
     if not isinstance(value, kinds):
-        remedy = "Use IdentitySurrogate() or ClippedSurrogate(bound=1.0)."
+        remedy = "Use IdentitySurrogate(), ClippedSurrogate(bound=1.0) or DerivativeOf(Elementwise('tanh(x)'))."
         raise SpecificationError(argument, "a surrogate derivative", value, remedy)

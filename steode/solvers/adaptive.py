@@ -81,7 +81,8 @@ def _operator(problem: Problem, nodes, *rest) -> tuple:
     """The operator, of NumPy's arrays where its maps are arithmetic: then no program computes what is constant."""
     if isinstance(problem, DensityOperator):
         return problem, nodes, *rest
-    if any(isinstance(entry, SmoothMap) for entry in (problem.weight_map, problem.input_map)):
+    smooth = any(isinstance(entry, SmoothMap) for entry in (problem.weight_map, problem.input_map))
+    if smooth or problem.mobility is not None:
         return (problem, nodes), *rest
     moments = problem.input_moments or (np.asarray(problem.alpha_1), np.asarray(problem.alpha_2))
     return DensityOperator(dataclasses.replace(problem, input_moments=moments), nodes), *rest

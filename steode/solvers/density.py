@@ -6,9 +6,10 @@ constant (thresholds are nodes; weight decay is taken at the middle), so the flu
 
     J = (D/h) [ B(-f h/D) s_i mu_i - B(f h/D) s_{i+1} mu_{i+1} ],   B(x) = x/(e^x - 1),   D = diffusion/2,
 
-with mu = p/volume and s the surrogate derivative at the node. The stationary density is reproduced exactly at the
-nodes; frozen nodes (s = 0) absorb, which is the boundary condition of the clipped surrogate. Second order in the mesh
-width.
+with mu = p/volume and s the surrogate derivative at the node, 0 or 1. A smooth one has s^2 in its place, and f/s for
+the drift, as the diffusion of a weight is proportional to s^2 and its drift to s. The stationary density is
+reproduced exactly at the nodes; frozen nodes (s = 0) absorb, which is the boundary condition of the clipped
+surrogate. Second order in the mesh width.
 
 Time. TR-BDF2, second order and L-stable, with V (or the averages of the output) iterated to the implicit stage values
 and its third-order error estimate driving the step size. No method of order above one is positive for every step
@@ -51,7 +52,8 @@ class DensityOperator(eqx.Module):
     volumes: Float[Array, " N"]
     image: Float[Array, " N-1"]  # Q between nodes
     speed: Float[Array, "K N-1"]  # drift between nodes
-    mobile: Float[Array, " N"]  # surrogate derivative at the nodes
+    mobile: Float[Array, " N"]  # square of the surrogate derivative at the nodes
+    between: Float[Array, " N-1"] | None  # the derivative itself between them; None: it is 1 where it is not 0
     at_bound: Float[Array, " N"]  # 1 at the two nodes that absorb, 0 elsewhere
     rightward: Float[Array, " N-1"]  # 1/width times mobile/volume of the node on the left, and
     leftward: Float[Array, " N-1"]  # of that on the right: zero where nothing passes
@@ -73,6 +75,10 @@ class DensityOperator(eqx.Module):
             self.mobile = (abs(nodes) < inside(problem.bound)) * 1.0
             # frozen nodes beyond the bound, a threshold perhaps, hold what started around them
             self.at_bound = (1 - self.mobile) * (inside(abs(nodes)) < problem.bound)
+        self.between = None
+        if problem.mobility is not None:
+            slope = lambda w: jnp.broadcast_to(problem.mobility(w), w.shape)  # noqa: E731
+            self.mobile, self.between = slope(nodes) ** 2, slope((nodes[1:] + nodes[:-1]) / 2)
         per_mass = self.mobile / self.volumes
         self.rightward, self.leftward = per_mass[:-1] / widths, per_mass[1:] / widths
         self.node_image = self.node_average(image)
@@ -156,7 +162,8 @@ class DensityOperator(eqx.Module):
         # at V = 0 the scheme becomes the upwind scheme; the tiny constant only avoids dividing 0 by 0 there
         diffusivity = rows(problem.diffusion(strength) / 2 + 1e-300, 2)
         if scale is None:
-            return self.speed if problem is self.problem else self._speed(problem), diffusivity
+            speed = self.speed if problem is self.problem else self._speed(problem)
+            return speed if self.between is None else speed / self.between[None, :], diffusivity
         middles = ((self.nodes[1:] + self.nodes[:-1]) / 2)[None, :]
         drift = problem.drift(problem.teacher[:, None], scale * self.image[None, :], scale * middles)
         return drift / scale - stretch * middles, diffusivity / scale**2

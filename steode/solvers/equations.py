@@ -90,6 +90,7 @@ class Problem(eqx.Module):
     input_moments: tuple | None = None  # alpha_1 and alpha_2, where they are known already
     dampening: Float[Array, ""] | None = None  # zeta; None: the equations do not contain it
     rate: Callable | None = None  # time -> eta of a schedule with traced numbers; None: as `schedules` say
+    mobility: Callable | None = eqx.field(static=True, default=None)  # surrogate derivative of the weights; None: 1
     constants: tuple = ()  # of the force: see `Equations.constants`
     moving_range: eqx.Module | None = None  # see `steode.solvers.moving_range`; then weights are in units of the range
     memory: Float[Array, ""] | None = None  # c_v, the rate at which a companion of the law forgets; None: there is none

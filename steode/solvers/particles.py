@@ -70,6 +70,9 @@ def evolve_particles(
     def step(index, state, time, dt):
         w, *companion = state
         drift, diffusion, speeds = rates(state, time)
+        if problem.mobility is not None:
+            slope = problem.mobility(w)
+            drift, diffusion = slope * drift, slope**2 * diffusion
         noise = jax.random.normal(jax.random.fold_in(key, index), w.shape, w.dtype)
         change = drift * dt + jnp.sqrt(diffusion * dt) * noise
         if problem.bound is not None:

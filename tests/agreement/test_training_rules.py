@@ -11,7 +11,9 @@ from steode import (
     Adam,
     AdditiveNoise,
     Constant,
+    DerivativeOf,
     Eigenvalues,
+    Elementwise,
     FixedRange,
     FollowingRange,
     Identity,
@@ -180,6 +182,7 @@ RUNS = {
         "activation": AdditiveNoise(0.1),
         "dampening": 0.3,
     },
+    "smooth surrogate": {"surrogate": DerivativeOf(Elementwise("2*tanh(x/2)")), "learning_rate": 0.2},
     "following": {"weight_quantizer": Ternary(1.0), "range_rule": FollowingRange(), "teacher": TwoPoint(1.2)},
     "following, root mean square": {
         "range_rule": FollowingRange("root mean square", 1.5),
@@ -236,6 +239,8 @@ def test_weights_stored_in_few_bits():
         ({"range_rule": LearnedRange(rate=0.1), "weight_quantizer": Identity()}, "grid with a range"),
         ({"range_rule": LearnedRange(rate=0.1), "update_rule": Adam()}, "not derived"),
         ({"range_rule": "learned"}, "range rule"),
+        ({"surrogate": DerivativeOf(Elementwise("x**3/3"))}, "derivative > 0"),
+        ({"surrogate": DerivativeOf(Elementwise("2*tanh(x/2)")), "weight_decay": 0.1}, "not derived"),
     ],
     ids=str,
 )

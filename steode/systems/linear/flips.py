@@ -12,7 +12,7 @@ from steode.parts.quantizers import Identity, StepFunction
 from steode.parts.range_rules import FixedRange
 from steode.parts.schedule import Schedule
 from steode.parts.stochastic import StochasticMap
-from steode.parts.surrogates import ClippedSurrogate
+from steode.parts.surrogates import ClippedSurrogate, DerivativeOf
 from steode.parts.update_rules import STE, Momentum, SignSGD
 from steode.solvers import stationary
 from steode.solvers.entrywise import Map, StepMap
@@ -149,6 +149,8 @@ def _check(model: LinearModel) -> None:
         reason = "a step of momentum is a sum over gradients, whose mean length has no closed form"
     elif not isinstance(rule, STE | SignSGD):
         reason = f"the law of a step of {rule} is not derived"
+    elif isinstance(model.surrogate, DerivativeOf):
+        reason = "every weight has steps of its own length"
     elif not isinstance(model.range_rule, FixedRange):
         reason = "the thresholds move with the range"
     elif lost is not None:

@@ -8,12 +8,19 @@ from steode.parts.quantizers import Identity, StepFunction
 from steode.parts.range_rules import FixedRange, FollowingRange, LearnedRange
 from steode.parts.schedule import Schedule
 from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
-from steode.parts.surrogates import ClippedSurrogate, IdentitySurrogate
+from steode.parts.surrogates import ClippedSurrogate, DerivativeOf, IdentitySurrogate
 from steode.parts.update_rules import FOGZO, SPSA, STE, Adam, Momentum, SignSGD
 from steode.systems.linear.derivations.output import derive_output
 from steode.systems.linear.spec import MAPS, LinearModel
 
 Obstacle = tuple[str, str] | None
+
+
+def own_mobility(model: LinearModel) -> Obstacle:
+    """A surrogate derivative that varies from weight to weight."""
+    if isinstance(model.surrogate, DerivativeOf):
+        return "surrogate", f"the surrogate {model.surrogate} moves every weight at a rate of its own"
+    return None
 
 
 def schedule(model: LinearModel) -> Obstacle:
@@ -50,7 +57,7 @@ def open_moments(model: LinearModel) -> Obstacle:
     """Moments that do not close."""
     affine = Identity | AdditiveNoise | MultiplicativeNoise | CommonFactor
     if isinstance(model.weight_quantizer, affine):
-        return None
+        return own_mobility(model)
     why = f"the mean of {model.weight_quantizer} is not the weight itself, so that no finite set of moments closes"
     return "weight_quantizer", why
 

@@ -100,6 +100,7 @@ def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None)
         batch=as_array(parameters.get("batch_size", float(model.batch_size))),
         sigma=as_array(parameters.get("noise", model.noise)),
         bound=None if bound is None else as_array(bound),
+        mobility=_mobility(model),
         weight_map=weight_map,
         input_map=bridge.numeric_map(model.input_quantizer, parameters.get("input_range")),
         teacher=as_array(rows.teacher),
@@ -164,6 +165,13 @@ def _constants(rule: UpdateRule, limit: Limit) -> tuple:
     known = {"c_u": rule.c, "n": float(rule.n)} if isinstance(rule, FOGZO) else {}
     symbols = () if limit.output is None else limit.output.constants
     return tuple(np.asarray(known.get(symbol.name, 1.0)) for symbol in symbols)
+
+
+def _mobility(model: LinearModel) -> Callable | None:
+    surrogate = model.surrogate
+    if not isinstance(surrogate, DerivativeOf):
+        return None
+    return bridge.compile_expression(surrogate.derivative, (surrogate.proxy.variable,))
 
 
 def _moving_range(model: LinearModel) -> MovingRange | None:

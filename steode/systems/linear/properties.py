@@ -61,6 +61,11 @@ SAMPLE_NOISE = Property(
     "measure the scatter of simulate(model, seeds=...)",
 )
 
+COMMON_MOBILITY = Property(
+    "a surrogate derivative that is constant where it is not zero",
+    obstacles.own_mobility,
+    "use solve with method='density' or 'particles'",
+)
 STANDING_RANGE = Property(
     "a range that stands still", obstacles.moving_range, "use solve with method='density' or 'particles'"
 )
@@ -87,30 +92,45 @@ TURNED_FIELD = Property(
     "run it with simulate(model, dim, t_end, basis='rotated')",
 )
 
-_STATIONARY = (STANDING_RANGE, CONSTANT_RATE, FORGETS_START, COMMON_DIFFUSION, ONE_WELL, SLOPE_FROM_DITHERING)
+_STATIONARY = (
+    STANDING_RANGE,
+    COMMON_MOBILITY,
+    CONSTANT_RATE,
+    FORGETS_START,
+    COMMON_DIFFUSION,
+    ONE_WELL,
+    SLOPE_FROM_DITHERING,
+)
 _BEYOND_THE_LIMIT: dict[str, tuple[Property, ...]] = {
     "derive": (),
     "solve, density": (COMMON_DIFFUSION,),
     "solve, density kept": (COMMON_DIFFUSION, STANDING_RANGE),
-    "solve, gaussian": (COMMON_DIFFUSION, NO_ATOMS, STANDING_RANGE),
-    "solve, moments": (COMMON_DIFFUSION, NO_ATOMS, CLOSED_MOMENTS, LAW_ALONE),
+    "solve, gaussian": (COMMON_MOBILITY, COMMON_DIFFUSION, NO_ATOMS, STANDING_RANGE),
+    "solve, moments": (COMMON_MOBILITY, COMMON_DIFFUSION, NO_ATOMS, CLOSED_MOMENTS, LAW_ALONE),
     "solve, particles": (FINITE_SUPPORT, FINITE_RANGE),
-    "solve, dmft": (INDEPENDENT_TEACHER, STANDING_RANGE, TURNED_FIELD),
+    "solve, dmft": (COMMON_MOBILITY, INDEPENDENT_TEACHER, STANDING_RANGE, TURNED_FIELD),
     "solve, drawn start": (FINITE_SUPPORT, KNOWN_RANGE),
     "limit_function": (COMMON_DIFFUSION, STANDING_RANGE, LAW_ALONE),
-    "limit_function, gaussian": (COMMON_DIFFUSION, NO_ATOMS, STANDING_RANGE),
+    "limit_function, gaussian": (COMMON_MOBILITY, COMMON_DIFFUSION, NO_ATOMS, STANDING_RANGE),
     "fixed_points": _STATIONARY,
     "fixed_point_function": (*_STATIONARY, LINEAR_RESPONSE),
     "stability": (*_STATIONARY, LAW_ALONE),
     "deployments": (*_STATIONARY, GRID, LINEAR_RESPONSE, INDEPENDENT_TEACHER),
     "optimal_range": (*_STATIONARY, LINEAR_RESPONSE),
     "optimal_range, at a time": (COMMON_DIFFUSION, STANDING_RANGE, LAW_ALONE),
-    "plateau_estimate": (STANDING_RANGE, CONSTANT_RATE, CELLS, RATE_OF_A_CELL),
-    "fluctuations": (STANDING_RANGE, SAMPLE_NOISE, INDEPENDENT_TEACHER),
-    "fluctuations, moments": (SAMPLE_NOISE, INDEPENDENT_TEACHER, NO_ATOMS, CLOSED_MOMENTS, MOMENT_NOISE),
+    "plateau_estimate": (COMMON_MOBILITY, STANDING_RANGE, CONSTANT_RATE, CELLS, RATE_OF_A_CELL),
+    "fluctuations": (COMMON_MOBILITY, STANDING_RANGE, SAMPLE_NOISE, INDEPENDENT_TEACHER),
+    "fluctuations, moments": (
+        COMMON_MOBILITY,
+        SAMPLE_NOISE,
+        INDEPENDENT_TEACHER,
+        NO_ATOMS,
+        CLOSED_MOMENTS,
+        MOMENT_NOISE,
+    ),
     "sweep of fixed points": (*_STATIONARY, LINEAR_RESPONSE),
     "sweep of curves": (COMMON_DIFFUSION,),
-    "sweep of curves, gaussian": (COMMON_DIFFUSION, NO_ATOMS, STANDING_RANGE),
+    "sweep of curves, gaussian": (COMMON_MOBILITY, COMMON_DIFFUSION, NO_ATOMS, STANDING_RANGE),
 }
 """What is asked for, verb first -> the properties it needs beside those of the limit itself."""
 NEEDS: dict[str, tuple[Property, ...]] = {"simulate": (), "simulate_paired": ()} | {

@@ -11,6 +11,7 @@ from steode.parts.spectrum import Isotropic, Spectrum
 from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticMap, StochasticRounding
 from steode.parts.surrogates import (
     ClippedSurrogate,
+    DerivativeOf,
     IdentitySurrogate,
     OutputSurrogate,
     WeightSurrogate,
@@ -23,6 +24,7 @@ from steode.systems.linear.spec_checks import (
     check_dampening,
     check_range_rule,
     check_scales,
+    check_smooth_surrogate,
     check_type,
     check_update_rule,
 )
@@ -75,7 +77,7 @@ class LinearModel:
         of the spectrum its own.
     weight_quantizer : entrywise map Q_w of the latent weights.
     input_quantizer : entrywise map Q_x of the inputs; must be odd.
-    surrogate : surrogate derivative s of the weight quantizer.
+    surrogate : surrogate derivative s of the weight quantizer; `DerivativeOf` takes any positive one.
     init : law of the initial weights, independent of the teacher.
     learning_rate : eta > 0, or a `Schedule`, a positive function of tau = step/d: step k uses eta(k/d).
     noise : label-noise standard deviation sigma >= 0.
@@ -161,6 +163,8 @@ class LinearModel:
                 "Decay moves frozen weights back into the band, which makes the bound a sticky boundary instead of an "
                 "absorbing one; that limit is not derived here.",
             )
+        if isinstance(self.surrogate, DerivativeOf):
+            check_smooth_surrogate(self)
         if self.dampening:
             check_dampening(self)
         if not isinstance(self.range_rule, FixedRange):

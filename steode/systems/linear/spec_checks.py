@@ -12,6 +12,8 @@ from steode.parts.update_rules import FOGZO, SPSA, STE, Momentum
 
 EQUAL = 1e-9
 """Relative distance within which a clipping bound and a threshold are the same."""
+POINTS = 1001
+"""At which the surrogate derivative of the weights is looked at."""
 LOUDEST = 1e6
 """Largest ratio of the noise to the lengths of a model: the error is V - sigma^2."""
 
@@ -34,11 +36,28 @@ def check_range_rule(model) -> None:
         expected = f"FixedRange() with {quantizer}"
         raise SpecificationError("range_rule", expected, rule, "Use a grid with a range, such as Uniform.")
     others = [] if isinstance(model.update_rule, STE | Momentum) else ["update_rule"]
-    if isinstance(model.surrogate, ClippedSurrogate):
+    if not isinstance(model.surrogate, IdentitySurrogate):
         others.append("surrogate")
     if others:
         expected = f"FixedRange() with this {' and '.join(others)}"
         raise SpecificationError("range_rule", expected, rule, "A range that moves is not derived with it.")
+
+
+def check_smooth_surrogate(model) -> None:
+    """Refuse a surrogate derivative of the weights that is not positive, or what is not derived with it."""
+    proxy, others = model.surrogate.proxy, []
+    reach = 8 * max(law.second_moment for law in (model.teacher, model.init)) ** 0.5 + 8
+    values = model.surrogate(np.linspace(-reach, reach, POINTS))
+    if not (np.all(np.isfinite(values)) and np.all(values > 0)):
+        expected = f"a derivative > 0 between {-reach:.3g} and {reach:.3g}"
+        remedy = "ClippedSurrogate has a band; a derivative that falls off to 1e-300 is zero: scale its argument."
+        raise SpecificationError("surrogate", expected, proxy, remedy)
+    if not isinstance(model.update_rule, STE | Momentum):
+        others.append("update_rule")
+    others += [name for name in ("weight_decay", "dampening") if getattr(model, name)]
+    if others:
+        expected = f"one that is 1, with this {' and '.join(others)}"
+        raise SpecificationError("surrogate", expected, model.surrogate, "DerivativeOf is not derived with it.")
 
 
 def asymmetry(quantizer: EntrywiseMap) -> str:

@@ -4,7 +4,7 @@ import sympy
 
 from steode.parts.quantizers import Identity, StepFunction
 from steode.parts.stochastic import StochasticRounding
-from steode.parts.surrogates import ClippedSurrogate
+from steode.parts.surrogates import IdentitySurrogate
 from steode.symbolic import averages
 from steode.symbolic import symbols as sym
 from steode.symbolic.derivation import Step
@@ -17,11 +17,11 @@ from steode.systems.linear.spec import LinearModel
 def derive_closures(
     model: LinearModel, drift, diffusion, strength, maps
 ) -> tuple[list[Step], MomentEquations | None, MomentEquations | None]:
-    """Steps, the Gaussian closure (None for the clipped surrogate), and exact moment equations (None unless affine).
+    """Steps, the Gaussian closure (None unless the surrogate is 1), and exact moment equations (None unless affine).
 
     `strength` is V in m and q, or c_2, which is left for the output averages to give.
     """
-    if isinstance(model.surrogate, ClippedSurrogate):
+    if not isinstance(model.surrogate, IdentitySurrogate):
         return [], None, None
     drift, diffusion = drift.subs(sym.s, 1), diffusion.subs(sym.s, 1)
     if strength == sym.c_2 and averages.is_affine(model.weight_quantizer):

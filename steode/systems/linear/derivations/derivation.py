@@ -17,7 +17,7 @@ from steode.parts.quantizers import StepFunction
 from steode.parts.range_rules import FixedRange, LearnedRange
 from steode.parts.schedule import Schedule
 from steode.parts.stochastic import CommonFactor, StochasticMap, StochasticRounding
-from steode.parts.surrogates import ClippedSurrogate
+from steode.parts.surrogates import ClippedSurrogate, DerivativeOf, IdentitySurrogate
 from steode.parts.update_rules import FOGZO, SPSA, STE, Adam, Momentum, SignSGD
 from steode.symbolic import averages
 from steode.symbolic import symbols as sym
@@ -78,7 +78,8 @@ def derive_linear(model: LinearModel) -> Limit:
 
     @functools.cache
     def long_times() -> stationary.LongTimes:
-        if followed or not isinstance(model.range_rule, FixedRange):
+        changing = isinstance(model.surrogate, DerivativeOf) or not isinstance(model.range_rule, FixedRange)
+        if followed or changing:
             return stationary.LongTimes([])  # nothing is stationary
         if motion.stationary is not None:
             return stationary.LongTimes(motion.stationary(slope))
@@ -233,7 +234,8 @@ def _order_parameters(model: LinearModel) -> tuple[list[Step], sympy.Expr, dict[
 def _evolution(model: LinearModel, motion: Motion) -> list[Step]:
     density = sym.mu(sym.tau, sym.w)
     image = sympy.Function("Q_w")(sym.w)
-    surrogate = sympy.Function("s")(sym.w) if isinstance(model.surrogate, ClippedSurrogate) else sympy.S.One
+    constant = isinstance(model.surrogate, IdentitySurrogate)
+    surrogate = sympy.S.One if constant else sympy.Function("s")(sym.w)
     local = {sym.Q: image, sym.s: surrogate}
     right = fokker_planck(density, sym.w, motion.drift.subs(local), motion.diffusion.subs(local))
     steps = [

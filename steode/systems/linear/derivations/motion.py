@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import sympy
 
-from steode.parts.surrogates import ClippedSurrogate
+from steode.parts.surrogates import ClippedSurrogate, DerivativeOf
 from steode.symbolic import symbols as sym
 from steode.symbolic.derivation import Step
 from steode.symbolic.expectation import expectation, leading_order
@@ -65,6 +65,8 @@ def _setting(model: LinearModel, residual: Residual) -> list[Step]:
     update = -sym.eta / sympy.sqrt(sym.d) * gradient * sym.s + regularization(model)
     clipped = isinstance(model.surrogate, ClippedSurrogate)
     surrogate = sympy.Piecewise((1, sympy.Abs(sym.w) < sym.bound), (0, True)) if clipped else sympy.S.One
+    if isinstance(model.surrogate, DerivativeOf):
+        surrogate = model.surrogate.derivative.subs(model.surrogate.proxy.variable, sym.w)
     samples = "a batch of B fresh samples, whose gradients are averaged," if model.batch_size > 1 else "a fresh sample"
     backward = ", e the backpropagated residual and s" if residual.symbol == sym.e else " and s"
     reason = (

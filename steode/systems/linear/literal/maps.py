@@ -197,5 +197,10 @@ def output_slope(surrogate: OutputSurrogate, dtype, compile_map: Callable) -> Sl
     if isinstance(surrogate, ClippedSurrogate):
         return Slope(bound=jnp.asarray(surrogate.bound, dtype))
     if isinstance(surrogate, DerivativeOf):
-        return Slope(function=compile_map(_Expression(surrogate.derivative, surrogate.proxy.variable)))
+        return Slope(function=smooth_slope(surrogate, compile_map))
     return Slope()
+
+
+def smooth_slope(surrogate: DerivativeOf, compile_map: Callable) -> Callable:
+    """The derivative of a proxy as a function."""
+    return compile_map(_Expression(surrogate.derivative, surrogate.proxy.variable))

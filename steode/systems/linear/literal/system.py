@@ -21,7 +21,7 @@ from jaxtyping import Array, Float, PyTree
 
 from steode.parts.quantizers import EntrywiseMap
 from steode.parts.schedule import Schedule
-from steode.parts.surrogates import ClippedSurrogate
+from steode.parts.surrogates import ClippedSurrogate, DerivativeOf
 from steode.systems.linear.literal.input_moments import coordinate_moments
 from steode.systems.linear.literal.maps import (
     Deterministic,
@@ -33,6 +33,7 @@ from steode.systems.linear.literal.maps import (
     device_map,
     output_slope,
     random_map,
+    smooth_slope,
 )
 from steode.systems.linear.literal.measurement import sampled_observables, statistics
 from steode.systems.linear.literal.ranges import Follows, Learned, at_range, literal_range
@@ -61,6 +62,7 @@ class LinearSystem(eqx.Module):
     noise: Float[Array, ""]
     decay: Float[Array, ""] | None
     dampening: Float[Array, ""] | None  # of the first step, if there is a schedule
+    mobility: Callable | None = eqx.field(static=True)  # surrogate derivative of the weights; None: it is 1
     bound: Float[Array, ""] | None  # half-width of the band where the surrogate derivative is 1; None: everywhere
     weight_map: RandomMap
     input_map: RandomMap
@@ -135,6 +137,8 @@ class LinearSystem(eqx.Module):
 
         def change(rate) -> Float[Array, " d"]:
             change = self.rule.change(rate, weights, errors, inputs, losses, rule_numbers)
+            if self.mobility is not None:
+                change = change * jnp.asarray(self.mobility(weights), change.dtype)
             if self.bound is not None:
                 change = jnp.where(jnp.abs(weights) < self.bound, change, 0)
             return change
@@ -260,6 +264,7 @@ def linear_system(
         noise=jnp.asarray(model.noise, dtype),
         decay=jnp.asarray(model.weight_decay, dtype) if model.weight_decay else None,
         dampening=jnp.asarray(rates["dampening"], dtype) if model.dampening else None,
+        mobility=smooth_slope(model.surrogate, compile_map) if isinstance(model.surrogate, DerivativeOf) else None,
         bound=jnp.asarray(model.surrogate.bound, dtype) if isinstance(model.surrogate, ClippedSurrogate) else None,
         weight_map=quantizer(model.weight_quantizer),
         input_map=quantizer(model.input_quantizer),
