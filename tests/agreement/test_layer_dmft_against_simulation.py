@@ -164,7 +164,7 @@ def test_where_the_second_moments_of_the_inputs_differ_by_factors(monkeypatch):
     scatter = np.sqrt(2 * np.sum(values**2) / np.sum(values) ** 2 / 4)
 
     def gaps():
-        seen = compare(solve(model, 12, method="dmft", times=times, samples=10_000), runs)
+        seen = compare(solve(model, 12, method="dmft", times=times, samples=8000), runs)
         return seen.gap, np.hypot(seen.gap / seen.z, scatter)
 
     gap, error = gaps()
