@@ -33,7 +33,7 @@ def test_levels_are_those_of_a_mid_rise_grid(example):
 def test_the_step_is_the_best_for_normal_weights(example):
     step = example.normal_step(2)
     steps = (0.98 * step, step, 1.02 * step)
-    errors = [float(format_error(Uniform(bits=2, range=1.5 * value)).absolute) for value in steps]
+    errors = [float(format_error(Uniform(bits=2, range=1.5 * value), 1.0).absolute) for value in steps]
     assert errors[1] < min(errors[0], errors[2])
 
 

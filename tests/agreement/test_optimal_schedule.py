@@ -158,8 +158,9 @@ def test_a_rate_through_knots_is_checked(times, values):
         LogLinear(times, values)
 
 
-def test_its_text_is_the_same_function():
-    rate = LogLinear((1.0, 3.0, 5.0, 7.0), (0.2, 0.5, 0.5 * (1 + 1e-15), 0.01))
+@pytest.mark.parametrize("first", [0.0, 1.0])
+def test_its_text_is_the_same_function(first):
+    rate = LogLinear((first, 3.0, 5.0, 7.0), (0.2, 0.5, 0.5 * (1 + 1e-15), 0.01))
     text, times = Schedule(rate.expression), np.linspace(0, 9, 37)
     with jax.enable_x64(True):
         wanted = np.asarray(jax.vmap(rate)(times))
