@@ -14,8 +14,6 @@ from steode import Uniform, format_error
 ROOT = pathlib.Path(__file__).parents[2]
 DATA, PAGE = ROOT / "docs" / "images" / "digits_training.json", ROOT / "docs" / "carry_over.md"
 
-pytestmark = pytest.mark.representative
-
 
 @pytest.fixture(scope="module")
 def example():
@@ -25,6 +23,7 @@ def example():
     return module
 
 
+@pytest.mark.representative
 def test_levels_are_those_of_a_mid_rise_grid(example):
     grid, w = Uniform(bits=3, range=3.5 * 0.4), np.linspace(-3, 3, 201) + 1e-4
     assert np.asarray(example.cells(w, 0.4, 3.5)) * 0.4 == pytest.approx(grid(w), abs=1e-6)
@@ -64,6 +63,7 @@ def test_a_tiny_run(example):
     assert float(found["loss"]) < float(found["start loss"])
 
 
+@pytest.mark.representative
 def test_the_page_quotes_what_was_measured(example):
     data, page = json.loads(DATA.read_text(encoding="utf-8")), PAGE.read_text(encoding="utf-8")
     bits = tuple(data["settings"]["bits"])
