@@ -390,9 +390,9 @@ def verdicts(entries: list[dict], bits: tuple[int, ...]) -> str:
 def draw(found: dict, bits: tuple[int, ...], path: pathlib.Path) -> None:
     """Training loss over the run for the rules and remedies, one panel for each number of bits."""
     with style.settings():
-        figure = Figure(figsize=(3.4 * len(bits), 3.2), layout="constrained")
+        figure = Figure(figsize=(3.4 * len(bits), 3.7), layout="constrained")
         panels = figure.subplots(1, len(bits), squeeze=False)[0]
-        names = [name for name in found if name.startswith("momentum") or name == "Adam, fixed"]
+        names = [name for name in found if name.startswith("momentum")]
         for index, (ax, count) in enumerate(zip(panels, bits, strict=True)):
             for number, name in enumerate(names):
                 kind = found[name]
@@ -402,7 +402,7 @@ def draw(found: dict, bits: tuple[int, ...], path: pathlib.Path) -> None:
             ax.axhline(found["full precision"]["loss"].mean(), color=style.GRAY, linewidth=0.8)
             ax.set(title=f"{count} bits", xlabel="part of the training", yscale="log")
         panels[0].set_ylabel("training loss")
-        panels[-1].legend(fontsize=7)
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
         figure.savefig(path, dpi=120)
 
 
@@ -442,7 +442,7 @@ def main(arguments: list[str] | None = None) -> None:
             for name, kind in found.items()
         },
     }
-    given.out.with_suffix(".json").write_text(json.dumps(content, indent=1).replace("NaN", "null") + "\n")
+    given.out.with_suffix(".json").write_text(json.dumps(content).replace("NaN", "null") + "\n")
     draw(found, bits, given.out.with_suffix(".png"))
     print(f"{time.perf_counter() - begin:.0f} s; written: {given.out}.json, {given.out}.png")
 

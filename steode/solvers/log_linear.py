@@ -63,10 +63,10 @@ class LogLinear:
         knots = zip(self.times, self.values, strict=True)
         for (start, first), (end, last) in itertools.pairwise(knots):
             change = float(np.log(last / first))
-            # a slope that is nothing but rounding would be a number too small for a text
-            rate = (
-                repr(first) if abs(change) < EQUAL else f"{first!r}*exp({change / (end - start)!r}*(tau - {start!r}))"
-            )
+            # a text holds no number as small as rounding leaves, and 0.0 is one
+            since = f"(tau - {start!r})" if start else "tau"
+            slope = f"{change / (end - start)!r}*{since}"
+            rate = repr(first) if abs(change) < EQUAL else f"{first!r}*exp({slope})"
             pieces.append(f"({rate}, tau < {end!r})")
         return f"Piecewise({', '.join([*pieces, f'({self.values[-1]!r}, True)'])})"
 

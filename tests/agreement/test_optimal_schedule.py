@@ -1,7 +1,5 @@
 """The best schedule: against a closed form and an independent minimum, gradients, its baselines, and runs."""
 
-import dataclasses
-
 import jax
 import numpy as np
 import pytest
@@ -14,19 +12,12 @@ from steode import (
     LogLinear,
     Normal,
     Schedule,
-    SignSGD,
-    SpecificationError,
     Ternary,
-    Uniform,
-    UnsupportedError,
     deployments,
     limit_function,
     optimal_schedule,
     solve,
 )
-from steode.parts.schedule import TAU
-
-pytestmark = pytest.mark.representative
 
 PLAIN = LinearModel(teacher=Normal(std=1.0), noise=0.5)
 T_END, KNOTS = 10.0, 5
@@ -121,48 +112,13 @@ def test_full_precision_first_ends_at_rounding(quantized):
     assert abs(check.mean - chosen.eps_g) < 4 * check.standard_error + 1e-3
 
 
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        ({"over": ("range",)}, "learning_rate"),
-        ({"over": "learning_rate"}, "tuple"),
-        ({"over": ("learning_rate", "noise")}, "names among"),
-        ({"knots": 1}, "knots"),
-        ({"knots": 25}, "at most 24"),
-        ({"rates": (0.5, 0.1)}, "highest rate"),
-        ({"rates": 0.1}, "pair"),
-        ({"baselines": ("sine",)}, "names among"),
-        ({"t_end": 0.0}, "t_end"),
-    ],
-)
-def test_bad_requests_are_refused(arguments, expected):
-    with pytest.raises(SpecificationError, match=expected):
-        optimal_schedule(QUANTIZED, **{"t_end": 5.0} | arguments)
-
-
-def test_what_is_not_derived_is_refused():
-    with pytest.raises(UnsupportedError, match="dampening"):
-        optimal_schedule(QUANTIZED, 5.0, over=("learning_rate", "dampening"))
-    with pytest.raises(UnsupportedError, match="not quantized"):
-        optimal_schedule(PLAIN, 5.0, baselines=("full precision first",))
-    sign = dataclasses.replace(QUANTIZED, update_rule=SignSGD())
-    with pytest.raises(UnsupportedError, match="does not train without quantizers"):
-        optimal_schedule(sign, 5.0, baselines=("full precision first",))
-
-
-@pytest.mark.parametrize(
-    ("times", "values"), [((0.0,), (1.0,)), ((1.0, 0.0), (1.0, 1.0)), ((0.0, 1.0), (1.0, 0.0)), ((0.0, 1.0), (1.0,))]
-)
-def test_a_rate_through_knots_is_checked(times, values):
-    with pytest.raises(SpecificationError, match="LogLinear"):
-        LogLinear(times, values)
-
-
-def test_its_text_is_the_same_function():
-    rate = LogLinear((1.0, 3.0, 5.0, 7.0), (0.2, 0.5, 0.5 * (1 + 1e-15), 0.01))
-    text, times = Schedule(rate.expression), np.linspace(0, 9, 37)
+def test_limit_function_takes_the_values():
+    """The schedule with traced numbers is the schedule: the closure of the model with the text gives the same error."""
+    times, values = (0.0, 2.0, 4.0), np.array([0.4, 0.3, 0.05])
+    model = QUANTIZED.replace(learning_rate=Schedule(LogLinear(times, (1.0, 1.0, 1.0))))
+    function = limit_function(model, [4.0], method="gaussian")
+    assert function.parameters["learning_rate"].shape == (3,)
     with jax.enable_x64(True):
-        wanted = np.asarray(jax.vmap(rate)(times))
-    found = np.array([float(text.formula.subs(TAU, time)) for time in times])
-    assert found == pytest.approx(wanted, rel=1e-12)
-    assert QUANTIZED.replace(weight_quantizer=Uniform(2, 1.0), learning_rate=text).learning_rate == text
+        found = jax.jit(lambda rates: function({"learning_rate": rates})["eps_g"][-1])(values)
+    text = QUANTIZED.replace(learning_rate=Schedule(LogLinear(times, tuple(values)).expression))
+    assert float(found) == pytest.approx(solve(text, 4.0, times=[4.0], method="gaussian")["eps_g"][-1], rel=1e-6)

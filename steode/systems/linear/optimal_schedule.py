@@ -8,23 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import scipy
 
-from steode.errors import (
-    ConvergenceError,
-    SpecificationError,
-    UnsupportedError,
-    check_integer,
-    check_positive,
-)
+from steode.errors import ConvergenceError, SpecificationError, UnsupportedError, check_integer, check_positive
 from steode.parts.quantizers import Identity
 from steode.parts.schedule import Schedule
 from steode.solvers.adaptive import solve_density
 from steode.solvers.log_linear import LogLinear
 from steode.systems.linear.derive import derive
-from steode.systems.linear.full_precision import (
-    after_full_precision,
-    can_begin_unquantized,
-    trained,
-)
+from steode.systems.linear.full_precision import after_full_precision, can_begin_unquantized, trained
 from steode.systems.linear.limit_function import fixed_mesh, limit_function
 from steode.systems.linear.optimal_range import check_parameter, with_range
 from steode.systems.linear.problem import make_problem, nominal_start
