@@ -23,7 +23,7 @@ from .plot.explore import explore
 from .studies.sweep import sweep
 from .symbolic.derivation import Derivation, Step
 from .symbolic.limit import Limit
-from .systems import binary_relu, classification, gradient_flows, layer, regression
+from .systems import binary_relu, classification, committee, gradient_flows, layer, regression
 from .systems.linear.compare import Comparison, compare
 from .systems.linear.convergence import DimensionScaling, convergence_in_dim
 from .systems.linear.deployments import Deployments, deployments
@@ -109,6 +109,7 @@ __all__ = [
     "bfloat16",
     "binary_relu",
     "classification",
+    "committee",
     "compare",
     "convergence_in_dim",
     "deployments",

@@ -1,0 +1,230 @@
+"""Gaussian averages of hidden units in numbers: compiled closed forms, or quadrature for any activation.
+
+`Averages` answers for pairs of units, elementwise over arrays of variances and covariances, and for the noise, which is
+an average over four units.
+"""
+
+import abc
+import functools
+from collections.abc import Callable
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+import scipy.special
+import scipy.stats
+from jaxtyping import Array, Float
+
+from steode import bridge
+from steode.parts.elementwise import X
+from steode.systems.committee import activations
+from steode.systems.committee import gaussian_integrals as forms
+from steode.systems.committee.spec import CommitteeModel
+
+NODES = 48
+"""Gauss-Hermite nodes along each axis of a pair: exact to rounding for entire functions, to about 1e-3 at kinks."""
+POINTS = 2**13
+"""Sobol points of an average over all units; each is used with both signs."""
+TENSOR = {1: 256, 2: 96, 3: 32}
+"""Units in all -> Gauss-Hermite nodes along each, where so few that a product of rules is better than points."""
+TINY, JITTER = 1e-30, 1e-12
+
+
+class Averages(eqx.Module):
+    """Averages over units with mean zero; f' stands for the surrogate where it acts on a student's own error."""
+
+    @abc.abstractmethod
+    def product(self, a, b, c):
+        """E[f(u) f(w)]."""
+
+    @abc.abstractmethod
+    def slopes(self, a, b, c):
+        """E[s(u) f'(w)], s what stands for f'."""
+
+    @abc.abstractmethod
+    def curvature(self, a, b, c):
+        """The coefficient of u in E[s(u) f(w) .] by Stein, E[s'(u) f(w)]."""
+
+    @abc.abstractmethod
+    def surrogates(self, a, b, c):
+        """E[s(u) s(w)]."""
+
+    @abc.abstractmethod
+    def residual_square(self, C: Float[Array, "P P"], signed: Float[Array, " P"], hidden: int) -> Float[Array, "K K"]:
+        """E[s(h_k) s(h_l) (sum_p signed_p f(h_p))^2] of the first `hidden` units."""
+
+
+class ErrorFunction(Averages):
+    """Closed forms of erf units."""
+
+    pair: tuple[Callable, ...] = eqx.field(static=True)
+    four: Callable = eqx.field(static=True)
+
+    def product(self, a, b, c):
+        return self.pair[0](a, b, c)
+
+    def slopes(self, a, b, c):
+        return self.pair[1](a, b, c)
+
+    def curvature(self, a, b, c):
+        return self.pair[2](a, b, c)
+
+    def surrogates(self, a, b, c):
+        return self.slopes(a, b, c)
+
+    def residual_square(self, C, signed, hidden):
+        n = C.shape[0]
+        k, l, i, j = (jnp.arange(size).reshape(shape) for size, shape in zip(
+            (hidden, hidden, n, n), ((-1, 1, 1, 1), (1, -1, 1, 1), (1, 1, -1, 1), (1, 1, 1, -1)), strict=True
+        ))  # fmt: skip
+        places = (k, l, i, j)
+        entries = [C[places[row], places[column]] for row in range(4) for column in range(row, 4)]
+        return jnp.einsum("klij,i,j->kl", self.four(*entries), signed, signed)
+
+
+class Numerical(Averages):
+    """Quadrature for any f and s: a product of Gauss-Hermite rules for pairs, points in all units for the noise."""
+
+    function: Callable = eqx.field(static=True)
+    derivative: Callable = eqx.field(static=True)
+    surrogate: Callable = eqx.field(static=True)
+    points: Float[Array, "n P"]
+    weights: Float[Array, " n"]
+
+    def _pair(self, a, b, c, left: Callable, right: Callable, power: int = 0):
+        """E[u^power left(u) right(w)] of broadcast arrays."""
+        a, b, c = jnp.broadcast_arrays(jnp.asarray(a, float), jnp.asarray(b, float), jnp.asarray(c, float))
+        nodes, weights = hermite(NODES)
+        root = jnp.sqrt(jnp.maximum(a, TINY))[..., None]
+        u = root * nodes
+        rest = jnp.sqrt(jnp.maximum(b - c**2 / jnp.maximum(a, TINY), 0.0))
+        w = (c[..., None] / root)[..., None] * nodes[:, None] + rest[..., None, None] * nodes
+        inner = jnp.einsum("...ij,j->...i", right(w), weights)
+        return jnp.einsum("...i,i->...", left(u) * u**power * inner, weights)
+
+    def product(self, a, b, c):
+        return self._pair(a, b, c, self.function, self.function)
+
+    def slopes(self, a, b, c):
+        return self._pair(a, b, c, self.surrogate, self.derivative)
+
+    def curvature(self, a, b, c):
+        first = self._pair(a, b, c, self.surrogate, self.function, 1)
+        return (first - c * self.slopes(a, b, c)) / jnp.maximum(a, TINY)
+
+    def surrogates(self, a, b, c):
+        return self._pair(a, b, c, self.surrogate, self.surrogate)
+
+    def residual_square(self, C, signed, hidden):
+        # a triangular root, which is smooth in C; units may be parallel
+        level = JITTER * jnp.trace(C) / C.shape[0]
+        h = self.points @ jnp.linalg.cholesky(C + level * jnp.eye(C.shape[0])).T
+        felt = self.surrogate(h[:, :hidden]) * (self.function(h) @ signed)[:, None]
+        return jnp.einsum("nk,nl,n->kl", felt, felt, self.weights)
+
+
+class Rectified(Numerical):
+    """Closed forms of pairs of rectified units; the noise, of four, has none."""
+
+    pair: tuple[Callable, ...] = eqx.field(static=True)
+
+    def _closed(self, number, a, b, c):
+        a, b = jnp.maximum(a, TINY), jnp.maximum(b, TINY)
+        # rounding may carry a correlation beyond 1
+        most = jnp.sqrt(a) * jnp.sqrt(b) * (1 - 1e-15)
+        return self.pair[number](a, b, jnp.clip(c, -most, most))
+
+    def product(self, a, b, c):
+        return self._closed(0, a, b, c)
+
+    def slopes(self, a, b, c):
+        return self._closed(1, a, b, c)
+
+    def curvature(self, a, b, c):
+        return self._closed(2, a, b, c)
+
+    def surrogates(self, a, b, c):
+        return self._closed(1, a, b, c)
+
+
+class LinearUnits(Averages):
+    """f(h) = h."""
+
+    def product(self, a, b, c):
+        return c + 0 * (a + b)
+
+    def slopes(self, a, b, c):
+        return 1 + 0 * (a + b + c)
+
+    def curvature(self, a, b, c):
+        return 0 * (a + b + c)
+
+    def surrogates(self, a, b, c):
+        return self.slopes(a, b, c)
+
+    def residual_square(self, C, signed, hidden):
+        return jnp.full((hidden, hidden), signed @ C @ signed)
+
+
+def averages_of(model: CommitteeModel, draw: int = 0) -> Averages:
+    """The averages of a model's activation; to be called under 64-bit precision.
+
+    Another `draw` takes other points, where there are points: what that changes is their error.
+    """
+    name = model.activation
+    own = isinstance(name, str) and model.activation_surrogate is None
+    if own and name == "linear":
+        return LinearUnits()
+    if own and name == "erf":
+        symbols = forms.four_covariance()
+        entries = tuple(symbols[row, column] for row in range(4) for column in range(row, 4))
+        return ErrorFunction(_compiled_pair("erf"), bridge.compile_expression(forms.four_average(), entries))
+    functions = unit_functions(model)
+    points, weights = unit_points(model.hidden + model.M, draw)
+    if own:
+        return Rectified(*functions, jnp.asarray(points), jnp.asarray(weights), _compiled_pair("relu"))
+    return Numerical(*functions, jnp.asarray(points), jnp.asarray(weights))
+
+
+def unit_functions(model: CommitteeModel) -> tuple[Callable, Callable, Callable]:
+    """f, f' and what stands for f', compiled."""
+    name = model.activation
+    expressions = (
+        activations.expression(name),
+        activations.derivative(name),
+        activations.surrogate_expression(name, model.activation_surrogate),
+    )
+    return tuple(_full(bridge.compile_expression(one, (X,))) for one in expressions)
+
+
+@functools.lru_cache(maxsize=64)
+def _full(function: Callable) -> Callable:
+    # a constant expression gives one number whatever the array
+    return lambda x: function(x) + 0 * x
+
+
+@functools.lru_cache(maxsize=8)
+def _compiled_pair(name: str) -> tuple[Callable, ...]:
+    pair = forms.pair_averages(name)
+    symbols = (forms.a, forms.b, forms.c)
+    return tuple(bridge.compile_expression(one, symbols) for one in (pair.product, pair.slopes, pair.curvature))
+
+
+@functools.lru_cache(maxsize=8)
+def hermite(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights for a standard Gaussian."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(count)
+    return nodes, weights / weights.sum()
+
+
+@functools.lru_cache(maxsize=8)
+def unit_points(count: int, draw: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Points and weights for `count` independent standard Gaussians: (n, count) and (n,)."""
+    if count in TENSOR:
+        nodes, weights = hermite(TENSOR[count])
+        grids = np.meshgrid(*[nodes] * count, indexing="ij")
+        shares = np.meshgrid(*[weights] * count, indexing="ij")
+        return np.stack([grid.ravel() for grid in grids], 1), np.prod([share.ravel() for share in shares], axis=0)
+    uniform = scipy.stats.qmc.Sobol(count, scramble=True, rng=np.random.default_rng(draw)).random(POINTS)
+    points = scipy.special.ndtri(uniform)
+    return np.concatenate([points, -points]), np.full(2 * POINTS, 0.5 / POINTS)
