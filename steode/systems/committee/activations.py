@@ -2,10 +2,11 @@
 
 import functools
 
+import numpy as np
 import sympy
 
 from steode.errors import SpecificationError
-from steode.parts.elementwise import X, Elementwise
+from steode.parts.elementwise import X, Elementwise, evaluate
 from steode.parts.surrogates import ClippedSurrogate, DerivativeOf, IdentitySurrogate, OutputSurrogate
 
 KNOWN = {"erf": sympy.erf(X / sympy.sqrt(2)), "relu": sympy.Max(X, 0), "linear": X}
@@ -13,6 +14,8 @@ KNOWN = {"erf": sympy.erf(X / sympy.sqrt(2)), "relu": sympy.Max(X, 0), "linear":
 ActivationExpression = Elementwise
 FAR = (25.0, 400.0)
 """Where growth is looked at."""
+WIDE, CELLS = 20.0, 8000
+"""Where jumps of derivatives are looked for, and in how many cells."""
 SLOWER = 0.98
 """log|f|/x^2 has to fall to this part of itself between the two: |x|^p in the exponent passes for p < 1.99."""
 
@@ -63,6 +66,25 @@ def surrogate_expression(activation: str | Elementwise, surrogate: OutputSurroga
         bound = sympy.Float(surrogate.bound)
         return sympy.Heaviside(bound - sympy.Abs(X), 0)
     return surrogate.derivative.xreplace({surrogate.proxy.variable: X})
+
+
+@functools.lru_cache(maxsize=64)
+def jumps(expression: sympy.Expr) -> tuple[float, ...]:
+    """Where a function of `X` jumps, on [-WIDE, WIDE]: cells whose steeper half is halved until the jump is left."""
+    low = np.linspace(-WIDE, WIDE, CELLS + 1)[:-1] + WIDE * 1e-7
+    high = low + 2 * WIDE / CELLS
+    with np.errstate(all="ignore"):
+        values = [np.asarray(evaluate(expression, X, edge), float) for edge in (low, high)]
+        steep = np.abs(values[1] - values[0]) > 1e-3 * (1 + np.abs(values[0]))
+        low, high = low[steep], high[steep]
+        for _ in range(50):
+            middle = (low + high) / 2
+            here, between, there = (np.asarray(evaluate(expression, X, edge), float) for edge in (low, middle, high))
+            left = np.abs(between - here) > np.abs(there - between)
+            low, high = np.where(left, low, middle), np.where(left, middle, high)
+        here, there = (np.asarray(evaluate(expression, X, edge), float) for edge in (low, high))
+    found = np.abs(there - here) > 1e-6 * (1 + np.abs(here))
+    return tuple(np.round((low + high)[found] / 2, 12).tolist())
 
 
 def _log_size(activation: Elementwise, point: float) -> float:

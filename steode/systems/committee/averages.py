@@ -21,12 +21,13 @@ from steode.systems.committee import activations
 from steode.systems.committee import gaussian_integrals as forms
 from steode.systems.committee.spec import CommitteeModel
 
-NODES = 48
-"""Gauss-Hermite nodes along each axis of a pair: exact to rounding for entire functions, to about 1e-3 at kinks."""
+REACH, NODES, PANEL = 8.0, 81, 32
+"""Along each axis of a pair, in standard deviations: nodes of the trapezoidal rule, exact to rounding for analytic
+functions that change over one of them; and Gauss points in each panel between jumps of f' and of what stands for it."""
 POINTS = 2**13
 """Sobol points of an average over all units; each is used with both signs."""
-TENSOR = {1: 256, 2: 96, 3: 32}
-"""Units in all -> Gauss-Hermite nodes along each, where so few that a product of rules is better than points."""
+TENSOR = {1: 161, 2: 81, 3: 41}
+"""Units in all -> nodes along each, where so few that a product of rules is better than points."""
 TINY, JITTER = 1e-30, 1e-12
 
 
@@ -83,24 +84,40 @@ class ErrorFunction(Averages):
 
 
 class Numerical(Averages):
-    """Quadrature for any f and s: a product of Gauss-Hermite rules for pairs, points in all units for the noise."""
+    """Quadrature for any f and s: products of trapezoidal rules for pairs, points in all units for the noise."""
 
     function: Callable = eqx.field(static=True)
     derivative: Callable = eqx.field(static=True)
     surrogate: Callable = eqx.field(static=True)
+    breaks: Float[Array, " J"]
     points: Float[Array, "n P"]
     weights: Float[Array, " n"]
+
+    def _rule(self, mean, std):
+        """Points and weights of N(mean, std^2), along an axis more."""
+        if not self.breaks.size:
+            nodes, weights = trapezoid()
+            return mean[..., None] + jnp.multiply.outer(std, nodes), jnp.broadcast_to(weights, (*std.shape, NODES))
+        # panels between the jumps, wherever these lie
+        gap = jnp.reshape(self.breaks, (1,) * mean.ndim + (-1,)) - mean[..., None]
+        inner = jnp.clip(gap / jnp.maximum(std, TINY)[..., None], -REACH, REACH)
+        ends = jnp.full((*mean.shape, 1), REACH)
+        edges = jnp.concatenate([-ends, inner, ends], axis=-1)
+        nodes, weights = np.polynomial.legendre.leggauss(PANEL)
+        half, middle = jnp.diff(edges) / 2, (edges[..., 1:] + edges[..., :-1]) / 2
+        points = middle[..., None] + jnp.multiply.outer(half, nodes)
+        shares = jnp.multiply.outer(half, weights) * jnp.exp(-(points**2) / 2) / np.sqrt(2 * np.pi)
+        points, shares = (jnp.reshape(part, (*mean.shape, -1)) for part in (points, shares))
+        return mean[..., None] + std[..., None] * points, shares
 
     def _pair(self, a, b, c, left: Callable, right: Callable, power: int = 0):
         """E[u^power left(u) right(w)] of broadcast arrays."""
         a, b, c = jnp.broadcast_arrays(jnp.asarray(a, float), jnp.asarray(b, float), jnp.asarray(c, float))
-        nodes, weights = hermite(NODES)
-        root = jnp.sqrt(jnp.maximum(a, TINY))[..., None]
-        u = root * nodes
-        rest = jnp.sqrt(jnp.maximum(b - c**2 / jnp.maximum(a, TINY), 0.0))
-        w = (c[..., None] / root)[..., None] * nodes[:, None] + rest[..., None, None] * nodes
-        inner = jnp.einsum("...ij,j->...i", right(w), weights)
-        return jnp.einsum("...i,i->...", left(u) * u**power * inner, weights)
+        a = jnp.maximum(a, TINY)
+        u, outer = self._rule(jnp.zeros_like(a), jnp.sqrt(a))
+        rest = jnp.sqrt(jnp.maximum(b - c**2 / a, 0.0))
+        w, weights = self._rule((c / a)[..., None] * u, jnp.broadcast_to(rest[..., None], u.shape))
+        return jnp.sum(left(u) * u**power * jnp.sum(right(w) * weights, axis=-1) * outer, axis=-1)
 
     def product(self, a, b, c):
         return self._pair(a, b, c, self.function, self.function)
@@ -179,22 +196,27 @@ def averages_of(model: CommitteeModel, draw: int = 0) -> Averages:
         symbols = forms.four_covariance()
         entries = tuple(symbols[row, column] for row in range(4) for column in range(row, 4))
         return ErrorFunction(_compiled_pair("erf"), bridge.compile_expression(forms.four_average(), entries))
-    functions = unit_functions(model)
-    points, weights = unit_points(model.hidden + model.M, draw)
+    breaks = sorted({place for one in unit_expressions(model)[1:] for place in activations.jumps(one)})
+    points, weights = unit_points(model.hidden + model.M, draw, smooth=not breaks)
+    numbers = [jnp.asarray(part) for part in (np.array(breaks), points, weights)]
     if own:
-        return Rectified(*functions, jnp.asarray(points), jnp.asarray(weights), _compiled_pair("relu"))
-    return Numerical(*functions, jnp.asarray(points), jnp.asarray(weights))
+        return Rectified(*unit_functions(model), *numbers, _compiled_pair("relu"))
+    return Numerical(*unit_functions(model), *numbers)
 
 
-def unit_functions(model: CommitteeModel) -> tuple[Callable, Callable, Callable]:
-    """f, f' and what stands for f', compiled."""
+def unit_expressions(model: CommitteeModel) -> tuple:
+    """f, f' and what stands for f'."""
     name = model.activation
-    expressions = (
+    return (
         activations.expression(name),
         activations.derivative(name),
         activations.surrogate_expression(name, model.activation_surrogate),
     )
-    return tuple(_full(bridge.compile_expression(one, (X,))) for one in expressions)
+
+
+def unit_functions(model: CommitteeModel) -> tuple[Callable, Callable, Callable]:
+    """f, f' and what stands for f', compiled."""
+    return tuple(_full(bridge.compile_expression(one, (X,))) for one in unit_expressions(model))
 
 
 @functools.lru_cache(maxsize=64)
@@ -211,17 +233,21 @@ def _compiled_pair(name: str) -> tuple[Callable, ...]:
 
 
 @functools.lru_cache(maxsize=8)
-def hermite(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights for a standard Gaussian."""
-    nodes, weights = np.polynomial.hermite_e.hermegauss(count)
+def trapezoid(count: int = NODES) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights for a standard Gaussian: the trapezoidal rule, which knows no degree."""
+    nodes = np.linspace(-REACH, REACH, count)
+    weights = np.exp(-(nodes**2) / 2)
     return nodes, weights / weights.sum()
 
 
 @functools.lru_cache(maxsize=8)
-def unit_points(count: int, draw: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Points and weights for `count` independent standard Gaussians: (n, count) and (n,)."""
-    if count in TENSOR:
-        nodes, weights = hermite(TENSOR[count])
+def unit_points(count: int, draw: int = 0, smooth: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """Points and weights for `count` independent standard Gaussians: (n, count) and (n,).
+
+    Products of rules only for functions that are `smooth`.
+    """
+    if smooth and count in TENSOR:
+        nodes, weights = trapezoid(TENSOR[count])
         grids = np.meshgrid(*[nodes] * count, indexing="ij")
         shares = np.meshgrid(*[weights] * count, indexing="ij")
         return np.stack([grid.ravel() for grid in grids], 1), np.prod([share.ravel() for share in shares], axis=0)

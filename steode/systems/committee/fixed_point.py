@@ -16,8 +16,9 @@ class CommitteeFixedPoint:
     eps_g, V, specialization : see `CommitteeTrajectory`.
     student_overlap, teacher_overlap, output_weights : overlaps (K, K) and (K, M), and v (K,).
     growth : the largest real part of the linearized equations' eigenvalues, in a unit of tau: above 0 the state is
-        left, at this rate.
-    rates : all eigenvalues where there are few equations, the first ones otherwise; complex.
+        left, at this rate. Of a closure the rate at which a small asymmetry grows, or at which a path came to rest;
+        not a number where that was too fast to be measured.
+    rates : all eigenvalues; of a closure this one rate.
     residual : largest rate of change that is left, relative to the size of the state.
     exact : whether the equations are those of the limit; else they are its Gaussian closure.
     found_from : name of the start that led here.
@@ -37,8 +38,8 @@ class CommitteeFixedPoint:
 
     @property
     def stable(self) -> bool:
-        """Whether every small change dies out; of a closure, in the closure."""
-        return self.growth < 0
+        """Whether every small change dies out; of a closure, whether what was looked at does."""
+        return not self.growth > 0
 
     def escape_time(self, asymmetry: float, visible: float = 0.1) -> float:
         """Time until an initial asymmetry has grown to `visible`: log(visible/asymmetry)/growth; infinite if stable."""

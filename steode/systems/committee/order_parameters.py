@@ -11,10 +11,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from steode.solvers.entrywise import IdentityMap, StepMap
-from steode.systems.committee.averages import hermite
+from steode.systems.committee.averages import trapezoid
 from steode.systems.committee.problem import Problem
 
-ANGLES, ANGLE_WEIGHTS = np.polynomial.legendre.leggauss(24)
+ANGLES, ANGLE_WEIGHTS = np.polynomial.legendre.leggauss(12)
 """Gauss points in the angle of a correlation."""
 LEAST_VARIANCE = 1e-12
 """Of a point mass at the start, whose averages divide by it."""
@@ -29,7 +29,7 @@ class Overlaps(eqx.Module):
         """d(R, S, v)/dtau."""
         cross, own, readout = state
         p = self.problem
-        now, eta = p.force(own, cross, readout), p.rate(time)
+        now, eta = p.force(own, cross, readout), p.learning_rate(time)
         student, teacher = p.alpha_2 * now.student, p.alpha_1 * now.teacher
         moved = student @ own + teacher @ cross.T + p.decay * own
         return (
@@ -65,7 +65,7 @@ class Closure(eqx.Module):
         mean, spread, readout = state
         p = self.problem
         image, variance, own, cross = self.averages(state)
-        now, eta = p.force(own, cross, readout), p.rate(time)
+        now, eta = p.force(own, cross, readout), p.learning_rate(time)
         slope = p.weight_map.gaussian_slope(mean, variance)
         drift = p.alpha_2 * image @ now.student.T + p.alpha_1 * self.nodes @ now.teacher.T + p.decay * mean
         # Cov(w_k, Q(w_l)) = Cov(w_k, w_l) E[Q'(w_l)] by Stein
@@ -104,16 +104,16 @@ def _pair(weight_map, mean, variance, correlation, image):
     """Cov(Q(w_1), Q(w_2)) at correlations (n,); mean, variance and image are (n, 2)."""
     std = jnp.sqrt(variance)
     if not isinstance(weight_map, StepMap):
-        nodes, weights = hermite(48)
-        first = mean[:, :1] + std[:, :1] * nodes
-        rest = jnp.sqrt(1 - correlation**2)[:, None, None]
-        second = correlation[:, None, None] * nodes[:, None] + rest * nodes
+        nodes, weights = trapezoid()
+        first = mean[:, :1] + jnp.multiply.outer(std[:, 0], nodes)
+        rest = jnp.multiply.outer(jnp.sqrt(1 - correlation**2), nodes)
+        second = jnp.multiply.outer(correlation, nodes)[:, :, None] + rest[:, None, :]
         inner = weight_map(mean[:, 1, None, None] + std[:, 1, None, None] * second) @ weights
         return (weight_map(first) * inner) @ weights - image[:, 0] * image[:, 1]
     # sum over pairs of jumps of the bivariate density, integrated over the correlation sin(phi) from 0
     jumps = jnp.diff(weight_map.levels)
-    h = (weight_map.thresholds - mean[:, :1]) / std[:, :1]
-    k = (weight_map.thresholds - mean[:, 1:]) / std[:, 1:]
+    h = (weight_map.thresholds[None, :] - mean[:, :1]) / std[:, :1]
+    k = (weight_map.thresholds[None, :] - mean[:, 1:]) / std[:, 1:]
     half = jnp.arcsin(correlation) / 2
     arch = half[None, :] * (1 + jnp.asarray(ANGLES)[:, None])
 

@@ -52,7 +52,7 @@ def evolve(
     def step(state, noise, time, dt):
         w, readout = state
         image = quantized(w)
-        now, eta = problem.force(*moments(image), readout), problem.rate(time)
+        now, eta = problem.force(*moments(image), readout), problem.learning_rate(time)
         drift = image @ (problem.alpha_2 * now.student.T).astype(light)
         drift = drift + teacher @ (problem.alpha_1 * now.teacher.T).astype(light)
         drift = drift + problem.decay.astype(light) * w
@@ -94,7 +94,7 @@ def evolve(
 def _root(matrix: Float[Array, "K K"]) -> Float[Array, "K K"]:
     """A matrix whose square with its transpose is the given one, which may be singular."""
     values, vectors = jnp.linalg.eigh(matrix)
-    return vectors * jnp.sqrt(jnp.maximum(values, 0.0))
+    return vectors * jnp.sqrt(jnp.maximum(values, 0.0))[None, :]
 
 
 @eqx.filter_jit

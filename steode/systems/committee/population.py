@@ -95,5 +95,5 @@ def _speed(model: CommitteeModel, problem: Problem, times: np.ndarray) -> float:
     """The fastest rate at which weights relax, roughly: eta alpha_2 times the sum of the squared output weights."""
     rate = model.learning_rate
     if isinstance(rate, Schedule):
-        rate = max(float(problem.rate(time)) for time in np.linspace(0, times[-1], 201))
+        rate = max(float(problem.learning_rate(time)) for time in np.linspace(0, times[-1], 201))
     return rate * float(problem.alpha_2) * max(float(np.sum(model.readout**2)), 1.0) / model.hidden**0.5

@@ -1,6 +1,5 @@
 """A model's numbers as its equations want them; to be made under 64-bit precision."""
 
-import functools
 from collections.abc import Callable
 
 import equinox as eqx
@@ -18,6 +17,16 @@ from steode.systems.committee.force import Force, Setting, covariance, force
 from steode.systems.committee.spec import CommitteeModel
 
 
+class Rate(eqx.Module):
+    """A rate at a time: a number, which may change without recompiling, times a function."""
+
+    number: Float[Array, ""]
+    function: Callable | None = eqx.field(static=True, default=None)
+
+    def __call__(self, time):
+        return self.number if self.function is None else self.number * self.function(time)
+
+
 class Problem(eqx.Module):
     """Input moments, the teacher's overlaps, maps and rates of one model."""
 
@@ -31,8 +40,8 @@ class Problem(eqx.Module):
     decay: Float[Array, ""]
     bound: Float[Array, ""] | None
     weight_map: Map
-    rate: Callable = eqx.field(static=True)  # tau -> eta
-    output_rate: Callable | None = eqx.field(static=True)
+    learning_rate: Rate
+    output_rate: Rate | None
 
     def force(self, own, cross, readout) -> Force:
         """The force at E[Q(w) Q(w)^T] (K, K), E[Q(w) w*^T] (K, M) and v."""
@@ -73,15 +82,15 @@ def make_problem(model: CommitteeModel, draw: int = 0) -> Problem:
         decay=jnp.asarray(model.weight_decay),
         bound=jnp.asarray(surrogate.bound) if isinstance(surrogate, ClippedSurrogate) else None,
         weight_map=numeric_map(model.weight_quantizer),
-        rate=rate_function(model.learning_rate),
-        output_rate=None if model.output_learning_rate is None else rate_function(model.output_learning_rate),
+        learning_rate=_rate(model.learning_rate),
+        output_rate=None if model.output_learning_rate is None else _rate(model.output_learning_rate),
     )
 
 
-@functools.lru_cache(maxsize=64)
-def rate_function(rate: float | Schedule) -> Callable:
-    """A rate as a function of tau."""
-    return entrywise_function(rate) if isinstance(rate, Schedule) else lambda time: rate
+def _rate(rate: float | Schedule) -> Rate:
+    if isinstance(rate, Schedule):
+        return Rate(jnp.asarray(1.0), entrywise_function(rate))
+    return Rate(jnp.asarray(rate))
 
 
 def specialization(own, cross, teacher):

@@ -8,7 +8,7 @@ from steode.systems.committee.spec import CommitteeModel
 
 MOST_NODES = 1024
 """Of a law in R^M; beyond two units a product of rules has more and points take its place."""
-PER_AXIS = {1: 48, 2: 20, 3: 10}
+PER_AXIS = {1: 48, 2: 16, 3: 10}
 """Teacher units -> nodes along each axis."""
 
 
