@@ -1,5 +1,4 @@
-"""The limit of committee machines: values checked by hand, published fixed points, and one unit as the linear system.
-"""
+"""The limit of committee machines: values of another program, published fixed points, one unit as the linear system."""
 
 import numpy as np
 import pytest
@@ -140,7 +139,9 @@ def one_unit(linear):
 )
 def test_one_unit_is_the_output_channel_of_the_linear_system(changes):
     linear = LINEAR.replace(**changes)
-    expected, found = (solve(model, 10.0, times=[1.0, 4.0, 10.0], method="gaussian") for model in (linear, one_unit(linear)))
+    expected, found = (
+        solve(model, 10.0, times=[1.0, 4.0, 10.0], method="gaussian") for model in (linear, one_unit(linear))
+    )
     np.testing.assert_allclose(found["eps_g"], expected["eps_g"], rtol=2e-4)
     np.testing.assert_allclose(found["teacher_overlap"][:, 0, 0], expected["m"], rtol=2e-4)
     np.testing.assert_allclose(found["student_overlap"][:, 0, 0], expected["q"], rtol=2e-4)

@@ -6,7 +6,7 @@ import numpy as np
 import sympy
 
 from steode.errors import SpecificationError
-from steode.parts.elementwise import X, Elementwise, evaluate
+from steode.parts.elementwise import Elementwise, X, evaluate
 from steode.parts.surrogates import ClippedSurrogate, DerivativeOf, IdentitySurrogate, OutputSurrogate
 
 KNOWN = {"erf": sympy.erf(X / sympy.sqrt(2)), "relu": sympy.Max(X, 0), "linear": X}

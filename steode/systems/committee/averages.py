@@ -75,10 +75,8 @@ class ErrorFunction(Averages):
 
     def residual_square(self, C, signed, hidden):
         n = C.shape[0]
-        k, l, i, j = (jnp.arange(size).reshape(shape) for size, shape in zip(
-            (hidden, hidden, n, n), ((-1, 1, 1, 1), (1, -1, 1, 1), (1, 1, -1, 1), (1, 1, 1, -1)), strict=True
-        ))  # fmt: skip
-        places = (k, l, i, j)
+        sizes = (hidden, hidden, n, n)
+        places = [jnp.arange(size).reshape(np.where(np.arange(4) == axis, size, 1)) for axis, size in enumerate(sizes)]
         entries = [C[places[row], places[column]] for row in range(4) for column in range(row, 4)]
         return jnp.einsum("klij,i,j->kl", self.four(*entries), signed, signed)
 

@@ -53,7 +53,7 @@ class Closure(eqx.Module):
 
     def averages(self, state):
         """E[Q] at the nodes (n, K), and E[Q Q^T], E[Q w*^T] over all."""
-        mean, spread, readout = state
+        mean, spread, _ = state
         variance = jnp.maximum(jnp.diagonal(spread, axis1=1, axis2=2), LEAST_VARIANCE)
         image = self.problem.weight_map.gaussian_mean(mean, variance)
         within = pair_covariances(self.problem.weight_map, mean, spread, variance, image)

@@ -72,16 +72,14 @@ def evolve(
 
     def to_next(carry, span):
         first, last, begin, dt = span
-        carry = jax.lax.fori_loop(
-            first, last, lambda n, c: double(n, c, begin - 2 * first * dt, dt), carry
-        )
+        carry = jax.lax.fori_loop(first, last, lambda n, c: double(n, c, begin - 2 * first * dt, dt), carry)
         return carry, tuple(observed(*state) for state in carry)
 
     def observed(w, readout):
         image = quantized(w)
         values = problem.observables(*moments(image), readout)
         if isinstance(problem.weight_map, StepMap):
-            at = image[:, :, None] == problem.weight_map.levels.astype(light)
+            at = image[:, :, None] == problem.weight_map.levels.astype(light)[None, None, :]
             values["level_fraction"] = jnp.mean(at, axis=0, dtype=float)
         return values
 

@@ -27,6 +27,8 @@ from steode.systems.linear.trajectory import Provenance, device_name
 METHODS = ("particles", "gaussian", "order parameters")
 TOLERANCE = {"particles": 0.01, "gaussian": 1e-6, "order parameters": 1e-8}
 """Where none is given."""
+LOOSEST = 1e-5
+"""Of the integrators, whatever is asked of particles: what their steps miss grows where a state is unstable."""
 MOST_STEPS = 100_000
 """Steps of the order parameters' equations."""
 MOST_LEVELS = 64
@@ -59,7 +61,7 @@ def solve(
         of its own overlaps; exact as particles become many and steps short. The two are refined until the estimated
         error is within `tolerance`.
     tolerance : for particles the wanted error of eps_g relative to its largest value, 0.01 if not given; for the other
-        methods the integrator's relative tolerance, 1e-6 and 1e-8.
+        methods the integrator's relative tolerance, at most 1e-5; 1e-6 and 1e-8 if not given.
     start : drawn (teacher (M, d), initial weights (K, d)): start from their empirical law instead of the model's. With
         the Gaussian closure there is none.
     count : particles of a population; given, they are not refined, only the step is.
@@ -151,9 +153,10 @@ def initial_state(model: CommitteeModel, problem: Problem, method: str, start=No
 
 
 def _integrated(model, times, tolerance, method, start):
-    """Observables at the times, and their distance from a less careful integration, of other points if there are any."""
+    """Observables at the times, and their distance from a less careful integration, of other points."""
+    careful = min(tolerance, LOOSEST)
     fine, coarse = (
-        integrate(*initial_state(model, make_problem(model, draw), method, start), times, factor * tolerance)
+        integrate(*initial_state(model, make_problem(model, draw), method, start), times, factor * careful)
         for draw, factor in ((0, 1), (1, 10))
     )
     if fine is None or coarse is None:
