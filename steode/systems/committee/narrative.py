@@ -103,8 +103,10 @@ def _equation(letters: Letters) -> Step:
 
 def _density() -> Step:
     flow = sympy.Symbol(
-        r"\eta \sum_k \frac{\partial}{\partial w_k}\left[s\,(\alpha_2\, c\, Q(w) + \alpha_1\, c^{*} w^{*})_k\, \mu\right]"
-        r" + \frac{\eta^2 \alpha_2}{2B} \sum_{kl} D_{kl} \frac{\partial^2}{\partial w_k \partial w_l} \left[s_k s_l\, \mu\right]",
+        r"\eta \sum_k \frac{\partial}{\partial w_k}"
+        r"\left[s\,(\alpha_2\, c\, Q(w) + \alpha_1\, c^{*} w^{*})_k\, \mu\right]"
+        r" + \frac{\eta^2 \alpha_2}{2B} \sum_{kl} D_{kl} \frac{\partial^2}{\partial w_k \partial w_l}"
+        r"\left[s_k s_l\, \mu\right]",
         commutative=False,
     )
     rate = sympy.Symbol(r"\partial_\tau\, \mu(w \,|\, w^{*})", commutative=False)
