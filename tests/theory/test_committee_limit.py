@@ -1,25 +1,12 @@
-"""The limit of committee machines: values of another program, published fixed points, one unit as the linear system."""
+"""The limit of committee machines without quantization: values of another program, published fixed points."""
 
 import numpy as np
 import pytest
 
-from steode import (
-    Constant,
-    DerivativeOf,
-    Elementwise,
-    Identity,
-    LinearModel,
-    Normal,
-    TwoPoint,
-    Uniform,
-    committee,
-    fixed_points,
-    solve,
-)
+from steode import Normal, committee, fixed_points, solve
 
 TIMES = [0.0, 2.0, 5.0, 10.0, 20.0, 40.0, 80.0]
 PLAIN = committee.CommitteeModel(learning_rate=0.5, noise=0.1, init=Normal(std=0.5))
-ERF = Elementwise("erf(x/sqrt(2))")
 
 
 def test_values_of_an_independent_program_without_quantization():
@@ -27,26 +14,6 @@ def test_values_of_an_independent_program_without_quantization():
     found = solve(PLAIN, 80.0, times=TIMES)
     np.testing.assert_allclose(found["eps_g"], [0.463, 0.120, 0.0309, 0.0176, 0.0168, 0.0166, 0.0165], rtol=0.012)
     assert found["specialization"] == pytest.approx(np.zeros(7), abs=1e-8)
-
-
-@pytest.mark.parametrize(
-    ("changes", "values"),
-    [
-        (
-            {"weight_quantizer": Uniform(bits=2, range=2.0), "init": Normal(std=1.0)},
-            [0.685, 0.308, 0.130, 0.0906, 0.0883],
-        ),
-        (
-            {"weight_quantizer": Uniform(bits=3, range=2.0), "learning_rate": 0.3},
-            [0.473, 0.190, 0.0671, 0.0341, 0.0307],
-        ),
-    ],
-)
-def test_values_of_an_independent_program_with_quantized_weights(changes, values):
-    found = solve(PLAIN.replace(**changes), 20.0, times=TIMES[:5], count=4000, tolerance=0.05)
-    gap = np.abs(found["eps_g"] - values)
-    # 1 % of theirs, and our own statistics
-    assert np.all(gap < 0.01 * np.array(values) + 4 * found.error["eps_g"])
 
 
 def test_closure_is_exact_without_quantization():
@@ -104,72 +71,6 @@ def test_floor_of_label_noise(hidden, weight):
         assert best.stable
         ratios.append(best.eps_g / (rate * model.noise**2 * hidden * weight**2 / (2 * np.pi * np.sqrt(3))))
     assert 2 * ratios[0] - ratios[1] == pytest.approx(1, rel=1e-3)
-
-
-LINEAR = LinearModel(
-    teacher=TwoPoint(1.0),
-    weight_quantizer=Uniform(bits=2, range=2.0),
-    init=Normal(std=0.5),
-    learning_rate=0.5,
-    noise=0.2,
-    activation=ERF,
-    activation_surrogate=DerivativeOf(ERF),
-    teacher_activation=ERF,
-)
-
-
-def one_unit(linear):
-    return committee.CommitteeModel(
-        hidden=1,
-        teacher_hidden=1,
-        teacher=linear.teacher,
-        weight_quantizer=linear.weight_quantizer,
-        input_quantizer=linear.input_quantizer,
-        init=linear.init,
-        learning_rate=linear.learning_rate,
-        noise=linear.noise,
-        batch_size=linear.batch_size,
-    )
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [{}, {"weight_quantizer": Identity(), "input_quantizer": Uniform(bits=2, range=2.0), "batch_size": 2}],
-    ids=["quantized weights", "quantized inputs"],
-)
-def test_one_unit_is_the_output_channel_of_the_linear_system(changes):
-    linear = LINEAR.replace(**changes)
-    expected, found = (
-        solve(model, 10.0, times=[1.0, 4.0, 10.0], method="gaussian") for model in (linear, one_unit(linear))
-    )
-    np.testing.assert_allclose(found["eps_g"], expected["eps_g"], rtol=2e-4)
-    np.testing.assert_allclose(found["teacher_overlap"][:, 0, 0], expected["m"], rtol=2e-4)
-    np.testing.assert_allclose(found["student_overlap"][:, 0, 0], expected["q"], rtol=2e-4)
-
-
-def test_particles_of_one_unit_are_the_density_of_the_linear_system():
-    expected = solve(LINEAR, 10.0, times=[1.0, 4.0, 10.0])
-    found = solve(one_unit(LINEAR), 10.0, times=[1.0, 4.0, 10.0], count=4000, tolerance=0.05)
-    assert found.provenance.method == "particles"
-    for name, values in (("eps_g", found["eps_g"]), ("level_fraction", found["level_fraction"][:, 0])):
-        error = found.error[name] if name == "eps_g" else found.error[name][:, 0]
-        assert np.abs((values - expected[name]) / (error + 1e-4)).max() < 5
-
-
-def test_a_linear_committee_is_one_linear_unit_of_summed_weights():
-    """Output weights 1/sqrt(K) of K linear units with one law: the sum is Gaussian too, and moves K times as fast."""
-    linear = LinearModel(teacher=Constant(1.0), init=Normal(std=1.0), learning_rate=0.4, noise=0.1)
-    model = committee.CommitteeModel(
-        hidden=2,
-        teacher_hidden=1,
-        activation="linear",
-        teacher=Constant(1.0),
-        output_weights=2**-0.5,
-        learning_rate=0.4,
-        noise=0.1,
-    )
-    expected, found = solve(linear, 10.0, times=[1.0, 5.0]), solve(model, 10.0, times=[1.0, 5.0])
-    np.testing.assert_allclose(found["eps_g"], expected["eps_g"], rtol=1e-3)
 
 
 def test_trained_output_weights_find_the_teachers():
