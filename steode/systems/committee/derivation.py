@@ -33,7 +33,7 @@ class CommitteeLimit(Derived):
     responses : c and c* as averages over pairs: A_kl = E[f'(h_k) f'(h_l)], B_kl = E[f''(h_k) f(h_l)]; (K, K + M).
     overlap_rates : rates of R and S where weights are not quantized, None where they are.
     closure_rates : rates of the means (K, 1) and covariances (K, K) of Gaussian weights, None where these are exact.
-    pair, four : closed Gaussian averages (`PairAverages`, E[f'f'ff]) of a known activation; None: by quadrature.
+    pair, four : closed averages of two and of four units of a known activation; None: by quadrature.
     """
 
     derivation: Derivation

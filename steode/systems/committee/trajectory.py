@@ -26,9 +26,13 @@ OBSERVABLES = {
 
 
 class CommitteeTrajectory(Trajectory):
-    """A `Trajectory` of a committee machine: "eps_g", "V", "specialization" and the overlaps, see `OBSERVABLES`.
+    """A `Trajectory` of a committee machine; a simulation's observables have an axis of seeds before that of time.
 
-    Snapshots hold weights (seeds, T, K, d) and teacher (seeds, M, d).
+    Observables: "eps_g" and "V"; "specialization", how far each student unit prefers one teacher unit: the largest
+    |cosine| less the mean of the others, averaged over units, 0 to 1 (of a teacher of one unit the mean |cosine|);
+    "student_overlap" (T, K, K) and "teacher_overlap" (T, K, M), the covariances of pre-activations h and h*;
+    "output_weights" (T, K); of quantized weights "level_fraction" (T, K, levels), from particles and runs. Snapshots
+    hold weights (seeds, T, K, d) and teacher (seeds, M, d).
     """
 
     @property
