@@ -82,7 +82,8 @@ ax.set(xlabel=style.TIME, ylabel="specialization")
 style.legend(ax)
 
 # %% [markdown]
-# Dots are runs. Coarse weights stay on the plateau longer, and what is left of the error afterwards is their dithering.
+# Dots are runs. Four bits leave the plateau as weights that are not quantized do, two bits later; what is left of the
+# error afterwards is their dithering.
 
 # %%
 ax = style.axes(None)
@@ -102,6 +103,7 @@ assert special.stable
 assert special.specialization > 0.95
 assert plateau.growth > 0.02
 assert plateau.specialization < 1e-6
-assert ends[0] > ends[1] > ends[2]
+assert abs(ends[0] - ends[1]) < 0.06
+assert ends[2] < min(ends[:2]) - 0.03
 assert limits["2 bits"]["eps_g"][-1] > limits["4 bits"]["eps_g"][-1] > limits["not quantized"]["eps_g"][-1]
 assert all(compare(limits[name], runs[name]).largest_z < 4.5 for name in cases)
