@@ -16,8 +16,6 @@ from steode import (
     solve,
 )
 
-pytestmark = pytest.mark.representative
-
 BASE = committee.CommitteeModel(
     weight_quantizer=Uniform(bits=3, range=2.0), init=Normal(std=0.5), noise=0.1, alignment=0.3, learning_rate=0.5
 )
@@ -26,6 +24,8 @@ TIMES = [0.0, 1.0, 2.0, 4.0, 7.0, 10.0]
 LARGEST_Z = 4.5
 """Over six times and several models; beyond 4.5 with probability 1e-4."""
 
+SOON = dict.fromkeys(("not quantized", "more units than the teacher", "quantized inputs"), pytest.mark.representative)
+"""What every change must pass."""
 MODELS = {
     "not quantized": EXACT,
     "more units than the teacher": EXACT.replace(hidden=3, output_weights=(1.0, -0.5, 0.7)),
@@ -38,7 +38,7 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+@pytest.mark.parametrize("model", [pytest.param(MODELS[name], id=name, marks=SOON.get(name, ())) for name in MODELS])
 def test_exact_order_parameters_are_what_runs_do(model):
     """From the drawn weights, so that the scatter is that of SGD alone."""
     runs = simulate(model, 400, 10.0, seeds=12, key=3, times=TIMES)
@@ -57,7 +57,7 @@ QUANTIZED = {
 }
 
 
-@pytest.mark.parametrize("dim", [300, 600])
+@pytest.mark.parametrize("dim", [pytest.param(300, marks=pytest.mark.representative), 600])
 @pytest.mark.parametrize("model", QUANTIZED.values(), ids=QUANTIZED)
 def test_particles_are_what_runs_of_quantized_weights_do(model, dim):
     theory = solve(model, 10.0, times=TIMES, count=8000, tolerance=0.02)
@@ -70,13 +70,13 @@ def test_particles_are_what_runs_of_quantized_weights_do(model, dim):
     assert np.abs(gap / scatter).max() < LARGEST_Z
 
 
+@pytest.mark.representative
 def test_runs_approach_the_limit_at_the_predicted_power():
     found = convergence_in_dim(EXACT, (100, 200, 400, 800), t_end=8.0, seeds=12)
     assert abs(found.z) < 3.5
     assert found.power_error < 0.12
-    # without the force of the noise the limit is another one, and the power shows it
-    wrong = convergence_in_dim(BASE, (100, 200, 400, 800), t_end=8.0, seeds=12, method="gaussian", tolerance=1e-4)
-    assert wrong.power > found.power + 0.05
+    # the limit is not one that runs come near to and then stay away from
+    assert found.deviation[-1] < 0.6 * found.deviation[0]
 
 
 def test_the_error_of_particles_is_their_error():

@@ -12,6 +12,8 @@ from steode.systems.committee import gaussian_integrals as forms
 from steode.systems.committee.averages import averages_of
 from steode.systems.committee.force import Setting, force
 
+pytestmark = pytest.mark.representative
+
 PAIRS = [(1.0, 1.0, 0.3), (0.25, 2.0, -0.5), (1.5, 0.8, 1.0), (1.0, 1.0, 0.0)]
 EXACT = 1e-9
 
