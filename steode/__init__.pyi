@@ -25,7 +25,7 @@ from .solvers.log_linear import LogLinear
 from .studies.sweep import sweep
 from .symbolic.derivation import Derivation, Step
 from .symbolic.limit import Limit
-from .systems import binary_relu, classification, gradient_flows, layer, regression
+from .systems import binary_relu, classification, committee, gradient_flows, layer, regression
 from .systems.linear.compare import Comparison, compare
 from .systems.linear.convergence import DimensionScaling, convergence_in_dim
 from .systems.linear.deployments import Deployments, deployments
@@ -125,6 +125,7 @@ __all__ = [
     "bfloat16",
     "binary_relu",
     "classification",
+    "committee",
     "compare",
     "convergence_in_dim",
     "deployments",

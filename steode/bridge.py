@@ -57,6 +57,7 @@ TABLE = {
     sympy.cos: jnp.cos,
     sympy.tan: jnp.tan,
     sympy.atan: arctangent,
+    sympy.asin: jnp.arcsin,
     sympy.sinh: jnp.sinh,
     sympy.cosh: jnp.cosh,
     sympy.tanh: jnp.tanh,

@@ -10,7 +10,7 @@ import pytest
 import sympy
 
 import steode
-from steode import binary_relu, classification, estimators, gradient_flows, layer, plot, regression
+from steode import binary_relu, classification, committee, estimators, gradient_flows, layer, plot, regression
 from steode.estimators import datasets
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -31,7 +31,17 @@ def test_every_public_name_is_in_the_api_reference_once():
     ]
     modules = [
         f"{module.__name__.removeprefix('steode.').removeprefix('systems.')}.{name}"
-        for module in (plot, regression, binary_relu, classification, gradient_flows, layer, datasets, estimators)
+        for module in (
+            plot,
+            regression,
+            binary_relu,
+            classification,
+            committee,
+            gradient_flows,
+            layer,
+            datasets,
+            estimators,
+        )
         for name in module.__all__
     ]
     names = [name for name in steode.__all__ if not inspect.ismodule(getattr(steode, name))]

@@ -15,7 +15,7 @@ import pytest
 
 import steode
 
-SYSTEMS = {"binary_relu", "classification", "gradient_flows", "layer", "regression"}
+SYSTEMS = {"binary_relu", "classification", "committee", "gradient_flows", "layer", "regression"}
 """The folders of systems beside the linear one, whose names are public too."""
 PUBLIC = {name: getattr(steode, name) for name in steode.__all__ if name not in SYSTEMS}
 CALLABLES = {name: value for name, value in PUBLIC.items() if callable(value)}

@@ -2,6 +2,7 @@
 
 import checks
 import coarse_checks
+import committee_checks
 import fogzo_checks
 import layer_checks
 import regression_checks
@@ -29,6 +30,7 @@ from steode import (
 )
 from steode.systems.binary_relu import BinaryReLUModel
 from steode.systems.classification import ClassificationModel
+from steode.systems.committee import CommitteeModel
 from steode.systems.layer import LayerModel
 from steode.systems.regression import ROLES, RegressionModel
 
@@ -166,7 +168,16 @@ LAYERS = {
 }
 """A layer whose inputs are an autoregressive sequence, by name."""
 
-ALL = MODELS | REGRESSIONS | COARSE | CLASSIFICATION | LAYERS
+PLAIN_COMMITTEE = CommitteeModel(learning_rate=0.5, noise=0.1, init=Normal(std=0.5), alignment=0.3)
+COMMITTEES = {
+    "committee": PLAIN_COMMITTEE,
+    "committee_quantized": PLAIN_COMMITTEE.replace(
+        activation="relu", learning_rate=0.2, weight_quantizer=TWO_BITS, output_learning_rate=0.1
+    ),
+}
+"""Committee machines, by name."""
+
+ALL = MODELS | REGRESSIONS | COARSE | CLASSIFICATION | LAYERS | COMMITTEES
 """Every derivation of the site."""
 
 CHECKS = {
@@ -227,6 +238,8 @@ CHECKS = {
     },
     "binary_relu_identity": {"coarse gradient of this surrogate": (coarse_checks.spurious,)},
     "quantized_regression": {"risk on raw inputs": (regression_checks.risk,)},
+    "committee": {"equations of the overlaps": (committee_checks.runs,)},
+    "committee_quantized": {"Gaussian closure": (committee_checks.runs,)},
     "layer": {"fixed point": (layer_checks.runs,)},
     "layer_quantized_inputs": {"fixed point": (layer_checks.runs,)},
 }

@@ -16,6 +16,7 @@ SYSTEMS = {
     "layer": "layer",
     "binary_relu": "binary_relu",
     "classification": "classification",
+    "committee": "committee",
     "cooccurrence": "gradient_flows",
     "diagonal_network": "gradient_flows",
     "sparse_regression": "gradient_flows",
@@ -50,6 +51,7 @@ def run(
     system = "layer"             a layer's own weights and inputs: advice, rounding, late training; an index.html
     system = "binary_relu"       coarse gradients of a binarized ReLU: stationary points, flow, descent, training
     system = "classification"    coarse gradients of several classes: training, success and time to it
+    system = "committee"         several hidden units with quantized weights: limit, runs, comparison
     system = "diagonal_network"  a gradient flow, as are "cooccurrence", "sparse_regression", "univariate_relu" and
                                  "matrix_completion": the headline claim in numbers, and a figure
 

@@ -3,5 +3,5 @@
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, submodules=["binary_relu", "classification", "gradient_flows", "layer", "regression"]
+    __name__, submodules=["binary_relu", "classification", "committee", "gradient_flows", "layer", "regression"]
 )

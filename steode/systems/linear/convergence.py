@@ -18,6 +18,7 @@ import numpy as np
 import xarray
 
 from steode.errors import ConvergenceError, SpecificationError, check_integer, check_positive
+from steode.systems.dispatch import for_every_system
 from steode.systems.linear.simulate import simulate
 from steode.systems.linear.solve import solve
 from steode.systems.linear.spec import LinearModel
@@ -116,6 +117,7 @@ class DimensionScaling:
         return xarray.Dataset(data, {"dim": self.dims}, attrs)
 
 
+@for_every_system
 def convergence_in_dim(
     model: LinearModel,
     dims: Sequence[int] = (250, 500, 1000, 2000, 4000),
