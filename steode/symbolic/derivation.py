@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 import sympy
 
 from steode.errors import SpecificationError
+from steode.parts.spelling import suggestion
 from steode.symbolic.printing import latex
 from steode.symbolic.prose import with_mathematics
 
@@ -96,7 +97,8 @@ class Derivation:
         for step in self.steps:
             if step.title.lower() == title.lower():
                 return step
-        raise SpecificationError("title", "one of " + ", ".join(step.title for step in self.steps), title, "")
+        titles = [step.title for step in self.steps]
+        raise SpecificationError("title", "one of " + ", ".join(titles), title, suggestion(title, titles))
 
     def markdown(self) -> str:
         """The whole derivation as Markdown with display mathematics."""

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from steode.errors import SpecificationError, UnsupportedError
-from steode.parts.configuration import plain, suggestion
+from steode.parts.configuration import plain
 from steode.parts.schedule import Schedule
+from steode.parts.spelling import suggestion
 from steode.systems.linear.spec import LinearModel
 
 
