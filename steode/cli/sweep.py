@@ -54,9 +54,9 @@ def sweep(
     check_out(out, (".nc",))
     check_out(figure, FIGURES, "--figure")
     study = read_sweep(spec, all_changes(entries, {}), allow_outside=allow_outside)
-    if figure is not None and len(study.axes) > 2:
+    if figure is not None and len(study.axes) > 3:
         remedy = "Draw slices of the --out file with steode.plot.phase_diagram."
-        raise SpecificationError("--figure", "a sweep with one or two axes", list(study.axes), remedy)
+        raise SpecificationError("--figure", "a sweep with one to three axes", list(study.axes), remedy)
     settings = study.settings | ({"measure": tuple(measure)} if measure else {})
     asked = settings.get("measure", "fixed_point")
     asked = [asked] if isinstance(asked, str) else asked
@@ -119,8 +119,12 @@ def _figure(dataset: xarray.Dataset, variable: str, title: str):
 
     from steode import plot
 
-    ax = Figure(figsize=(6.4, 4.2), layout="constrained").subplots()
     dims = [str(dim) for dim in dataset["converged"].dims]
+    if len(dims) == 3:
+        panels = plot.phase_diagram(dataset, dims[0], dims[1], variable)
+        panels[0].figure.suptitle(title, fontsize="medium")
+        return panels[0].figure
+    ax = Figure(figsize=(6.4, 4.2), layout="constrained").subplots()
     if len(dims) == 1:
         plot.profile(dataset, dims[0], variable, ax=ax)
     else:
