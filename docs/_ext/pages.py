@@ -47,6 +47,8 @@ def derivation(words: str) -> str:
             if step.title in checks:
                 check, *arguments = checks[step.title]
                 parts.append(_checked(*kept(check, model, *arguments), title=step.title))
+    if steps.sources:
+        parts.append(f"\n*{steps.sources}*\n")
     return "\n".join(parts)
 
 

@@ -46,14 +46,15 @@ def derive(
     from steode import store
     from steode.studies.report import documents
     from steode.studies.report.folder import written
+    from steode.symbolic.derivation import Derivation
 
     check_out(out, tuple(documents.FORMATS))
     study = the_study(spec, entries, allow_outside=allow_outside)
     derivation = steode.derive(study.cases[0].model).derivation
     if step is not None:
-        typer.echo(derivation.step(step).markdown())
-    elif out is None:
-        typer.echo(derivation.markdown())
+        derivation = Derivation((derivation.step(step),))
+    if out is None:
+        typer.echo(derivation[0].markdown() if step is not None else derivation.markdown())
     else:
         content = documents.FORMATS[out.suffix](study.title, derivation).encode()
         typer.echo(f"written: {written(out, lambda path: store.write(path, content))}", err=True)

@@ -69,8 +69,8 @@ def sweep(
         "plateau": length of the longest plateau of eps_g (see `steode.plateau`), NaN if there is none;
         "time_to_error": first time at which eps_g is at most `error`, interpolated linearly between `times`, infinite
         if that is not by the last.
-    path : a .nc file that is rewritten between chunks, every two seconds. If it exists, what it holds is taken over and only the rest
-        is computed. A write that fails is a `CheckpointWarning`, unless it is the last.
+    path : a .nc file that is rewritten between chunks, every two seconds. If it exists, what it holds is taken over
+        and only the rest is computed. A write that fails is a `CheckpointWarning`, unless it is the last.
     t_end : last rescaled time tau ("plateau" and "time_to_error").
     times : increasing times at which the error is reported; 401 equally spaced ones in [0, t_end] if not given.
     method : "gaussian" (default): the Gaussian closure, approximate and fast; "density": the exact limit, solved point
