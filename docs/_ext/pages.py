@@ -10,6 +10,12 @@
     ```
     ```{explorer}                       the explorer, with its data inside the page
     ```
+    ```{commands}                       every command of the program, from the program
+    ```
+    ```{grammar} types                  the types of specification files; or the class of a table, with its module
+    ```
+    ```{claims}                         the claims of docs/claims.json, one row each
+    ```
 
 Equations come from the SymPy objects through the derivation's own rendering; nothing is typed again.
 """
@@ -19,7 +25,7 @@ import pathlib
 import re
 import shutil
 
-PART = re.compile(r"^```\{(derivation|check|specification|notebooks|explorer)\}[ ]*([^\n]*)\n```[ ]*$", re.MULTILINE)
+PART = re.compile(r"^```\{(derivation|check|specification|notebooks|explorer|commands|grammar|claims)\}[ ]*([^\n]*)\n```[ ]*$", re.MULTILINE)
 DOCS = pathlib.Path(__file__).resolve().parents[1]
 NOTEBOOKS = DOCS.parent / "notebooks"
 
@@ -111,7 +117,38 @@ def explorer(words: str) -> str:
     )
 
 
+def commands(words: str) -> str:
+    """Every command of the program."""
+    import grammar
+
+    return grammar.commands()
+
+
+def grammar_of(words: str) -> str:
+    """What a table of a specification file may hold."""
+    import grammar
+
+    return grammar.grammar(words.strip())
+
+
+def claims(words: str) -> str:
+    """Claims with what was measured, by section."""
+    found = json.loads((DOCS / "claims.json").read_text(encoding="utf-8"))
+    parts = []
+    for section in dict.fromkeys(entry["section"] for entry in found["claims"]):
+        parts.append(f"## {section}\n\n| claim | what came | verdict | command |\n| --- | --- | --- | --- |")
+        for entry in found["claims"]:
+            if entry["section"] == section:
+                cells = (entry["claim"], entry["found"], f"**{entry['verdict']}**", f"`{entry['command']}`")
+                parts.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        parts.append("")
+    return "\n".join(parts)
+
+
 PARTS = {
+    "commands": commands,
+    "grammar": grammar_of,
+    "claims": claims,
     "derivation": derivation,
     "check": check,
     "specification": specification,

@@ -28,7 +28,6 @@ from steode.cli.options import (
 )
 from steode.errors import SpecificationError, UnsupportedError
 
-
 MODULE = ".py"
 """Suffix of a derived limit as a program of its own."""
 

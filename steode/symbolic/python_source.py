@@ -97,7 +97,7 @@ def _numbers(limit, exact: bool, used: set[str]) -> str:
     """Hyperparameters that are used, teacher and start as assignments; what depends on tau is left to `_schedule`."""
     lines, model = [], limit.model
     for symbol, value in limit.parameters.items():
-        if isinstance(value, sympy.Expr) and value.free_symbols or _name(symbol) not in used:
+        if (isinstance(value, sympy.Expr) and value.free_symbols) or _name(symbol) not in used:
             continue
         lines.append(f"{_name(symbol)} = {float(value)!r}")
     init, teacher = model.init, model.teacher

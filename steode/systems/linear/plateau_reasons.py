@@ -44,7 +44,8 @@ def _of_the_model(trajectory: Trajectory) -> list[str]:
         )
     elif init.variance**0.5 > WIDE * step:
         reasons.append(
-            f"the initial weights (standard deviation {init.variance**0.5:.3g}) are spread over cells of width {step:.3g}"
+            f"the initial weights (standard deviation {init.variance**0.5:.3g}) are spread over cells of width "
+            f"{step:.3g}"
         )
     if isinstance(teacher, ContinuousLaw) or teacher.variance > 0:
         reasons.append("the targets are spread, and each weight crosses at its own time")
