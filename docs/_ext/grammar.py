@@ -90,7 +90,9 @@ def _written(field: dataclasses.Field) -> str:
     if field.default is dataclasses.MISSING:
         return " = ..."
     value = field.default
-    return f' = "{value}"' if isinstance(value, str) else f" = {str(value).lower() if isinstance(value, bool) else value}"
+    return (
+        f' = "{value}"' if isinstance(value, str) else f" = {str(value).lower() if isinstance(value, bool) else value}"
+    )
 
 
 def _takes(kind: type, field: str) -> str:

@@ -25,7 +25,10 @@ import pathlib
 import re
 import shutil
 
-PART = re.compile(r"^```\{(derivation|check|specification|notebooks|explorer|commands|grammar|claims)\}[ ]*([^\n]*)\n```[ ]*$", re.MULTILINE)
+PART = re.compile(
+    r"^```\{(derivation|check|specification|notebooks|explorer|commands|grammar|claims)\}[ ]*([^\n]*)\n```[ ]*$",
+    re.MULTILINE,
+)
 DOCS = pathlib.Path(__file__).resolve().parents[1]
 NOTEBOOKS = DOCS.parent / "notebooks"
 
@@ -64,12 +67,16 @@ def _checked(figure: str | None, text: str, title: str) -> str:
 
 
 def check(words: str) -> str:
-    """A figure of the landing page, with its text as a caption."""
+    """A figure of the landing page, wide and for a phone, with its text as a caption."""
     import landing
     from kept import kept
 
-    figure, text = kept(getattr(landing, words.strip()))
-    return f"```{{figure}} {figure}\n:alt: {landing.ALT}\n:class: landing\n\n{text}\n```"
+    parts = []
+    for name, shape in ((words.strip(), "wide"), (f"{words.strip()}_narrow", "narrow")):
+        figure, text = kept(getattr(landing, name), suffix=".svg")
+        options = f":alt: {landing.ALT}\n:class: landing\n:figclass: landing-{shape}"
+        parts.append(f"```{{figure}} {figure}\n{options}\n\n{text}\n```")
+    return "\n\n".join(parts)
 
 
 def specification(words: str) -> str:
