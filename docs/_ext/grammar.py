@@ -71,9 +71,8 @@ def _table(kind: type) -> str:
     meanings = _meanings(kind)
     rows = ["| entry | takes | default | meaning |", "| --- | --- | --- | --- |"]
     for field in dataclasses.fields(kind):
-        rows.append(
-            f"| `{field.name}` | {_takes(kind, field.name)} | {_default(field)} | {_cell(meanings.get(field.name, ''))} |"
-        )
+        meaning = _cell(meanings.get(field.name, ""))
+        rows.append(f"| `{field.name}` | {_takes(kind, field.name)} | {_default(field)} | {meaning} |")
     return "\n".join(rows) + "\n"
 
 

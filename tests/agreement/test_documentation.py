@@ -8,7 +8,6 @@ import pytest
 
 from tests.test_readme import ROOT, same_output, snippets
 
-
 PAGES = ("fixed_points", "index", "doors/theory", "doors/look", "guides/learning_rate", "guides/oscillation")
 
 
