@@ -17,10 +17,10 @@ DOCS = pathlib.Path(__file__).parent
 COMMAND = "python docs/claims.py"
 GRID = Uniform(bits=2, range=2.0)
 REFERENCE = LinearModel(weight_quantizer=GRID, input_quantizer=GRID, teacher=Constant(1.0), learning_rate=0.1)
-ICHIKAWA = "The straight-through estimator in high dimension (Ichikawa, Kashiwamura, Sakata)"
-ZHANG = "Quantized linear regression (Zhang, Su, Zou)"
-COARSE = "Coarse gradients (Yin and others; Long, Yin, Xin)"
-FOGZO = "Guided zeroth-order estimates (Yang, Aamodt)"
+ICHIKAWA = "The limit in high dimension (Ichikawa and others)"
+ZHANG = "Quantized regression (Zhang and others)"
+COARSE = "Coarse gradients (Yin, Long and others)"
+FOGZO = "Guided zeroth order (Yang, Aamodt)"
 FLOWS = "Neighbors: gradient flows"
 HOLDS, PARTLY, NOT = "holds", "holds in part", "does not hold"
 
