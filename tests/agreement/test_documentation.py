@@ -9,10 +9,11 @@ import pytest
 from tests.test_readme import ROOT, same_output, snippets
 
 PAGES = ("fixed_points", "index", "doors/theory", "doors/look", "guides/learning_rate", "guides/oscillation")
+API = ("limit", "simulation", "comparison", "fixed_points", "sweeps", "functions", "specification", "plot")
 
 
 @pytest.mark.representative
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [*PAGES, *(f"api/{name}" for name in API)])
 def test_python_in_a_page_prints_what_it_shows(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace = types.ModuleType("page").__dict__
