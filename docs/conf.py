@@ -66,13 +66,13 @@ html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sourcelink = False
 html_show_sphinx = False
-html_sidebars = {name: [] for name in ("index", "quickstart", "explorer")}
+html_sidebars = {name: [] for name in ("index", "explorer")}
 html_context = {"default_mode": "auto"}
 html_theme_options = {
     "logo": {"text": "steode"},
     "navbar_align": "left",
     "navbar_end": ["theme-switcher"],
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 8,
     "footer_start": ["copyright"],
     "footer_end": [],
     "secondary_sidebar_items": ["page-toc"],

@@ -146,7 +146,7 @@ ax = plot.phase_diagram(diagram, "weight_quantizer.range", "learning_rate", "dev
 # %%
 point = found[0]
 terms = point.input_term + point.dithering_term + point.clipping_term + point.decay_term
-least = diagram["deviation"].min("weight_quantizer.range")
+least = diagram["deviation"].min("range")
 print("learning rates at which quantized training ends lower:", least["learning_rate"].values[least < 0].round(2))
 assert found.complete
 assert np.isclose(terms, point.eps_g, rtol=1e-9)

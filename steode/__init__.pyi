@@ -26,7 +26,7 @@ from .studies.sweep import sweep
 from .symbolic.derivation import Derivation, Step
 from .symbolic.limit import Limit
 from .systems import binary_relu, classification, committee, gradient_flows, layer, regression
-from .systems.linear.compare import Comparison, compare
+from .systems.linear.compare import Comparison, Comparisons, compare
 from .systems.linear.convergence import DimensionScaling, convergence_in_dim
 from .systems.linear.deployments import Deployments, deployments
 from .systems.linear.derive import derive
@@ -59,6 +59,7 @@ __all__ = [
     "ClippedSurrogate",
     "CommonFactor",
     "Comparison",
+    "Comparisons",
     "Constant",
     "ConvergenceError",
     "Density",

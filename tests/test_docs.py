@@ -8,10 +8,15 @@ import re
 
 import pytest
 import sympy
+import typer
 
 import steode
 from steode import binary_relu, classification, committee, estimators, gradient_flows, layer, plot, regression
+from steode.cli import app
+from steode.cli.run import SYSTEMS
 from steode.estimators import datasets
+from steode.parts.configuration import _TYPES
+from steode.parts.study_file import fields_of
 
 ROOT = pathlib.Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -61,6 +66,47 @@ def test_every_page_is_in_a_table_of_contents():
 def test_relative_links_work_on_a_code_host_too(path):
     targets = [target.partition("#")[0] for target in LINK.findall(path.read_text("utf-8")) if "://" not in target]
     assert [target for target in targets if target and not (path.parent / target).exists()] == []
+
+
+def test_every_system_of_a_file_has_its_grammar_and_its_example():
+    page = (DOCS / "specification_grammar.md").read_text("utf-8")
+    examples = "".join(path.read_text("utf-8") for path in (ROOT / "examples").glob("*.toml"))
+    for system in SYSTEMS:
+        assert f"`{system}`" in page, system
+        assert f'system = "{system}"' in examples, system
+
+
+def test_pages_from_the_program_name_every_command_and_type(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS / "_ext"))
+    grammar = importlib.import_module("grammar")
+    listed = re.findall(r"^## steode (\S+)$", grammar.commands(), re.MULTILINE)
+    assert listed == list(typer.main.get_command(app).commands)
+    types = re.findall(r"^### (\w+)$", grammar.grammar("types"), re.MULTILINE)
+    assert types == list(_TYPES)
+    rows = grammar.grammar("steode.systems.linear.spec.LinearModel").splitlines()[2:]
+    assert [row.split("`")[1] for row in rows] == list(fields_of(steode.LinearModel))
+    assert all(row.split("|")[4].strip() for row in rows)
+
+
+def test_claims_are_those_of_their_script_and_have_a_verdict(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS))
+    claims = importlib.import_module("claims")
+    listed = json.loads((DOCS / "claims.json").read_text("utf-8"))["claims"]
+    expected = [(section, command) for section, entries in claims.CLAIMS.items() for _, command in entries]
+    assert [(entry["section"], entry["command"]) for entry in listed] == expected
+    assert {entry["verdict"] for entry in listed} <= {claims.HOLDS, claims.PARTLY, claims.NOT}
+
+
+def test_claims_from_committed_results_are_what_the_results_say(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS))
+    claims = importlib.import_module("claims")
+    listed = iter(json.loads((DOCS / "claims.json").read_text("utf-8"))["claims"])
+    for entries in claims.CLAIMS.values():
+        for measure, _ in entries:
+            entry = next(listed)
+            # those that solve and simulate take minutes
+            if "numbers" in measure.__code__.co_names:
+                assert measure() == (entry["claim"], entry["found"], entry["verdict"])
 
 
 def test_derivations_and_their_pages_are_the_same_set(monkeypatch):

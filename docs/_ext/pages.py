@@ -10,6 +10,12 @@
     ```
     ```{explorer}                       the explorer, with its data inside the page
     ```
+    ```{commands}                       every command of the program, from the program
+    ```
+    ```{grammar} types                  the types of specification files; or the class of a table, with its module
+    ```
+    ```{claims}                         the claims of docs/claims.json, one row each
+    ```
 
 Equations come from the SymPy objects through the derivation's own rendering; nothing is typed again.
 """
@@ -19,7 +25,10 @@ import pathlib
 import re
 import shutil
 
-PART = re.compile(r"^```\{(derivation|check|specification|notebooks|explorer)\}[ ]*([^\n]*)\n```[ ]*$", re.MULTILINE)
+PART = re.compile(
+    r"^```\{(derivation|check|specification|notebooks|explorer|commands|grammar|claims)\}[ ]*([^\n]*)\n```[ ]*$",
+    re.MULTILINE,
+)
 DOCS = pathlib.Path(__file__).resolve().parents[1]
 NOTEBOOKS = DOCS.parent / "notebooks"
 
@@ -47,6 +56,8 @@ def derivation(words: str) -> str:
             if step.title in checks:
                 check, *arguments = checks[step.title]
                 parts.append(_checked(*kept(check, model, *arguments), title=step.title))
+    if steps.sources:
+        parts.append(f"\n*{steps.sources}*\n")
     return "\n".join(parts)
 
 
@@ -56,12 +67,16 @@ def _checked(figure: str | None, text: str, title: str) -> str:
 
 
 def check(words: str) -> str:
-    """A figure of the landing page, with its text as a caption."""
+    """A figure of the landing page, wide and for a phone, with its text as a caption."""
     import landing
     from kept import kept
 
-    figure, text = kept(getattr(landing, words.strip()))
-    return f"```{{figure}} {figure}\n:alt: {landing.ALT}\n:class: landing\n\n{text}\n```"
+    parts = []
+    for name, shape in ((words.strip(), "wide"), (f"{words.strip()}_narrow", "narrow")):
+        figure, text = kept(getattr(landing, name), suffix=".svg")
+        options = f":alt: {landing.ALT}\n:class: landing\n:figclass: landing-{shape}"
+        parts.append(f"```{{figure}} {figure}\n{options}\n\n{text}\n```")
+    return "\n\n".join(parts)
 
 
 def specification(words: str) -> str:
@@ -109,7 +124,38 @@ def explorer(words: str) -> str:
     )
 
 
+def commands(words: str) -> str:
+    """Every command of the program."""
+    import grammar
+
+    return grammar.commands()
+
+
+def grammar_of(words: str) -> str:
+    """What a table of a specification file may hold."""
+    import grammar
+
+    return grammar.grammar(words.strip())
+
+
+def claims(words: str) -> str:
+    """Claims with what was measured, by section."""
+    found = json.loads((DOCS / "claims.json").read_text(encoding="utf-8"))
+    parts = []
+    for section in dict.fromkeys(entry["section"] for entry in found["claims"]):
+        parts.append(f"## {section}\n\n| claim | what came | verdict | command |\n| --- | --- | --- | --- |")
+        for entry in found["claims"]:
+            if entry["section"] == section:
+                cells = (entry["claim"], entry["found"], f"**{entry['verdict']}**", f"`{entry['command']}`")
+                parts.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        parts.append("")
+    return "\n".join(parts)
+
+
 PARTS = {
+    "commands": commands,
+    "grammar": grammar_of,
+    "claims": claims,
     "derivation": derivation,
     "check": check,
     "specification": specification,

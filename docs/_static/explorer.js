@@ -132,12 +132,22 @@
   const side = html("div", { class: "charts" });
   const legend = html("p", { class: "legend" });
   const readout = html("div", { class: "readout", role: "status", "aria-live": "polite" });
-  root.append(controls, main, legend, readout, side);
+  const code = html("code", { id: "explorer-code" });
+  const copy = html("button", { type: "button", class: "copy" }, "copy");
+  copy.addEventListener("click", () => {
+    // pages opened as files have no clipboard in some browsers: then the text is selected
+    const done = () => { copy.textContent = "copied"; setTimeout(() => { copy.textContent = "copy"; }, 1500); };
+    const select = () => window.getSelection().selectAllChildren(code);
+    if (navigator.clipboard) navigator.clipboard.writeText(code.textContent).then(done, select);
+    else select();
+  });
+  const program = html("details", { class: "program" }, html("summary", {}, "this model as code"), copy, html("pre", {}, code));
+  root.append(controls, main, legend, readout, side, program);
 
   for (const [name, words] of [
     ["curve", "exact limit"],
-    ["flat", "measured plateau"],
-    ["estimate", "estimate of its end"],
+    ["flat", "flat until it leaves its band"],
+    ["estimate", "estimate: half of the drop"],
     ["fixed", "fixed point"],
   ]) {
     legend.append(html("span", { class: `key ${name}` }, html("i", { "aria-hidden": "true" }), words));
@@ -149,7 +159,7 @@
   });
   const lengths = new Chart(side, {
     height: 270, title: "End of the first plateau against range", xlabel: "quantization range ω",
-    ylabel: "first plateau ends at τ",
+    ylabel: "half of the drop at τ",
   });
   const floors = new Chart(side, {
     height: 270, title: "Error of the fixed point against range", xlabel: "quantization range ω",
@@ -205,18 +215,43 @@
     floors.line(entry.range, 0, entry.range, 1.1 * top, "now");
   }
 
+  // a curve that stays flat to the end is near its fixed point: a plateau has a drop after it
+  function later(entry, found) {
+    const count = String(entry.plateaus.length - (found ? 1 : 0));
+    const tail = entry.eps_g.slice(Math.floor(entry.eps_g.length / 2));
+    const range = Math.max(...entry.eps_g) - Math.min(...entry.eps_g);
+    const still = Math.max(...tail) - Math.min(...tail) < 0.1 * range;
+    return still ? `${count}; flat to the end, which is no plateau: no drop follows` : count;
+  }
+
+  function asCode(entry) {
+    return [
+      "from steode import Constant, LinearModel, Normal, Uniform, plateau, solve",
+      "",
+      "model = LinearModel(",
+      `    weight_quantizer=Uniform(bits=${entry.bits}, range=${entry.range}, kind="mid-tread"),`,
+      "    teacher=Constant(1.0),",
+      "    init=Normal(std=0.05),",
+      `    learning_rate=${entry.rate},`,
+      "    noise=0.1,",
+      ")",
+      `print(plateau(solve(model, t_end=${number(data.clock[data.clock.length - 1] / entry.rate)})))`,
+    ].join("\n");
+  }
+
   function describe(entry) {
     const scale = 1 / entry.rate;
     const found = first(entry);
     const rows = [
-      ["first plateau, measured", found ? `ends at τ = ${number(found[2] * scale)}, length ${number((found[2] - found[0]) * scale)}, error ${number(found[3])}` : "none by the rule"],
-      ["analytic estimate", entry.estimate ? `τ = ${number(entry.estimate[0] * scale)}, standard deviation of the crossing times ${number(entry.estimate[1] * scale)}` : "weights never leave their cell"],
-      ["later plateaus", String(entry.plateaus.length - (found ? 1 : 0))],
+      ["first plateau, measured", found ? `flat at ${number(found[3])} until τ = ${number(found[1] * scale)}, half of the drop at τ = ${number(found[2] * scale)}` : "none by the rule"],
+      ["half of the drop, estimated", entry.estimate ? `τ = ${number(entry.estimate[0] * scale)}, standard deviation of the crossing times ${number(entry.estimate[1] * scale)}` : "weights never leave their cell"],
+      ["later plateaus, each before a drop", later(entry, found)],
       ["error at the fixed point", entry.fixed_points.map((value) => number(value)).join(", ") || "none"],
     ];
     const body = rows.map(([name, value]) => html("tr", {}, html("th", { scope: "row" }, name), html("td", {}, value)));
     const head = html("caption", {}, `ω = ${entry.range}, b = ${entry.bits}, η = ${entry.rate}`);
     readout.replaceChildren(html("table", {}, head, html("tbody", {}, ...body)));
+    code.textContent = asCode(entry);
   }
 
   function draw() {

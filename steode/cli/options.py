@@ -41,7 +41,11 @@ Seeds = Annotated[int | None, typer.Option(help="Number of simulated runs.")]
 Key = Annotated[int | None, typer.Option(help="Random key; the same key gives the same runs.")]
 Method = Annotated[str | None, typer.Option(help="density (exact), gaussian (closure), moments, or particles.")]
 Tolerance = Annotated[float | None, typer.Option(help="Wanted relative accuracy of the limit.")]
-DataFile = Annotated[pathlib.Path | None, typer.Option("--out", help="Write the trajectory to a .nc or .npz file.")]
+DATA = (".nc", ".npz", ".csv")
+"""Suffixes of trajectories; a table (.csv) cannot be read back."""
+DataFile = Annotated[
+    pathlib.Path | None, typer.Option("--out", help="Write the trajectory to a .nc or .npz file, or a table to a .csv.")
+]
 
 
 def the_study(
@@ -99,7 +103,8 @@ def save(trajectory: Trajectory, out: pathlib.Path | None, study: Study, case: C
     if out is not None:
         from steode.studies.report.folder import written
 
-        typer.echo(f"written: {written(file_of(out, study, case), trajectory.save)}", err=True)
+        save = trajectory.to_csv if out.suffix == ".csv" else trajectory.save
+        typer.echo(f"written: {written(file_of(out, study, case), save)}", err=True)
 
 
 @contextlib.contextmanager

@@ -66,13 +66,14 @@ def run(
         steode run examples/classification.toml --set 'vary.values=["relu", "1/(1 + x**2)"]'
     """
     from steode.parts.configuration import load_toml
-    from steode.parts.expression import suggestion
+    from steode.parts.spelling import nearest
 
     settings = {"dim": dim, "seeds": seeds, "key": key, "t_end": t_end, "times": times, "method": method}
     changes = all_changes(entries, settings | {"tolerance": tolerance, "steps": steps})
     system = "linear" if spec is None else load_toml(spec).get("system", "linear")
     if not isinstance(system, str) or system not in SYSTEMS:
-        remedy = suggestion(str(system), list(SYSTEMS)) or 'A file without it is of the system "linear".'
+        near = nearest(str(system), SYSTEMS)
+        remedy = f"Did you mean {near!r}?" if near else 'A file without it is of the system "linear".'
         raise SpecificationError("system", "one of " + ", ".join(SYSTEMS), system, remedy)
     # figures need matplotlib, which the other commands do without
     importlib.import_module(f"steode.cli.{SYSTEMS[system]}").run_file(spec, changes, out, allow_outside)

@@ -26,6 +26,7 @@ def sweep(
         pathlib.Path | None, typer.Option(help="Keep results in a .nc file; an unfinished one is resumed.")
     ] = None,
     figure: Annotated[pathlib.Path | None, typer.Option(help="Draw a .png, .svg or .pdf file.")] = None,
+    csv: Annotated[pathlib.Path | None, typer.Option(help="Write every number as a table to a .csv file.")] = None,
     measure: Annotated[list[str], typer.Option(help=f"One of {NAMES}, instead of the file's. May be repeated.")] = (),
     variable: Annotated[
         str | None, typer.Option(help="Which number is tabulated and drawn; the first if left out.")
@@ -53,10 +54,11 @@ def sweep(
 
     check_out(out, (".nc",))
     check_out(figure, FIGURES, "--figure")
+    check_out(csv, (".csv",), "--csv")
     study = read_sweep(spec, all_changes(entries, {}), allow_outside=allow_outside)
-    if figure is not None and len(study.axes) > 2:
+    if figure is not None and len(study.axes) > 3:
         remedy = "Draw slices of the --out file with steode.plot.phase_diagram."
-        raise SpecificationError("--figure", "a sweep with one or two axes", list(study.axes), remedy)
+        raise SpecificationError("--figure", "a sweep with one to three axes", list(study.axes), remedy)
     settings = study.settings | ({"measure": tuple(measure)} if measure else {})
     asked = settings.get("measure", "fixed_point")
     asked = [asked] if isinstance(asked, str) else asked
@@ -77,6 +79,10 @@ def sweep(
     if figure is not None:
         content = drawn(_figure(dataset, variable, study.title), figure.suffix)
         typer.echo(f"written: {written(figure, lambda path: store.write(path, content))}", err=True)
+    if csv is not None:
+        typer.echo(
+            f"written: {written(csv, lambda path: store.write(path, store.csv_bytes(columns(dataset))))}", err=True
+        )
     if failed:
         written(out, lambda path: write_dataset(dataset, path))
     if out is not None:
@@ -85,6 +91,15 @@ def sweep(
         again = " The same command goes on from there." if out is not None else ""
         typer.echo(f"steode: interrupted; points that were not computed are nan.{again}", err=True)
         raise typer.Exit(130)
+
+
+def columns(dataset: xarray.Dataset) -> dict[str, np.ndarray]:
+    """Every axis and every number, flat: one row for each point of the grid."""
+    flags = dataset["converged"]
+    axes = {str(dim): dataset[dim].broadcast_like(flags).transpose(*flags.dims).values.ravel() for dim in flags.dims}
+    return axes | {
+        str(name): dataset[name].values.ravel() for name in dataset.data_vars if not str(name).endswith("_status")
+    }
 
 
 def table(dataset: xarray.Dataset, variable: str) -> str:
@@ -119,8 +134,12 @@ def _figure(dataset: xarray.Dataset, variable: str, title: str):
 
     from steode import plot
 
-    ax = Figure(figsize=(6.4, 4.2), layout="constrained").subplots()
     dims = [str(dim) for dim in dataset["converged"].dims]
+    if len(dims) == 3:
+        panels = plot.phase_diagram(dataset, dims[0], dims[1], variable)
+        panels[0].figure.suptitle(title, fontsize="medium")
+        return panels[0].figure
+    ax = Figure(figsize=(6.4, 4.2), layout="constrained").subplots()
     if len(dims) == 1:
         plot.profile(dataset, dims[0], variable, ax=ax)
     else:

@@ -8,6 +8,7 @@ import typer
 
 import steode
 from steode.cli.options import (
+    DATA,
     AllowOutside,
     DataFile,
     Dim,
@@ -27,11 +28,16 @@ from steode.cli.options import (
 )
 from steode.errors import SpecificationError, UnsupportedError
 
+MODULE = ".py"
+"""Suffix of a derived limit as a program of its own."""
+
 
 def derive(
     spec: Spec = None,
     step: Annotated[str | None, typer.Option(help="Only the step of this title.")] = None,
-    out: Annotated[pathlib.Path | None, typer.Option(help="Write a .md, .tex or .html file instead.")] = None,
+    out: Annotated[
+        pathlib.Path | None, typer.Option(help="Write a .md, .tex or .html file, or the equations as a .py module.")
+    ] = None,
     entries: Set = (),
     allow_outside: AllowOutside = False,
 ):
@@ -42,20 +48,27 @@ def derive(
         steode derive
         steode derive --step "density equation"
         steode derive my_model.toml --out derivation.html
+        steode derive my_model.toml --out limit.py
     """
     from steode import store
     from steode.studies.report import documents
     from steode.studies.report.folder import written
+    from steode.symbolic.derivation import Derivation
 
-    check_out(out, tuple(documents.FORMATS))
+    check_out(out, (*documents.FORMATS, MODULE))
+    if step is not None and out is not None and out.suffix == MODULE:
+        raise SpecificationError("--step", "none with a .py file", step, "A module holds the equations of all steps.")
     study = the_study(spec, entries, allow_outside=allow_outside)
-    derivation = steode.derive(study.cases[0].model).derivation
+    limit = steode.derive(study.cases[0].model)
+    derivation = limit.derivation
     if step is not None:
-        typer.echo(derivation.step(step).markdown())
-    elif out is None:
-        typer.echo(derivation.markdown())
+        derivation = Derivation((derivation.step(step),))
+    if out is None:
+        typer.echo(derivation[0].markdown() if step is not None else derivation.markdown())
     else:
-        content = documents.FORMATS[out.suffix](study.title, derivation).encode()
+        module = out.suffix == MODULE
+        text = limit.to_python() if module else documents.FORMATS[out.suffix](study.title, derivation)
+        content = text.encode()
         typer.echo(f"written: {written(out, lambda path: store.write(path, content))}", err=True)
 
 
@@ -80,7 +93,7 @@ def solve(
     """
     from steode.studies.report.study import nearest
 
-    check_out(out, (".nc", ".npz"))
+    check_out(out, DATA)
     changes = {"t_end": t_end, "times": times, "method": method, "tolerance": tolerance}
     study = the_study(spec, entries, changes, allow_outside=allow_outside)
     check_out(out, study=study)
@@ -129,7 +142,7 @@ def simulate(
     from steode import store
     from steode.studies.report.study import nearest, record_times
 
-    check_out(out, (".nc", ".npz"))
+    check_out(out, DATA)
     changes = {"dim": dim, "seeds": seeds, "key": key, "t_end": t_end, "times": times}
     study = the_study(spec, entries, changes, allow_outside=allow_outside)
     check_out(out, study=study)

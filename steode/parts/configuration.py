@@ -11,9 +11,11 @@ read, never evaluated (see `steode.parts.expression`); files that a specificatio
 """
 
 import dataclasses
+import functools
 import pathlib
 import re
 import tomllib
+import typing
 
 import numpy as np
 import sympy
@@ -30,9 +32,10 @@ from steode.parts import (
     surrogates,
     update_rules,
 )
-from steode.parts.expression import suggestion, write_expression
+from steode.parts.expression import write_expression
 from steode.parts.laws.array_file import Place
 from steode.parts.schedule import Schedule
+from steode.parts.spelling import suggestion
 
 _TYPES = {
     kind.__name__: kind
@@ -188,7 +191,7 @@ def build(where: str, kind: type, table: object, place: Place, files: tuple[str,
     for key, value in table.items():
         named = f"{where}.{key}"
         located = key in files and isinstance(value, str)
-        arguments[key] = place.locate(named, value) if located else _value(named, value, place)
+        arguments[key] = place.locate(named, value) if located else _value(named, value, place, fitting(kind, key))
     try:
         return kind(**arguments)
     except TypeError as error:
@@ -196,13 +199,24 @@ def build(where: str, kind: type, table: object, place: Place, files: tuple[str,
         raise SpecificationError(where, f"the arguments of {kind.__name__}", table, f"{error}.") from None
 
 
-def _value(where: str, value: object, place: Place):
+@functools.cache
+def fitting(kind: type, field: str) -> tuple[str, ...]:
+    """The types that a table for this argument of the class `kind` may have; none where it takes no table."""
+    annotation = typing.get_type_hints(kind)[field]
+    entries = [entry for entry in (typing.get_args(annotation) or (annotation,)) if isinstance(entry, type)]
+    classes = tuple(entry for entry in entries if entry.__module__.startswith("steode."))
+    return tuple(name for name, known in _TYPES.items() if issubclass(known, classes))
+
+
+def _value(where: str, value: object, place: Place, fits: tuple[str, ...] = tuple(_TYPES)):
     if isinstance(value, dict):
         table = dict(value)
+        if not fits:
+            raise SpecificationError(where, "no table", value, "Give a number, a text or a list.")
         name = table.pop("type", None)
+        # a type that exists but does not fit is refused by the class, which knows why
         if not isinstance(name, str) or name not in _TYPES:
-            known = list(_TYPES)
-            raise SpecificationError(f"{where}.type", "one of " + ", ".join(known), name, suggestion(str(name), known))
+            raise SpecificationError(f"{where}.type", "one of " + ", ".join(fits), name, suggestion(str(name), fits))
         return build(where, _TYPES[name], table, place, _FILES.get(name, ()))
     if isinstance(value, list):
         return tuple(value)

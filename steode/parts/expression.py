@@ -5,7 +5,6 @@ and conditions inside Piecewise are taken. Sizes are bounded before anything is 
 """
 
 import ast
-import difflib
 import math
 import operator
 import re
@@ -14,6 +13,7 @@ import sympy
 from sympy.printing.str import StrPrinter
 
 from steode.errors import LARGEST, SMALLEST, SpecificationError
+from steode.parts.spelling import suggestion
 
 LONGEST, MOST_TOKENS, DEEPEST = 2000, 400, 32
 """Characters, words and signs, and levels of parentheses and operations that a text may have."""
@@ -68,12 +68,6 @@ def parse_expression(where: str, text: str, variable: sympy.Symbol, *, any_name:
 def write_expression(expression: sympy.Basic) -> str:
     """The text of an expression, with all digits of its floating-point numbers."""
     return _Printer().doprint(expression)
-
-
-def suggestion(word: str, known: list[str]) -> str:
-    """The remedy for an unknown word: the nearest known one."""
-    close = difflib.get_close_matches(word[:100], known, n=1)
-    return f"Did you mean {close[0]!r}?" if close else "Check the spelling."
 
 
 class _Printer(StrPrinter):

@@ -4,11 +4,11 @@ import copy
 import dataclasses
 import json
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 from steode.errors import SpecificationError
 from steode.parts.configuration import check_plain, load_toml, set_entry
-from steode.parts.expression import suggestion
+from steode.parts.spelling import home, suggestion
 
 TABLES = ("system", "title", "description", "model", "vary", "run")
 
@@ -24,17 +24,26 @@ class Study:
 
 
 def read_study(
-    system: str, path: pathlib.Path, changes: dict | None, settings: type, from_table: Callable[[dict], object]
+    system: str,
+    path: pathlib.Path,
+    changes: dict | None,
+    settings: type,
+    from_table: Callable[[dict], object],
+    model: type | None = None,
 ) -> Study:
     """The study of a system's file, with dotted keys such as "model.step" changed.
 
-    `settings` is the dataclass of its [run] table, `from_table` makes a model of its [model] table. Raises
-    `SpecificationError` for anything that does not make sense.
+    `settings` is the dataclass of its [run] table, `from_table` makes a model of its [model] table; given its class,
+    a key in the wrong table is told where to go. Raises `SpecificationError` for anything that does not make sense.
     """
-    table = study_table(path, changes, TABLES)
+    keys = {"run": fields_of(settings)} | ({} if model is None else {"model": fields_of(model)})
+    table = study_table(path, changes, TABLES, keys)
     if table.get("system", system) != system:
         raise SpecificationError("system", f'"{system}"', table["system"], "Another system has its own reader.")
-    return Study(*titles(table, path.stem), cases(table, from_table), run_settings(settings, table.get("run", {})))
+    if model is not None and isinstance(table.get("model"), dict):
+        check_known("model.", table["model"], keys["model"], keys)
+    given = run_settings(settings, table.get("run", {}), keys)
+    return Study(*titles(table, path.stem), cases(table, from_table), given)
 
 
 def cases(table: dict, from_table: Callable[[dict], object]) -> dict[str, object]:
@@ -68,14 +77,19 @@ def _toml(value) -> str:
     return json.dumps(value)
 
 
-def study_table(path: pathlib.Path, changes: dict | None, known: tuple[str, ...]) -> dict:
-    """The tables of a TOML file with dotted keys such as "model.step" changed; raises for an entry not in `known`."""
+def study_table(
+    path: pathlib.Path, changes: dict | None, known: tuple[str, ...], keys: Mapping[str, Iterable[str]] | None = None
+) -> dict:
+    """The tables of a TOML file with dotted keys such as "model.step" changed; raises for an entry not in `known`.
+
+    `keys` maps tables to what they may hold, so that an entry outside of them is told where it goes.
+    """
     table = load_toml(path)
     for key, value in (changes or {}).items():
         table.setdefault(key.partition(".")[0], {})
         set_entry(table, key, value)
     check_plain("file", table)
-    check_known("", table, known)
+    check_known("", table, known, keys)
     return table
 
 
@@ -88,13 +102,18 @@ def titles(table: dict, default: str) -> tuple[str, str]:
     return title, description.strip()
 
 
-def run_settings(kind: type, table: object):
+def fields_of(kind: type) -> tuple[str, ...]:
+    """The arguments of a dataclass, which a table of a file may hold."""
+    return tuple(field.name for field in dataclasses.fields(kind))
+
+
+def run_settings(kind: type, table: object, keys: Mapping[str, Iterable[str]] | None = None):
     """The dataclass of the [run] table."""
     if not isinstance(table, dict):
         first = dataclasses.fields(kind)[0]
         remedy = f"For example [run] and below it {first.name} = {first.default}."
         raise SpecificationError("run", "a table", table, remedy)
-    check_known("run.", table, tuple(field.name for field in dataclasses.fields(kind)))
+    check_known("run.", table, fields_of(kind), keys)
     return kind(**table)
 
 
@@ -109,9 +128,14 @@ def varied(vary: object) -> tuple[str, list]:
     return vary["parameter"], vary["values"]
 
 
-def check_known(where: str, table: dict, known: tuple[str, ...]) -> None:
-    """Raise `SpecificationError` for a key not in `known`; `where` goes before it in the message."""
+def check_known(
+    where: str, table: dict, known: Iterable[str], tables: Mapping[str, Iterable[str]] | None = None
+) -> None:
+    """Raise `SpecificationError` for a key not in `known`; `where` goes before it in the message.
+
+    `tables` maps other tables of the file to their keys: one that is theirs is told where to go.
+    """
     for key in table:
         if key not in known:
-            remedy = suggestion(key, list(known))
+            remedy = home(key, tables or {}) or suggestion(key, known)
             raise SpecificationError(f"{where}{key}", "one of " + ", ".join(known), key, remedy)

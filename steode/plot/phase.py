@@ -6,14 +6,16 @@ from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.contour import ContourSet
+from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from steode.errors import SpecificationError
 from steode.plot import style
-from steode.plot.swept import Scale, color_norm, sweep_field, words
-from steode.studies.sweep.axes import resolve
+from steode.plot.swept import Scale, color_norm, dimension, sweep_field, words
 
 MISSING = "#BDBDBD"
+MOST_FACETS = 12
+"""Values of a third dimension that are drawn side by side."""
 MOST_MARKS = 12
 """Rows up to which their optimum has a large mark."""
 
@@ -28,18 +30,22 @@ def phase_diagram(
     contours: bool = True,
     optimum: bool | None = None,
     ax: Axes | None = None,
-) -> Axes:
+) -> Axes | np.ndarray:
     """Draw a variable of a sweep over two of its parameters: colors, labeled contour lines, and the best `x`.
 
     Parameters
     ----------
-    ds : from `steode.sweep`; dimensions other than the two are selected first, as in ds.sel(learning_rate=0.1).
-    x, y : dimensions, by their dotted keys or unambiguous last parts such as "range".
+    ds : from `steode.sweep`. A third dimension gives panels side by side, in the same colors; further ones are selected
+        first, as in ds.sel(learning_rate=0.1).
+    x, y : dimensions such as "range", or their keys in the specification.
     variable : what is drawn; the first of the dataset if not given.
     contours : draw contour lines (not along an axis of words).
-    optimum : mark the `x` of the smallest value in each row, open where it is the first or last and a better one may
-        lie beyond, and the smallest value of all by a star. None: where smaller is better.
+    optimum : mark the `x` of the smallest value in each row, and the smallest value of all by a star. Rows in which it
+        is the first or last `x`, so that a better one may lie beyond, share one open mark at the middle of their line.
+        None: where smaller is better.
     ax : drawn on, with a color bar beside it; a new figure if not given.
+
+    Returns the axes: of three dimensions an array of them, one for each panel.
 
     Values that are not finite are gray. Colors are logarithmic where positive values span more than a factor of twenty,
     an axis where its values are closer to a geometric than to an arithmetic progression.
@@ -51,15 +57,36 @@ def phase_diagram(
     """
     if not isinstance(ds, xarray.Dataset):
         raise SpecificationError("ds", "a dataset from sweep", ds, "See steode.sweep.")
-    x, y = (resolve(name, [str(dim) for dim in ds.dims], argument) for name, argument in ((x, "x"), (y, "y")))
+    x, y = (dimension(ds, name, argument) for name, argument in ((x, "x"), (y, "y")))
     if x == y:
         raise SpecificationError("y", "another dimension than x", y, "A phase diagram has two.")
+    others = [str(dim) for dim in ds.dims if dim not in (x, y)]
+    if len(others) == 1 and ax is None and ds.sizes[others[0]] <= MOST_FACETS:
+        return _facets(ds, x, y, others[0], variable, contours, optimum)
+    return _diagram(ds, x, y, variable, contours, optimum, style.axes(ax))
+
+
+def _facets(ds: xarray.Dataset, x: str, y: str, over: str, variable, contours: bool, optimum) -> np.ndarray:
+    """One diagram for each value of a third dimension, all in the same colors."""
+    values = ds[over].values
+    figure = Figure(figsize=(4.6 * values.size, 3.9), layout="constrained")
+    panels = figure.subplots(1, values.size, squeeze=False)[0]
+    norm = color_norm(np.ma.masked_invalid(sweep_field(ds, variable, (over, y, x)).values))
+    for number, (panel, value) in enumerate(zip(panels, values, strict=True)):
+        part = ds.isel({over: number})
+        if np.isfinite(sweep_field(ds, variable, (over, y, x)).isel({over: number}).values).any():
+            _diagram(part, x, y, variable, contours, optimum, style.axes(panel), norm)
+        text = f"{value:g}" if values.dtype.kind in "iuf" else str(value)
+        panel.set_title(f"{words(ds[over])} = {text}", fontsize="medium", pad=22)
+    return panels
+
+
+def _diagram(ds: xarray.Dataset, x: str, y: str, variable, contours: bool, optimum, ax: Axes, norm=None) -> Axes:
     field = sweep_field(ds, variable, (y, x))
-    ax = style.axes(ax)
     ax.grid(False)
     across, up = Scale(field[x]), Scale(field[y])
     values = np.ma.masked_invalid(field.values)
-    norm = color_norm(values)
+    norm = color_norm(values) if norm is None else norm
     ax.set_facecolor(MISSING)
     # scales first: contour labels are cut out of lines where they are then
     across.apply(ax, ax.xaxis)
@@ -101,16 +128,27 @@ def _power(exponent: float) -> float:
     return 10.0**exponent
 
 
+def _labeled(ax: Axes, text: str) -> bool:
+    return text in ax.get_legend_handles_labels()[1]
+
+
 def _mark_optimum(ax: Axes, across, up, values: np.ma.MaskedArray) -> None:
     rows = [row for row in range(up.size) if values[row].count()]
     best = np.array([values[row].argmin() for row in rows])
     inner = (best > 0) & (best < across.size - 1)
     color, size = style.COLORS[1], 6 if len(rows) <= MOST_MARKS else 3.5
     ax.plot(across[best], up[rows], color=color, linewidth=1.4, zorder=3)
-    for chosen, face, label in ((inner, color, "best in each row"), (~inner, "white", "best at an end of the axis")):
-        if chosen.any():
-            look = {"color": color, "markerfacecolor": face, "markersize": size, "clip_on": False}
-            ax.plot(across[best[chosen]], up[rows][chosen], "o", label=label, zorder=4, **look)
+    look = {"color": color, "markersize": size, "clip_on": False, "linestyle": "", "zorder": 4}
+    if inner.any():
+        ax.plot(across[best[inner]], up[rows][inner], "o", label="best in each row", **look)
+    # a row of open marks along an end would say one thing many times
+    for end in (0, across.size - 1):
+        at_end = np.flatnonzero(best == end)
+        for run in np.split(at_end, np.flatnonzero(np.diff(at_end) > 1) + 1):
+            if run.size:
+                label = "best at an end of the axis" if not _labeled(ax, "best at an end of the axis") else None
+                place = up[rows][run[run.size // 2]]
+                ax.plot(across[[end]], [place], "o", markerfacecolor="white", label=label, **look)
     row, column = np.unravel_index(values.argmin(), values.shape)
     look = {"color": color, "markeredgecolor": "white", "markersize": 17, "clip_on": False}
     ax.plot(across[column], up[row], "*", label="best", zorder=5, **look)

@@ -9,8 +9,7 @@ from matplotlib.colors import LogNorm
 
 from steode.errors import SpecificationError
 from steode.plot import style
-from steode.plot.swept import Scale, color_norm, sweep_field, words
-from steode.studies.sweep.axes import resolve
+from steode.plot.swept import Scale, color_norm, dimension, sweep_field, words
 
 
 @style.styled
@@ -104,4 +103,4 @@ def profiles(
 def _row(ds: xarray.Dataset, x: str, variable: str | None) -> xarray.DataArray:
     if not isinstance(ds, xarray.Dataset):
         raise SpecificationError("ds", "a dataset from sweep", ds, "See steode.sweep.")
-    return sweep_field(ds, variable, (resolve(x, [str(dim) for dim in ds.dims], "x"),))
+    return sweep_field(ds, variable, (dimension(ds, x, "x"),))

@@ -7,6 +7,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from steode.errors import SpecificationError
+from steode.studies.sweep.axes import resolve
 
 DECADES = 1.3
 """Spread of the values, in decades, from which colors are logarithmic."""
@@ -32,6 +33,13 @@ def sweep_field(ds: xarray.Dataset, variable: str | None, dims: tuple[str, ...])
         if field[dim].dtype.kind in "iuf":
             field = field.sortby(dim)
     return field.transpose(*dims)
+
+
+def dimension(ds: xarray.Dataset, name: str, argument: str) -> str:
+    """The dimension of this name, or of the key into the specification that `steode.sweep` was given for it."""
+    dims = [str(dim) for dim in ds.dims]
+    keyed = [dim for dim in dims if dim in ds.coords and name in ds[dim].attrs.get("keys", "").split(", ")]
+    return keyed[0] if keyed else resolve(name, dims, argument)
 
 
 def words(array: xarray.DataArray) -> str:

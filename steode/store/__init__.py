@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 from steode.store.atomic import remove_parts, write
 from steode.store.contents import netcdf_bytes, npz_bytes, read_netcdf, read_npz, values_of
 from steode.store.outputs import output_file, output_folder
+from steode.store.tables import csv_bytes
 
 if TYPE_CHECKING:
     import xarray
 
 __all__ = [
+    "csv_bytes",
     "netcdf_bytes",
     "npz_bytes",
     "output_file",

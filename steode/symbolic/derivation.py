@@ -2,16 +2,19 @@
 
 import dataclasses
 import functools
+import re
 from collections.abc import Callable, Iterable, Iterator
 
 import sympy
 
 from steode.errors import SpecificationError
+from steode.parts.spelling import suggestion
 from steode.symbolic.printing import latex
 from steode.symbolic.prose import with_mathematics
 
 OURS = "derived here"
 """Reference of steps that are our own derivation rather than quoted."""
+OWN_STEPS = "Steps without a reference are derived here."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,10 +51,15 @@ class Step:
         return _gathered(self.lines)
 
     def markdown(self, number: int | None = None) -> str:
-        """Title, reason, equations and reference as Markdown with LaTeX."""
+        """Title, reason and equations as Markdown with LaTeX, and the reference unless the step is our own."""
         heading = f"### {number}. {self.title}" if number is not None else f"### {self.title}"
-        reason, reference = with_mathematics(self.reason), with_mathematics(self.reference)
-        return f"{heading}\n\n{reason}\n\n$$\n{self.latex()}\n$$\n\n*{reference}*\n"
+        source = "" if self.reference == OURS else f"\n*{with_mathematics(self.reference)}*\n"
+        return f"{heading}\n\n{with_mathematics(self.reason)}\n\n$$\n{self.latex()}\n$$\n{source}"
+
+    @property
+    def label(self) -> str:
+        """What the equation is called in LaTeX: eq:density-equation."""
+        return "eq:" + re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
 
     def _repr_markdown_(self) -> str:
         return self.markdown()
@@ -96,20 +104,32 @@ class Derivation:
         for step in self.steps:
             if step.title.lower() == title.lower():
                 return step
-        raise SpecificationError("title", "one of " + ", ".join(step.title for step in self.steps), title, "")
+        titles = [step.title for step in self.steps]
+        raise SpecificationError("title", "one of " + ", ".join(titles), title, suggestion(title, titles))
 
     def markdown(self) -> str:
         """The whole derivation as Markdown with display mathematics."""
-        return "\n".join(step.markdown(number) for number, step in enumerate(self.steps, start=1))
+        parts = [step.markdown(number) for number, step in enumerate(self.steps, start=1)]
+        return "\n".join([*parts, f"*{self.sources}*\n"] if self.sources else parts)
+
+    @property
+    def sources(self) -> str:
+        """Whose the steps without a reference are: one sentence, empty if all have one."""
+        return OWN_STEPS if any(step.reference == OURS for step in self.steps) else ""
 
     def latex(self) -> str:
-        """The whole derivation as the body of a LaTeX article."""
+        """The whole derivation as the body of a LaTeX article.
+
+        Equations are numbered, and labeled by the titles of their steps: \\eqref{eq:density-equation}. It needs the
+        packages amsmath and amssymb.
+        """
         parts = []
         for step in self.steps:
             reason, reference = (with_mathematics(text, _tex_text) for text in (step.reason, step.reference))
-            parts.append(f"\\subsection*{{{step.title}}}\n{reason}\n\\[\n{step.latex()}\n\\]")
-            parts.append(f"\\emph{{{reference}}}\n")
-        return "\n".join(parts)
+            parts.append(f"\\subsection*{{{step.title}}}\n{reason}")
+            parts.append(f"\\begin{{equation}}\\label{{{step.label}}}\n{step.latex()}\n\\end{{equation}}")
+            parts.append("" if step.reference == OURS else f"\\emph{{{reference}}}\n")
+        return "\n".join([*parts, f"\\emph{{{self.sources}}}\n"] if self.sources else parts)
 
     def _repr_markdown_(self) -> str:
         return self.markdown()

@@ -5,10 +5,12 @@ from collections.abc import Callable
 
 import sympy
 
+from steode._version import __version__
 from steode.parts.quantizers import EntrywiseMap
 from steode.symbolic import averages
 from steode.symbolic import symbols as sym
 from steode.symbolic.derivation import Derivation, Derived
+from steode.symbolic.python_source import python_source
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,6 +127,17 @@ class Limit(Derived):
     def numeric(self, expression: sympy.Expr) -> sympy.Expr:
         """`explicit`, with this model's numbers substituted for its hyperparameters."""
         return self.explicit(expression).subs(self.parameters).evalf()
+
+    def to_python(self) -> str:
+        """The text of a Python module that solves the closed equations with NumPy and SciPy, without steode.
+
+        These are the moment equations where they close exactly, else the Gaussian closure: what `solve` computes by
+        the methods "moments" and "gaussian". The hyperparameters stand at its top, to be changed.
+
+        Raises `UnsupportedError` for a model beyond quantized weights and isotropic quantized inputs, for the clipped
+        surrogate, and for weight maps whose averages have no closed form.
+        """
+        return python_source(self, __version__)
 
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.step('density equation').latex()}$"

@@ -113,6 +113,19 @@ def test_explorer_answers_its_sliders(browser):
     assert browser.problems == []
 
 
+def test_explorer_shows_its_model_as_code(browser):
+    browser.look()
+    browser.open(SITE / "explorer.html")
+    code = browser.evaluate("document.getElementById('explorer-code').textContent")
+    namespace: dict = {}
+    exec(code.replace("print(", "("), namespace)
+    bits, omega, rate = browser.evaluate("document.getElementById('explorer-app').dataset.setting").split("/")
+    model = namespace["model"]
+    assert (model.weight_quantizer.bits, model.weight_quantizer.range, model.learning_rate) == (
+        int(bits), float(omega), float(rate),
+    )  # fmt: skip
+
+
 def test_explorer_draws_at_once(browser):
     browser.look()
     browser.open(SITE / "explorer.html")

@@ -1,4 +1,4 @@
-"""The Python of docs/fixed_points.md runs and prints what it shows."""
+"""The Python of pages that are not executed when they are built runs and prints what it shows."""
 
 import contextlib
 import io
@@ -8,13 +8,17 @@ import pytest
 
 from tests.test_readme import ROOT, same_output, snippets
 
+PAGES = ("fixed_points", "index", "doors/theory", "doors/look", "guides/learning_rate", "guides/oscillation")
+API = ("limit", "simulation", "comparison", "fixed_points", "sweeps", "functions", "specification", "plot")
+
 
 @pytest.mark.representative
-def test_python_in_the_page_on_fixed_points_prints_what_it_shows(tmp_path, monkeypatch):
+@pytest.mark.parametrize("page", [*PAGES, *(f"api/{name}" for name in API)])
+def test_python_in_a_page_prints_what_it_shows(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace = types.ModuleType("page").__dict__
-    blocks = snippets((ROOT / "docs" / "fixed_points.md").read_text(encoding="utf-8"))
-    assert len(blocks) >= 4
+    blocks = snippets((ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8"))
+    assert blocks
     for code, shown in blocks:
         output = io.StringIO()
         with contextlib.redirect_stdout(output):

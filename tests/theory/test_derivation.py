@@ -213,7 +213,7 @@ def test_every_step_renders_with_title_reason_and_reference(model):
         assert step.reference
         assert step.latex().count("{") == step.latex().count("}")
     assert limit.markdown().count("$$") == 2 * len(titles)
-    assert limit.latex().count("\\[\n") == len(titles)
+    assert limit.latex().count(r"\begin{equation}\label{eq:") == len(titles)
     assert limit._repr_latex_().startswith("$")
     assert limit._repr_markdown_() == limit.markdown()
 

@@ -207,7 +207,7 @@ MISTAKES = {
     "one seed": (["run", "--seeds", "1"], "run.seeds: expected an integer >= 2"),
     "no dimension": (["run", "--dim", "0"], "run.dim: expected an integer >= 1"),
     "unknown method": (["solve", "--method", "magic"], "run.method: expected one of density"),
-    "wrong suffix": (["solve", "--out", "limit.csv"], "--out: expected a file name ending in .nc or .npz"),
+    "wrong suffix": (["solve", "--out", "limit.txt"], "--out: expected a file name ending in .nc or .npz or .csv"),
     "absent folder": (["solve", "--out", "absent/limit.nc"], "--out: expected a file in a folder that exists"),
     "unknown step": (["derive", "--step", "nonsense"], "title: expected one of update"),
 }

@@ -80,7 +80,7 @@ TEACHER = {"teacher": {"type": "Constant", "value": 1.0}}
 MISTAKES = {
     "misspelt key": (TEACHER | {"learning_rat": 0.1}, "learning_rat.*Did you mean 'learning_rate'"),
     "misspelt type": ({"teacher": {"type": "Constnat", "value": 1.0}}, r"teacher\.type.*Did you mean 'Constant'"),
-    "no type": ({"teacher": {"value": 1.0}}, r"teacher\.type: expected one of Identity"),
+    "no type": ({"teacher": {"value": 1.0}}, r"teacher\.type: expected one of Constant"),
     "unknown argument": ({"teacher": {"type": "Constant", "valve": 1.0}}, r"teacher\.valve.*Did you mean 'value'"),
     "missing argument": ({"teacher": {"type": "Constant"}}, "arguments of Constant.*value"),
     "missing teacher": ({}, "arguments of LinearModel.*teacher"),

@@ -1,5 +1,6 @@
 """The plateau rule on curves whose plateaus are known."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from steode import Constant, LinearModel, Normal, Uniform
 from steode.errors import SpecificationError
 from steode.systems.linear.plateau import plateau
 from steode.systems.linear.trajectory import Provenance, Trajectory
@@ -214,3 +216,43 @@ def test_the_drop_ends_at_the_dip_when_the_next_plateau_is_higher():
     assert first.drop_to == pytest.approx(0, abs=0.05)
     assert first.end == pytest.approx(21, abs=0.05)
     assert second.height == pytest.approx(0.8)
+
+
+def of_a_model(times, values, error=None, **changes):
+    """A curve with a model behind it, as of a limit with this error of its own."""
+    grid = Uniform(bits=3, range=2.0, kind=changes.pop("kind", "mid-tread"))
+    model = LinearModel(weight_quantizer=grid, **({"teacher": Constant(1.0), "init": Normal(std=0.1)} | changes))
+    curve = trajectory(times, values)
+    provenance = dataclasses.replace(curve.provenance, model=model)
+    return dataclasses.replace(curve, error={} if error is None else {"eps_g": error}, provenance=provenance)
+
+
+TIMES = np.linspace(0, 10, 201)
+STEP = np.where(TIMES < 5, 1.0, np.where(TIMES > 5.5, 0.0, 11 - 2 * TIMES))
+
+
+def test_what_a_curve_does_within_its_own_error_is_no_plateau():
+    assert len(plateau(of_a_model(TIMES, 0.5 + 1e-9 * STEP, np.full(201, 1e-10)))) == 1
+    found = plateau(of_a_model(TIMES, 0.5 + 1e-9 * STEP, np.full(201, 2e-9)))
+    assert not len(found)
+    assert "less than the solver's own error of 2e-09" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"kind": "mid-rise"}, "lie on the threshold 0 on average"),
+        ({"init": Normal(std=1.0)}, "spread over cells of width 0.667"),
+        ({"teacher": Normal(std=1.0)}, "targets are spread"),
+        ({}, "plateau_estimate"),
+    ],
+)
+def test_none_says_why(changes, words):
+    found = plateau(of_a_model(TIMES, np.exp(-TIMES), **changes))
+    assert str(found).startswith("Plateaus of eps_g (tolerance 0.05, contrast 3): none, for ")
+    assert words in found.reason
+
+
+def test_a_flat_end_without_a_drop_asks_for_more_time():
+    assert "make t_end larger" in plateau(of_a_model(TIMES, 1 + np.tanh(TIMES))).reason
+    assert plateau(of_a_model(TIMES, STEP)).reason == ""

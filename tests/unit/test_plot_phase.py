@@ -119,7 +119,7 @@ def test_profile_shows_the_values_and_marks_the_smallest(ax):
         ({"x": "rnage"}, "x: expected one of weight_quantizer.range"),
         ({"y": "range"}, "another dimension than x"),
         ({"variable": "V"}, "variable: expected one of eps_g"),
-        ({"ds": dataset().expand_dims({"learning_rate": [0.1, 0.2]})}, r'ds.sel\({"learning_rate": '),
+        ({"ds": dataset().expand_dims({"noise": [0.0], "learning_rate": [0.1]})}, r'ds.sel\({"noise": '),
         ({"ds": dataset() * np.nan}, "finite values"),
         ({"ds": dataset()["eps_g"]}, "a dataset from sweep"),
     ],
@@ -127,3 +127,31 @@ def test_profile_shows_the_values_and_marks_the_smallest(ax):
 def test_bad_requests_are_refused(change, message):
     with pytest.raises(SpecificationError, match=message):
         plot.phase_diagram(**({"ds": dataset(), "x": "range", "y": "bits"} | change))
+
+
+def test_a_third_dimension_gives_panels_in_the_same_colors():
+    ds = dataset()
+    several = xarray.concat([ds, 100 * ds], "learning_rate").assign_coords(learning_rate=[0.1, 0.2])
+    several["eps_g"].attrs = ds["eps_g"].attrs
+    panels = plot.phase_diagram(several, x="range", y="bits")
+    assert [panel.get_title() for panel in panels] == ["learning_rate = 0.1", "learning_rate = 0.2"]
+    meshes = [panel.collections[0] for panel in panels]
+    assert [float(mesh.get_array().max()) for mesh in meshes] == pytest.approx(
+        [float(ds["eps_g"].max()), 100 * float(ds["eps_g"].max())]
+    )
+    assert meshes[0].norm.vmax == meshes[1].norm.vmax
+
+
+def test_rows_that_are_best_at_an_end_share_a_mark(ax):
+    ds = dataset()
+    ds["eps_g"][:] = RANGES[:, None] * np.ones(len(BITS))
+    plot.phase_diagram(ds, x="range", y="bits", ax=ax)
+    assert lines(ax)["best at an end of the axis"] == [[RANGES[0], BITS[1]]]
+    assert "best in each row" not in lines(ax)
+
+
+def test_dimensions_are_found_by_their_keys(ax):
+    ds = dataset().rename({"weight_quantizer.range": "range", "weight_quantizer.bits": "bits"})
+    ds["range"].attrs["keys"] = "weight_quantizer.range, input_quantizer.range"
+    plot.phase_diagram(ds, x="input_quantizer.range", y="bits", ax=ax)
+    assert ax.get_xscale() == "log"

@@ -258,7 +258,7 @@ def test_the_derivation_says_that_the_rate_depends_on_time(model):
     assert limit.fixed_point_value is None
     assert limit.drift == constant.drift
     assert "function of rescaled time" in limit.markdown()
-    assert limit.latex().count("\n\\[\n") == len(titles)
+    assert limit.latex().count(r"\begin{equation}") == len(titles)
 
 
 def test_a_function_has_no_formula_but_a_derivation():

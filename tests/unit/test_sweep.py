@@ -79,7 +79,7 @@ def test_plateau_and_time_to_error_are_those_of_solve():
     axes = {"range": [2.0, 2.5], "learning_rate": [0.02, 0.04]}
     dataset = sweep(PLATEAU, axes, ("plateau", "time_to_error"), times=times, error=0.2)
     model = PLATEAU.replace(weight_quantizer=Uniform(3, 2.5, "mid-tread"))
-    theory, here = solve(model, 60.0, times=times, method="gaussian"), dataset.isel({"weight_quantizer.range": 1})
+    theory, here = solve(model, 60.0, times=times, method="gaussian"), dataset.isel(range=1)
     assert float(here["plateau_length"][0]) == pytest.approx(plateau(theory).length, rel=1e-4)
     assert float(here["time_to_error"][0]) == pytest.approx(_first_time(times, theory["eps_g"], 0.2), rel=1e-4)
     # twice the rate, nearly half the time: the noise is what keeps it from being exact
@@ -112,9 +112,9 @@ def test_numbers_stand_where_their_coordinates_say(recorder):
     dataset = sweep(
         REFERENCE, {"learning_rate": RATES, "weight_quantizer.bits": [2, 1], "weight_quantizer.range": [3, 1]}
     )
-    wanted = 10 * dataset["weight_quantizer.range"] + dataset["learning_rate"]
+    wanted = 10 * dataset["range"] + dataset["learning_rate"]
     assert np.array_equal(dataset["eps_g"], wanted.broadcast_like(dataset["eps_g"]).transpose(*dataset["eps_g"].dims))
-    assert dataset["weight_quantizer.bits"].dtype.kind == "i"
+    assert dataset["bits"].dtype.kind == "i"
 
 
 def test_chunks_share_one_compiled_function(recorder):
@@ -133,8 +133,8 @@ def test_one_function_for_each_structure(recorder):
 def test_tied_keys_take_the_same_value(recorder):
     dataset = sweep(REFERENCE, {"weight_quantizer.bits, input_quantizer.bits": [1, 3]})
     assert [(m.weight_quantizer.bits, m.input_quantizer.bits) for m in recorder.models] == [(1, 1), (3, 3)]
-    assert dataset["eps_g"].dims == ("weight_quantizer.bits",)
-    assert dataset["weight_quantizer.bits"].attrs["keys"] == "weight_quantizer.bits, input_quantizer.bits"
+    assert dataset["eps_g"].dims == ("bits",)
+    assert dataset["bits"].attrs["keys"] == "weight_quantizer.bits, input_quantizer.bits"
 
 
 @pytest.mark.parametrize(
@@ -239,3 +239,12 @@ def test_single_models_that_do_not_converge_are_nan(monkeypatch):
 
 def test_the_help_of_the_command_names_the_measures():
     assert ", ".join(MEASURES) == NAMES
+
+
+def test_dimensions_are_words(recorder):
+    dataset = sweep(
+        REFERENCE, {"weight_quantizer.bits": [1, 2], "weight_quantizer.range, input_quantizer.range": [1, 2]}
+    )
+    assert dataset["eps_g"].sel(bits=2, range=1).ndim == 0
+    both = sweep(REFERENCE, {"weight_quantizer.bits": [1, 2], "input_quantizer.bits": [1, 2]})
+    assert both["eps_g"].dims == ("weight_quantizer_bits", "input_quantizer_bits")

@@ -173,12 +173,12 @@ def test_command_prints_the_optimum_and_writes_files(recorder, spec, tmp_path, c
     assert command(spec, "--out", out, "--figure", figure) == 0
     table = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert table == [
-        ["learning_rate", "best", "weight_quantizer.range", "eps_g"],
+        ["learning_rate", "best", "range", "eps_g"],
         ["0.1", "1", "10.1"],
         ["0.2", "1", "10.2"],
     ]
     with xarray.open_dataset(out, engine="h5netcdf") as held:
-        assert np.allclose(held["weight_quantizer.range"], [1, 2, 4])
+        assert np.allclose(held["range"], [1, 2, 4])
     assert "<svg" in figure.read_text()
 
 
@@ -202,7 +202,11 @@ def test_command_prints_all_values_of_one_axis(recorder, spec, capsys):
         (("", ""), ("--figure", "a.nc"), "--figure"),
         (("", ""), ("--variable", "V"), "--variable: expected one of eps_g"),
         (("", ""), ("--measure", "plateau"), "t_end"),
-        (("learning_rate =", "noise = [0.1]\nlearning_rate ="), ("--figure", "a.svg"), "one or two axes"),
+        (
+            ("learning_rate =", "noise = [0.1]\nweight_decay = [0.0]\nlearning_rate ="),
+            ("--figure", "a.svg"),
+            "one to three axes",
+        ),
     ],
 )
 def test_command_explains_what_it_refuses(recorder, spec, capsys, change, arguments, message):

@@ -5,20 +5,22 @@ import re
 
 from latex2mathml.converter import convert
 
-from steode.symbolic.derivation import Derivation, Step
+from steode.symbolic.derivation import OURS, Derivation, Step
 
 UPRIGHT_LETTER = re.compile(r"\\mathrm\{([A-Za-z])\}")
 
 
 def derivation(steps: Derivation) -> str:
     """An ordered list of steps, each with its reason, equations and reference."""
-    return "<ol class=derivation>\n" + "\n".join(_step(step) for step in steps) + "\n</ol>"
+    listed = "<ol class=derivation>\n" + "\n".join(_step(step) for step in steps) + "\n</ol>"
+    return listed + (f"\n<p class=source>{steps.sources}</p>" if steps.sources else "")
 
 
 def _step(step: Step) -> str:
     formulas = "\n".join(f"<div class=math>{_mathml(line)}</div>" for line in step.lines)
     title, reason, reference = (html.escape(text) for text in (step.title, step.reason, step.reference))
-    return f"<li><h4>{title}</h4><p>{reason}</p>\n{formulas}\n<p class=source>{reference}</p></li>"
+    source = "" if step.reference == OURS else f"\n<p class=source>{reference}</p>"
+    return f"<li><h4>{title}</h4><p>{reason}</p>\n{formulas}{source}</li>"
 
 
 def _mathml(formula: str) -> str:

@@ -21,8 +21,9 @@ import tomllib
 import numpy as np
 
 from steode.errors import LARGEST_SIZE, SpecificationError, check_integer, check_nonnegative, check_positive
-from steode.parts.configuration import build, check_plain, load_toml, set_entry, suggestion
+from steode.parts.configuration import build, check_plain, load_toml, set_entry
 from steode.parts.laws.array_file import Place
+from steode.parts.study_file import check_known, fields_of
 from steode.parts.update_rules import SPSA
 from steode.systems.linear.solve import METHODS
 from steode.systems.linear.spec import LinearModel
@@ -30,8 +31,10 @@ from steode.systems.linear.spec import LinearModel
 BUILT_IN = ("reference", "plateau")
 """Names of the studies that come with steode and are run when no file is given."""
 
-TABLES = ["system", "title", "description", "model", "vary", "run", "sweep"]
+TABLES = ("system", "title", "description", "model", "vary", "run", "sweep")
 """What a specification file may hold; one file serves every command, and each reads what it needs."""
+SWEEP = ("axes", "measure", "t_end", "times", "method", "tolerance", "error", "plateau_tolerance", "chunk")
+"""What [sweep] may hold: the axes, and arguments of `steode.sweep`."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -131,6 +134,11 @@ def read_study(path: pathlib.Path, changes: dict | None = None, *, allow_outside
     return _study(path.stem, load_toml(path), Place(path.parent, allow_outside), changes)
 
 
+def keys_of_tables() -> dict[str, tuple[str, ...]]:
+    """What each table of a file may hold."""
+    return {"model": fields_of(LinearModel), "run": fields_of(RunSettings), "sweep": SWEEP}
+
+
 def record_times(settings: RunSettings) -> np.ndarray:
     """`settings.times` equally spaced times and those of the table, on whole steps: limit and simulation share them."""
     times = np.union1d(np.linspace(0, settings.t_end, settings.times), settings.table_times)
@@ -149,7 +157,8 @@ def _study(name: str, document: dict, place: Place, changes: dict | None) -> Stu
             document.setdefault("run", {})
         set_entry(document, key, value)
     check_plain("file", document)
-    check_keys("file", document, TABLES)
+    keys = keys_of_tables()
+    check_known("file.", document, TABLES, keys)
     if "model" not in document:
         raise SpecificationError(
             "file", "a table [model]", list(document), 'For example teacher = {type = "Constant", ...}.'
@@ -163,12 +172,13 @@ def _study(name: str, document: dict, place: Place, changes: dict | None) -> Stu
         table = copy.deepcopy(as_table("model", document["model"]))
         if parameter is not None:
             set_entry(table, parameter, value)
+        check_known("model.", table, keys["model"], keys)
         label, slug = "", ""
         if parameter is not None:
             label, slug = f"{parameter} = {value:g}", f"{parameter.rpartition('.')[2]}-{value:g}"
         cases.append(Case(label, slug, value, build("model", LinearModel, table, place)))
     settings = as_table("run", document.get("run", {}))
-    check_keys("run", settings, [field.name for field in dataclasses.fields(RunSettings)])
+    check_known("run.", settings, keys["run"], keys)
     if isinstance(cases[0].model.update_rule, SPSA):
         settings.setdefault("method", "particles")
     title, description = (str(document.get(key, "")).strip() for key in ("title", "description"))
@@ -178,7 +188,7 @@ def _study(name: str, document: dict, place: Place, changes: dict | None) -> Stu
 def _vary(table) -> tuple[str | None, list]:
     if table is None:
         return None, [None]
-    check_keys("vary", as_table("vary", table), ["parameter", "values"])
+    check_known("vary.", as_table("vary", table), ("parameter", "values"), keys_of_tables())
     parameter, values = table.get("parameter"), table.get("values")
     if not isinstance(parameter, str) or not parameter:
         raise SpecificationError(
@@ -203,10 +213,3 @@ def as_table(where: str, value) -> dict:
     if not isinstance(value, dict):
         raise SpecificationError(where, "a table", value, f"Write [{where}] on a line of its own.")
     return dict(value)
-
-
-def check_keys(where: str, table: dict, known: list[str]) -> None:
-    """Refuse a key that a table of a file does not have, naming the nearest one that it has."""
-    for key in table:
-        if key not in known:
-            raise SpecificationError(f"{where}.{key}", "one of " + ", ".join(known), key, suggestion(key, known))

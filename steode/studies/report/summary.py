@@ -64,7 +64,8 @@ def remarks(case: CaseResult) -> list[str]:
             f"{case.run_plateaus.spread:.2g}){estimate}"
         )
     else:
-        lines.append("plateau: none")
+        reason = case.plateaus.reason
+        lines.append("plateau: none" + (f", for {reason}" if reason else ""))
     for point in case.fixed_points or ():
         lines.append(
             f"fixed point: eps_g {point.eps_g:.5f} = input {point.input_term:.5f} + dithering "

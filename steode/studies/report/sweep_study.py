@@ -13,7 +13,6 @@ measure = "fixed_point"                        # or a list; other arguments of s
 import copy
 import dataclasses
 import importlib.resources
-import inspect
 import pathlib
 import tomllib
 
@@ -22,8 +21,8 @@ import numpy as np
 from steode.errors import SpecificationError, check_finite, check_integer
 from steode.parts.configuration import build, check_plain, load_toml, set_entry
 from steode.parts.laws.array_file import Place
-from steode.studies.report.study import TABLES, as_table, check_keys
-from steode.studies.sweep import sweep
+from steode.parts.study_file import check_known
+from steode.studies.report.study import SWEEP, TABLES, as_table, keys_of_tables
 from steode.systems.linear.spec import LinearModel
 
 BUILT_IN = "phase_diagram"
@@ -32,7 +31,6 @@ NAMES_OF_FILES = ("values", "values_at")
 """Entries that may name a .npy file, of `Empirical` and `Eigenvalues`."""
 MOST_POINTS = 10**6
 """Values of one axis."""
-NOT_IN_FILES = ("model", "axes", "path", "progress")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,13 +59,13 @@ def read_sweep(path: pathlib.Path | None, changes: dict | None = None, *, allow_
     for key, value in (changes or {}).items():
         set_entry(document, key, value)
     check_plain("file", document)
-    check_keys("file", document, TABLES)
+    keys = keys_of_tables()
+    check_known("file.", document, TABLES, keys)
     for name, example in (("model", "teacher = ..."), ("sweep", 'measure = "fixed_point"')):
         if name not in document:
             raise SpecificationError("file", f"a table [{name}]", list(document), f"For example [{name}] {example}.")
     settings = as_table("sweep", document["sweep"])
-    allowed = [name for name in inspect.signature(sweep).parameters if name not in NOT_IN_FILES]
-    check_keys("sweep", settings, ["axes", *allowed])
+    check_known("sweep.", settings, SWEEP, keys)
     axes = _axes("sweep.axes", as_table("sweep.axes", settings.pop("axes", {})))
     axes = {key: _located(f"sweep.axes[{key!r}]", key, values, place) for key, values in axes.items()}
     model = build("model", LinearModel, as_table("model", document["model"]), place)
@@ -100,7 +98,7 @@ def _located(where: str, key: str, value: object, place: Place):
 
 
 def _spaced(where: str, table: dict) -> list[float]:
-    check_keys(where, table, ["start", "stop", "count", "spacing"])
+    check_known(f"{where}.", table, ("start", "stop", "count", "spacing"))
     start, stop = (check_finite(f"{where}.{name}", table.get(name)) for name in ("start", "stop"))
     count = check_integer(f"{where}.count", table.get("count"), 2, MOST_POINTS)
     spacing = table.get("spacing", "linear")

@@ -2,6 +2,7 @@
 
 import pathlib
 import sys
+import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -24,7 +25,9 @@ from steode.systems.linear.spec import LinearModel
 
 __all__ = ["sweep"]
 
-CHUNK = 1024
+CHUNK = 128
+SAVE_EVERY = 2.0
+"""Seconds between two writes of a file: a kill loses little more."""
 
 
 def sweep(
@@ -39,7 +42,7 @@ def sweep(
     tolerance: float | None = None,
     error: float | None = None,
     plateau_tolerance: float | None = None,
-    chunk: int = CHUNK,
+    chunk: int | None = None,
     progress: bool | None = None,
 ) -> xarray.Dataset:
     """Compute measures of the limit on a grid of parameters.
@@ -66,8 +69,8 @@ def sweep(
         "plateau": length of the longest plateau of eps_g (see `steode.plateau`), NaN if there is none;
         "time_to_error": first time at which eps_g is at most `error`, interpolated linearly between `times`, infinite
         if that is not by the last.
-    path : a .nc file that is rewritten after every chunk. If it exists, what it holds is taken over and only the rest
-        is computed. A write that fails is a `CheckpointWarning`, unless it is the last.
+    path : a .nc file that is rewritten between chunks, every two seconds. If it exists, what it holds is taken over
+        and only the rest is computed. A write that fails is a `CheckpointWarning`, unless it is the last.
     t_end : last rescaled time tau ("plateau" and "time_to_error").
     times : increasing times at which the error is reported; 401 equally spaced ones in [0, t_end] if not given.
     method : "gaussian" (default): the Gaussian closure, approximate and fast; "density": the exact limit, solved point
@@ -75,12 +78,13 @@ def sweep(
     tolerance : of the limit, as in `steode.solve`; 1e-4 if not given.
     error : the generalization error to reach ("time_to_error").
     plateau_tolerance : tolerance of the plateau rule; 0.05 if not given.
-    chunk : points computed in one call at most.
+    chunk : points computed in one call at most; given, the file is rewritten after every chunk. 128 if not given.
     progress : show a progress bar on stderr; None: if stderr is a terminal and the sweep takes longer than a second.
 
     Returns
     -------
-    xarray.Dataset with one dimension for each axis, named by its (first) key, and one variable for each number. What
+    xarray.Dataset with one dimension for each axis, named by the last part of its (first) key, or by all its parts
+    joined by underscores where axes share that, and one variable for each number: table.sel(bits=3). What
     did not converge is NaN with `converged` false; `attrs["unconverged"]` counts these points. Attributes hold the
     specification, axes, measures and settings as JSON, version and device. If interrupted from the keyboard, the
     dataset is that of the chunks finished by then: `attrs["complete"]` is false, and for each measure computed on its
@@ -102,7 +106,8 @@ def sweep(
     grid = Grid(model, read_axes(model, axes))
     given = {"t_end": t_end, "times": times, "method": method, "tolerance": tolerance, "error": error}
     request = read_request(measure, given | {"plateau_tolerance": plateau_tolerance})
-    chunk = check_integer("chunk", chunk, 1)
+    every = SAVE_EVERY if chunk is None else 0.0
+    chunk = CHUNK if chunk is None else check_integer("chunk", chunk, 1)
     results = Results.empty(grid, request)
     if path is not None:
         path = store.output_file("path", path, (".nc",))
@@ -113,11 +118,11 @@ def sweep(
         for group in grid.check():
             for job in request.jobs:
                 job.source.check(group.model, request.settings)
-        _fill(results, path, chunk, progress)
+        _fill(results, path, chunk, every, progress)
     return results.to_xarray()
 
 
-def _fill(results: Results, path: pathlib.Path | None, chunk: int, progress: bool | None) -> None:
+def _fill(results: Results, path: pathlib.Path | None, chunk: int, every: float, progress: bool | None) -> None:
     """Compute what is pending; a keyboard interrupt ends it early."""
     visible = sys.stderr.isatty() if progress is None else progress
     statuses = results.status.values()
@@ -126,8 +131,12 @@ def _fill(results: Results, path: pathlib.Path | None, chunk: int, progress: boo
     failure = None
     try:
         with tqdm(total=total, initial=done, **look) as bar:
+            written = time.monotonic()
             for count in _chunks(results, chunk):
-                failure = _save(results, path)
+                if not results.complete and time.monotonic() - written < every:
+                    bar.update(count)
+                    continue
+                failure, written = _save(results, path), time.monotonic()
                 if failure and not results.complete:
                     text = f"{path} could not be written ({failure.reason}); the sweep goes on, and an earlier file"
                     warnings.warn(f"{text} is intact.", CheckpointWarning, stacklevel=3)

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from steode.errors import SpecificationError, UnsupportedError
-from steode.parts.configuration import plain, suggestion
+from steode.parts.configuration import plain
 from steode.parts.schedule import Schedule
+from steode.parts.spelling import suggestion
 from steode.systems.linear.spec import LinearModel
 
 
@@ -18,15 +19,12 @@ class Axis:
 
     keys : dotted keys into the specification that take the same value; the first names the dimension.
     values : numbers, strings, or plain tables and lists (see `steode.parts.configuration.plain`).
+    name : of the dimension, a word: the last part of the first key, or all parts where axes share that.
     """
 
     keys: tuple[str, ...]
     values: tuple
-
-    @property
-    def name(self) -> str:
-        """The dimension's name."""
-        return self.keys[0]
+    name: str
 
     @property
     def labels(self) -> np.ndarray:
@@ -46,7 +44,16 @@ def read_axes(model: LinearModel, axes: Mapping[str, Iterable]) -> tuple[Axis, .
     if not isinstance(axes, Mapping) or not axes:
         remedy = 'For example {"learning_rate": [0.1, 0.2]}.'
         raise SpecificationError("axes", "a dictionary of keys and values", axes, remedy)
-    read = tuple(Axis(_keys(model, text), _values(str(text), values)) for text, values in axes.items())
+    keys = [_keys(model, text) for text in axes]
+    lasts = [of_axis[0].rpartition(".")[2] for of_axis in keys]
+    # words, so that table.sel(bits=3) is Python
+    names = [
+        last if lasts.count(last) == 1 else own[0].replace(".", "_") for last, own in zip(lasts, keys, strict=True)
+    ]
+    read = tuple(
+        Axis(own, _values(str(text), values), name)
+        for own, name, (text, values) in zip(keys, names, axes.items(), strict=True)
+    )
     seen: list[str] = []
     for key in [key for axis in read for key in axis.keys]:
         for other in seen:

@@ -76,7 +76,7 @@ class Grid:
                     set_entry(table, key, value)
             return self.base.replace(**{name: from_plain(name, entry, ANYWHERE) for name, entry in table.items()})
         except SpecificationError as error:
-            where = ", ".join(f"{axis.name} = {value}" for axis, value in zip(self.axes, chosen, strict=True))
+            where = ", ".join(f"{axis.keys[0]} = {value}" for axis, value in zip(self.axes, chosen, strict=True))
             argument = f"axes, at {where}: {error.argument}"
             raise SpecificationError(argument, error.expected, error.received, error.remedy) from None
 

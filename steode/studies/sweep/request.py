@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from steode.errors import SpecificationError, check_positive
-from steode.parts.configuration import suggestion
+from steode.parts.spelling import suggestion
 from steode.studies.sweep.measures import MEASURES
 from steode.studies.sweep.source import Source
 from steode.systems.linear.solve import checked_times

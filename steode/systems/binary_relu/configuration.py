@@ -136,7 +136,7 @@ def read_study(path: str | pathlib.Path, changes: dict | None = None) -> Study:
 
     Raises `SpecificationError` for anything that does not make sense.
     """
-    study = study_file.read_study(SYSTEM, pathlib.Path(path), changes, RunSettings, from_dict)
+    study = study_file.read_study(SYSTEM, pathlib.Path(path), changes, RunSettings, from_dict, BinaryReLUModel)
     for model in study.cases.values():
         study.settings.starts_of(model)
     return study

@@ -87,4 +87,4 @@ def read_study(path: str | pathlib.Path, changes: dict | None = None) -> Study:
 
     Raises `SpecificationError` for anything that does not make sense.
     """
-    return study_file.read_study(SYSTEM, pathlib.Path(path), changes, RunSettings, from_dict)
+    return study_file.read_study(SYSTEM, pathlib.Path(path), changes, RunSettings, from_dict, ClassificationModel)

@@ -71,7 +71,7 @@ def read_study(path: str | pathlib.Path, changes: dict | None = None, *, allow_o
         loaded = {key: _array(f"model.{key}", value, place) if key in ARRAYS else value for key, value in table.items()}
         return build("model", LayerModel, loaded, place)
 
-    return study_file.read_study(SYSTEM, path, changes, RunSettings, from_table)
+    return study_file.read_study(SYSTEM, path, changes, RunSettings, from_table, LayerModel)
 
 
 def _array(argument: str, value, place: Place):

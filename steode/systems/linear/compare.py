@@ -17,13 +17,15 @@ quantized weights it is of order d^-1/2, as large as the standard error of one r
 seeds, and says that d is finite, not that the limit is wrong (see the step "next order" of its derivation).
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import scipy
 
 from steode.errors import SpecificationError
 from steode.systems.dispatch import for_every_system
 from steode.systems.linear import configuration
-from steode.systems.linear.comparison import Comparison
+from steode.systems.linear.comparison import Comparison, Comparisons
 from steode.systems.linear.fluctuation import Fluctuations
 from steode.systems.linear.solve import ROTATED, solve
 from steode.systems.linear.trajectory import OBSERVABLES, Trajectory
@@ -39,20 +41,21 @@ DRAWN_PRECISION = 0.1
 
 @for_every_system
 def compare(
-    theory: Trajectory,
-    runs: Trajectory,
+    theory: Trajectory | Mapping[str, tuple[Trajectory, Trajectory]],
+    runs: Trajectory | None = None,
     *,
     start: str = "nominal",
     observable: str = "eps_g",
     fluctuations: Fluctuations | None = None,
-) -> Comparison:
+) -> Comparison | Comparisons:
     """Compare simulated runs with the limit of the same specification, at the runs' record times.
 
     Parameters
     ----------
     theory : result of `solve`. Where the runs were recorded at other times, or `start` is "drawn", the limit is solved
         again with the same method, at exactly the runs' times: nothing is interpolated. The tolerance is the same too,
-        or for a drawn start a tenth of the runs' typical relative standard error if that is larger.
+        or for a drawn start a tenth of the runs' typical relative standard error if that is larger. For several models
+        in one table give a dictionary, name -> (limit, runs), and nothing for `runs`.
     runs : result of `simulate`, of at least two seeds.
     start : "nominal": the limit starts from the model's laws, so the gap holds the fluctuations of the drawn teacher
         and initial weights as well as those of SGD; "drawn": for each seed it starts from the empirical joint law of
@@ -68,6 +71,8 @@ def compare(
         If the two are not a limit and a simulation of one specification, `runs` has fewer than two seeds, the
         observable or start does not exist, or the fluctuations are of another model or of other times.
     """
+    if isinstance(theory, Mapping):
+        return _compare_several(theory, runs, start, observable, fluctuations)
     _check_pair(theory, runs, start)
     if start not in ("nominal", "drawn"):
         remedy = "nominal: from the model's laws; drawn: from each run's own weights."
@@ -121,6 +126,17 @@ def compare(
         predicted_std=predicted,
         predicted_error=predicted / np.sqrt(seeds),
     )
+
+
+def _compare_several(pairs: Mapping, runs, start: str, observable: str, fluctuations) -> Comparisons:
+    example = 'For example compare({"2 bits": (theory, runs), "3 bits": (other_theory, other_runs)}).'
+    if runs is not None or fluctuations is not None:
+        given = "runs" if runs is not None else "fluctuations"
+        raise SpecificationError(given, "none beside a dictionary of models", given, example)
+    whole = all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in pairs.values())
+    if not pairs or not whole:
+        raise SpecificationError("theory", "name -> (limit, runs), at least one", pairs, example)
+    return Comparisons({str(name): compare(*pair, start=start, observable=observable) for name, pair in pairs.items()})
 
 
 def _predicted_std(fluctuations: Fluctuations | None, runs: Trajectory, start: str, observable: str) -> np.ndarray:

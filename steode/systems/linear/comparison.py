@@ -1,6 +1,7 @@
 """What `compare` returns: simulated runs beside their limit."""
 
 import dataclasses
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import xarray
@@ -98,6 +99,52 @@ class Comparison:
             row = [f"{self.times[i]:g}", *(_rounded(values[name][i], 2 if name == "z" else 5) for name in names)]
             rows.append([*row, str(level[i])] if self.gap.ndim > 1 else row)
         return columns, rows
+
+
+@dataclasses.dataclass(frozen=True, repr=False, eq=False)
+class Comparisons(Mapping):
+    """Several comparisons by name, one row each: at the last time, and the largest |z| over all times.
+
+    items_by_name : name -> `Comparison`, in order.
+    """
+
+    items_by_name: dict[str, Comparison]
+
+    def __getitem__(self, name: str) -> Comparison:
+        return self.items_by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.items_by_name)
+
+    def __len__(self) -> int:
+        return len(self.items_by_name)
+
+    @property
+    def largest_z(self) -> float:
+        """The largest |z| over all models and times."""
+        return max(item.largest_z for item in self.values())
+
+    def _rows(self) -> list[list[str]]:
+        rows = [["model", "tau", "limit", "simulation", "gap", "standard error", "z", "largest |z|"]]
+        for name, item in self.items():
+            columns, cells = item._table()
+            last = dict(zip(columns, cells[-1], strict=True))
+            rows.append([name, *(last[column] for column in rows[0][1:-1]), f"{item.largest_z:.2f}"])
+        return rows
+
+    def __repr__(self) -> str:
+        rows = self._rows()
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
+            for row in rows
+        ]
+        first = next(iter(self.values()))
+        return "\n".join([f"{first.observable} of {len(self)} models at the last time", *lines])
+
+    def _repr_markdown_(self) -> str:
+        head, *rows = ["| " + " | ".join(row).replace("|z|", "abs z") + " |" for row in self._rows()]
+        return "\n".join([head, "|" + " --- |" * 8, *rows])
 
 
 def _rounded(value: float, digits: int) -> str:

@@ -30,6 +30,7 @@ import scipy
 
 from steode.errors import SpecificationError, check_finite
 from steode.solvers.flat_stretches import ROUNDING, crossing, flat_stretches
+from steode.systems.linear.plateau_reasons import why_none
 from steode.systems.linear.trajectory import COLUMNS, OBSERVABLES, Trajectory
 
 NOISE = 4.0
@@ -67,6 +68,7 @@ class Plateaus(collections.abc.Sequence):
     items : tuple of `Plateau`.
     by_seed : for a simulation, one `Plateaus` for each seed's own curve; empty for a limit.
     observable, tolerance, contrast : what was asked.
+    reason : why there is none, if there is none.
     """
 
     items: tuple[Plateau, ...]
@@ -74,6 +76,7 @@ class Plateaus(collections.abc.Sequence):
     tolerance: float
     contrast: float
     by_seed: tuple["Plateaus", ...] = ()
+    reason: str = ""
 
     def __len__(self) -> int:
         return len(self.items)
@@ -100,7 +103,7 @@ class Plateaus(collections.abc.Sequence):
     def __str__(self) -> str:
         head = f"Plateaus of {self.observable} (tolerance {self.tolerance:g}, contrast {self.contrast:g})"
         if not self.items:
-            return head + ": none"
+            return head + ": none" + (f", for {self.reason}" if self.reason else "")
         columns = ("start", "flat until", "end", "length", "height", "drop to")
         lines = [head, " ".join(f"{column:>10}" for column in columns) + "   length at tolerance/2, *2"]
         for item in self.items:
@@ -150,15 +153,43 @@ def plateau(
         raise SpecificationError("trajectory", f"finite values of {observable}", "nan or inf", "It diverges.")
     times = np.asarray(trajectory.times, dtype=float)
 
-    def found(curve, by_seed=()):
-        return Plateaus(_plateaus(times, curve, tolerance, contrast), observable, tolerance, contrast, by_seed)
+    own_error = trajectory.error.get(observable) if trajectory.error else None
+    resolution = 0.0 if own_error is None else float(np.max(own_error))
+
+    def found(curve, by_seed=(), reason=True):
+        items, why = _plateaus(times, curve, tolerance, contrast, resolution), ""
+        if not items and reason:
+            why = _reason(trajectory, times, curve, tolerance, resolution)
+        return Plateaus(items, observable, tolerance, contrast, by_seed, why)
 
     if trajectory.has_seeds:
-        return found(curves.mean(axis=0), tuple(found(curve) for curve in curves))
+        return found(curves.mean(axis=0), tuple(found(curve, reason=False) for curve in curves))
     return found(curves)
 
 
-def _plateaus(times: np.ndarray, values: np.ndarray, tolerance: float, contrast: float) -> tuple[Plateau, ...]:
+def _reason(trajectory: Trajectory, times: np.ndarray, values: np.ndarray, tolerance: float, resolution: float) -> str:
+    extent = float(np.ptp(values))
+    if extent <= resolution:
+        return f"it varies by {extent:.2g} in all, less than the solver's own error of {resolution:.2g}"
+    if _is_constant(values):
+        return "it is constant"
+    unit_values = (values - values.min()) / extent
+    if 2 * tolerance < NOISE * _roughness(times, unit_values):
+        return "noise from sample to sample is wider than the band; average more seeds or raise dim or the tolerance"
+    return why_none(trajectory, times, unit_values, tolerance)
+
+
+def _is_constant(values: np.ndarray) -> bool:
+    """True if the range is that of rounding: a small fraction of the size."""
+    return bool(np.ptp(values) <= ROUNDING * np.abs(values).max())
+
+
+def _plateaus(
+    times: np.ndarray, values: np.ndarray, tolerance: float, contrast: float, resolution: float
+) -> tuple[Plateau, ...]:
+    # what a curve does within its own error says nothing
+    if np.ptp(values) <= resolution:
+        return ()
     half, found, double = (_at_tolerance(times, values, factor * tolerance, contrast) for factor in (0.5, 1.0, 2.0))
     return tuple(
         dataclasses.replace(item, sensitivity=(_same_length(half, item), _same_length(double, item))) for item in found
@@ -187,8 +218,7 @@ def _stretches(times: np.ndarray, values: np.ndarray, tolerance: float, contrast
     """Start and end of every plateau, in order of time."""
     low, extent = values.min(), values.max() - values.min()
     width = 2 * tolerance
-    # a range below this fraction of its size is rounding: the curve is constant
-    if extent <= ROUNDING * np.abs(values).max() or 2 * width > 1:
+    if _is_constant(values) or 2 * width > 1:
         return []
     unit_values = (values - low) / extent
     if width < NOISE * _roughness(times, unit_values):

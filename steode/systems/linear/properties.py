@@ -148,9 +148,13 @@ def missing(model: LinearModel, what: str) -> tuple[Property, str, str] | None:
     return None
 
 
+MORE = "What the theory leaves out, and where to go: docs/not_covered.md."
+"""Last words of a refusal."""
+
+
 def require(model: LinearModel, what: str) -> None:
     """Raise `UnsupportedError` unless the model has what a key of `NEEDS` needs."""
     found = missing(model, what)
     if found is not None:
         needed, _, why = found
-        raise UnsupportedError(f"{what}: needs {needed.need}, and {why}; {needed.instead}.")
+        raise UnsupportedError(f"{what}: needs {needed.need}, and {why}; {needed.instead}. {MORE}")

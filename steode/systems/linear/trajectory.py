@@ -191,6 +191,24 @@ class Trajectory(eqx.Module):
         provenance = {"provenance": np.array(dataset.attrs["provenance"])}
         return store.write(path, store.npz_bytes(provenance | arrays, compressed=True))
 
+    def to_csv(self, path: str | pathlib.Path) -> pathlib.Path:
+        """Write times and observables as a table (.csv), one row for each time; returns the path.
+
+        Of a limit: every observable, and its estimated error where there is one. Of a simulation: mean and standard
+        error over seeds (nan for one seed). Raises as `save`; what `load` reads is written by `save`.
+        """
+        columns = {"tau": self.times}
+        for name in self.observables:
+            for part, values in _columns(name, np.asarray(self.mean(name))):
+                columns[part] = values
+            error = self.error.get(name)
+            if self.has_seeds:
+                seeds = self[name].shape[0]
+                error = self[name].std(axis=0, ddof=1) / np.sqrt(seeds) if seeds > 1 else np.nan * self[name][0]
+            if error is not None:
+                columns |= dict(_columns(f"{name}_error", np.asarray(error)))
+        return store.write(store.output_file("path", path, (".csv",)), store.csv_bytes(columns))
+
     @classmethod
     def load(cls, path: str | pathlib.Path) -> "Trajectory":
         """Read a file written by `save`. Raises `SpecificationError` if it is missing, damaged or not such a file."""
@@ -211,6 +229,12 @@ class Trajectory(eqx.Module):
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             remedy = f"Give a file written by Trajectory.save ({error})."
             raise SpecificationError("path", expected, str(path), remedy) from None
+
+
+def _columns(name: str, values: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """Columns of a table: one for a number over time, one for each level of what has levels."""
+    flat = values.reshape(values.shape[0], -1)
+    return [(name if flat.shape[1] == 1 else f"{name}_{index}", column) for index, column in enumerate(flat.T)]
 
 
 def _labelled(name: str, lead: tuple[str, ...], value) -> tuple:

@@ -84,4 +84,4 @@ def read_study(path: str | pathlib.Path, changes: dict | None = None, *, allow_o
     def from_table(table: dict) -> RegressionModel:
         return from_dict(table, path.parent, allow_outside=allow_outside)
 
-    return study_file.read_study(SYSTEM, path, changes, RunSettings, from_table)
+    return study_file.read_study(SYSTEM, path, changes, RunSettings, from_table, RegressionModel)
