@@ -14,8 +14,9 @@ from steode.errors import SpecificationError, WriteError
 from steode.parts.laws import Constant
 from steode.parts.quantizers import Uniform
 from steode.systems.linear.configuration import from_dict, to_dict
+from steode.systems.linear.observables import OBSERVABLES
 from steode.systems.linear.spec import LinearModel
-from steode.systems.linear.trajectory import OBSERVABLES, Density, Provenance, Snapshots, Trajectory, device_name
+from steode.systems.linear.trajectory import Density, Provenance, Snapshots, Trajectory, device_name
 
 MODEL = LinearModel(teacher=Constant(1.0), weight_quantizer=Uniform(2, 2.0), input_quantizer=Uniform(2, 2.0))
 SUFFIXES = (".nc", ".npz")

@@ -27,8 +27,9 @@ from steode.systems.dispatch import for_every_system
 from steode.systems.linear import configuration
 from steode.systems.linear.comparison import Comparison, Comparisons
 from steode.systems.linear.fluctuation import Fluctuations
+from steode.systems.linear.observables import OBSERVABLES
 from steode.systems.linear.solve import ROTATED, solve
-from steode.systems.linear.trajectory import OBSERVABLES, Trajectory
+from steode.systems.linear.trajectory import Trajectory
 
 ROUNDING = 16.0
 """Rounding of a recorded observable, in units of the run's machine epsilon times the size of what it is made of."""

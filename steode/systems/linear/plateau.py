@@ -30,8 +30,9 @@ import scipy
 
 from steode.errors import SpecificationError, check_finite
 from steode.solvers.flat_stretches import ROUNDING, crossing, flat_stretches
+from steode.systems.linear.observables import COLUMNS, OBSERVABLES
 from steode.systems.linear.plateau_reasons import why_none
-from steode.systems.linear.trajectory import COLUMNS, OBSERVABLES, Trajectory
+from steode.systems.linear.trajectory import Trajectory
 
 NOISE = 4.0
 """Width of the band, in units of the roughness, below which nothing is called a plateau."""

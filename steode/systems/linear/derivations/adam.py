@@ -45,7 +45,7 @@ def adaptive_moments(model: LinearModel, residual: Residual, output: Output | No
     base = _base(output)
     value = sym.v_g if followed else square.subs(plain.strength, base.strength)
     root, samples = sympy.sqrt(value), batch(model)
-    response = tuple(sympy.sympify(entry) / root for entry in base.response)
+    response = tuple(sympy.sympify(entry, strict=True) / root for entry in base.response)
     strength = base.strength / value
     companion = None
     if followed:

@@ -166,7 +166,7 @@ class LinearSystem(eqx.Module):
         return dataclasses.replace(self, **{name: jnp.asarray(at(time), dtype) for name, at in self.schedules})
 
     def observe(self, teacher, state) -> dict[str, Array]:
-        """Observables by name, without those that are sampled; see `steode.systems.linear.trajectory.OBSERVABLES`."""
+        """Observables by name, without those that are sampled; see `steode.systems.linear.observables.OBSERVABLES`."""
         weights, weight_map = self.weights(state), self.with_range(state).weight_map
         image_map = weight_map.image if isinstance(weight_map, Deterministic) else None
         measured = statistics(weights, image_map, self.edges)
