@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from steode.errors import SpecificationError, check_integer
+from steode.parts.quantizers import StepFunction
 from steode.parts.schedule import Schedule
 from steode.systems.linear.fixed_point_function import without_quantizers
 from steode.systems.linear.simulate import simulate
@@ -57,6 +58,8 @@ class ScheduleCheck:
     ----------
     name, limit, limit_error : the schedule, and eps_g at the end in the limit with its estimated numerical error.
     mean, standard_error : of eps_g at the end over the runs.
+    resolution : by how much one weight of all the runs' weights on another level would change the mean: where all rest
+        at the same level, the spread over the runs is nothing and says nothing. 0 for weights without levels.
     dim, seeds : of the runs.
     """
 
@@ -65,13 +68,14 @@ class ScheduleCheck:
     limit_error: float
     mean: float
     standard_error: float
+    resolution: float
     dim: int
     seeds: int
 
     @property
     def z(self) -> float:
-        """Standard errors between the runs and the limit, its numerical error counted among them."""
-        uncertain = float(np.hypot(self.standard_error, self.limit_error))
+        """Standard errors between the runs and the limit; its numerical error and `resolution` count among them."""
+        uncertain = float(np.sqrt(self.standard_error**2 + self.limit_error**2 + self.resolution**2))
         if uncertain == 0:
             return 0.0 if self.mean == self.limit else np.inf
         return (self.mean - self.limit) / uncertain
@@ -147,4 +151,8 @@ class OptimalSchedule:
         run = simulate(chosen.model, dim, left, times=[left], key=key, **start, **options)
         errors = run["eps_g"][:, -1]
         spread = float(errors.std(ddof=1) / np.sqrt(seeds))
-        return ScheduleCheck(chosen.name, chosen.eps_g, chosen.error, float(errors.mean()), spread, dim, seeds)
+        grid, resolution = chosen.model.weight_quantizer, 0.0
+        if isinstance(grid, StepFunction):
+            resolution = float(np.diff(grid.levels).max() ** 2) / (2 * dim * seeds)
+        limit = chosen.name, chosen.eps_g, chosen.error
+        return ScheduleCheck(*limit, float(errors.mean()), spread, resolution, dim, seeds)
