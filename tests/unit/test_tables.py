@@ -7,26 +7,22 @@ import numpy as np
 import pytest
 
 from steode import Comparisons, Constant, LinearModel, Normal, Uniform, compare, simulate, solve
-from steode.cli import main
 from steode.errors import SpecificationError
 from steode.store import csv_bytes
 
 TIMES = [0.5, 1.0, 2.0]
 
 
-def model(bits: int) -> LinearModel:
-    grid = Uniform(bits=bits, range=2.0)
-    return LinearModel(weight_quantizer=grid, teacher=Constant(1.0), init=Normal(std=1.0), learning_rate=0.2)
+GRID = Uniform(bits=2, range=2.0)
+MODEL = LinearModel(weight_quantizer=GRID, teacher=Constant(1.0), init=Normal(std=1.0), learning_rate=0.2)
 
 
 @pytest.fixture(scope="module")
 def pairs():
+    theory = solve(MODEL, 2.0, times=TIMES, method="gaussian")
+    keys = {"first key": 0, "second key": 1}
     return {
-        f"{bits} bits": (
-            solve(model(bits), 2.0, times=TIMES, method="gaussian"),
-            simulate(model(bits), dim=40, t_end=2.0, seeds=3, times=TIMES),
-        )
-        for bits in (1, 2)
+        name: (theory, simulate(MODEL, dim=40, t_end=2.0, seeds=3, key=key, times=TIMES)) for name, key in keys.items()
     }
 
 
@@ -35,16 +31,8 @@ def read(path) -> dict[str, list[float]]:
     return {name: [float(row[place]) for row in rows[1:]] for place, name in enumerate(rows[0])}
 
 
-def command(*arguments) -> int:
-    try:
-        main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        return 0 if stop.code is None else stop.code
-    return 0
-
-
 def test_a_limit_as_a_table_has_all_digits(pairs, tmp_path):
-    theory, _ = pairs["2 bits"]
+    theory, _ = pairs["second key"]
     table = read(theory.to_csv(tmp_path / "limit.csv"))
     assert table["tau"] == TIMES
     assert table["eps_g"] == theory["eps_g"].tolist()
@@ -53,7 +41,7 @@ def test_a_limit_as_a_table_has_all_digits(pairs, tmp_path):
 
 
 def test_runs_as_a_table_are_means_and_standard_errors(pairs, tmp_path):
-    _, runs = pairs["2 bits"]
+    _, runs = pairs["second key"]
     table = read(runs.to_csv(tmp_path / "runs.csv"))
     assert table["eps_g"] == pytest.approx(runs["eps_g"].mean(axis=0))
     assert table["eps_g_error"] == pytest.approx(runs["eps_g"].std(axis=0, ddof=1) / np.sqrt(3))
@@ -71,42 +59,18 @@ def test_several_models_are_compared_in_one_table(pairs):
     several = compare(pairs)
     assert isinstance(several, Comparisons)
     assert list(several) == list(pairs)
-    alone = compare(*pairs["1 bits"])
-    assert np.array_equal(several["1 bits"].z, alone.z)
+    alone = compare(*pairs["first key"])
+    assert np.array_equal(several["first key"].z, alone.z)
     assert several.largest_z == max(compare(*pair).largest_z for pair in pairs.values())
     lines = repr(several).splitlines()
     assert len(lines) == 2 + len(pairs)
     assert f"{alone.theory[-1]:.5f}" in lines[2]
-    assert lines[2].startswith("1 bits")
+    assert lines[2].startswith("first key")
     assert several._repr_markdown_().count("\n") == 1 + len(pairs)
 
 
 def test_what_is_no_dictionary_of_pairs_is_refused(pairs):
-    theory, runs = pairs["1 bits"]
+    theory, runs = pairs["first key"]
     for given, others in (({}, {}), ({"a": theory}, {}), ({"a": (theory, runs)}, {"runs": runs})):
         with pytest.raises(SpecificationError, match="compare"):
             compare(given, **others)
-
-
-def test_commands_write_tables_and_modules(tmp_path, capsys):
-    arguments = ("--t-end", 1, "--times", 3, "--method", "gaussian", "--out", tmp_path / "limit.csv")
-    assert command("solve", *arguments) == 0
-    assert read(tmp_path / "limit.csv")["tau"] == [0, 0.5, 1]
-    assert command("derive", "--out", tmp_path / "limit.py") == 0
-    namespace = {"__name__": "written"}
-    exec((tmp_path / "limit.py").read_text(), namespace)
-    assert namespace["solve"](1.0, [1.0])["eps_g"][0] == pytest.approx(read(tmp_path / "limit.csv")["eps_g"][-1], 1e-3)
-    assert command("derive", "--step", "update", "--out", tmp_path / "other.py") == 2
-    assert command("derive", "--step", "update", "--out", tmp_path / "step.md") == 0
-    assert (tmp_path / "step.md").read_text().count("$$") == 2
-    axes = ("--set", "sweep.axes={learning_rate = [0.1, 0.2]}", "--csv", tmp_path / "sweep.csv")
-    assert command("sweep", *axes) == 0
-    swept = read_texts(tmp_path / "sweep.csv")
-    assert swept["learning_rate"] == ["0.1", "0.2"]
-    assert swept["converged"] == ["True", "True"]
-    capsys.readouterr()
-
-
-def read_texts(path) -> dict[str, list[str]]:
-    rows = list(csv.reader(io.StringIO(path.read_text())))
-    return {name: [row[place] for row in rows[1:]] for place, name in enumerate(rows[0])}
