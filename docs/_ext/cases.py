@@ -12,6 +12,7 @@ import sympy
 from steode import (
     FOGZO,
     SPSA,
+    Adam,
     AdditiveNoise,
     ClippedSurrogate,
     CommonFactor,
@@ -19,6 +20,7 @@ from steode import (
     DerivativeOf,
     Elementwise,
     Identity,
+    LearnedRange,
     LinearModel,
     MultiplicativeNoise,
     Normal,
@@ -100,6 +102,24 @@ MODELS = {
         noise=0.1,
         batch_size=2,
         update_rule=SignSGD(),
+    ),
+    "adam": LinearModel(
+        weight_quantizer=TWO_BITS,
+        input_quantizer=TWO_BITS,
+        teacher=Constant(1.0),
+        learning_rate=0.1,
+        noise=0.1,
+        update_rule=Adam(second_moment_rate=1.0),
+    ),
+    "dampening": LinearModel(
+        weight_quantizer=TWO_BITS, teacher=Constant(0.9), learning_rate=0.1, noise=0.3, dampening=0.5
+    ),
+    "learned_range": LinearModel(
+        weight_quantizer=TWO_BITS,
+        teacher=Constant(1.0),
+        learning_rate=0.1,
+        noise=0.1,
+        range_rule=LearnedRange(rate=0.2),
     ),
     "fogzo": LinearModel(
         weight_quantizer=Uniform(bits=3, range=2.0),
@@ -222,6 +242,15 @@ CHECKS = {
         "generalization error": (checks.trajectory, 40.0),
         "Gaussian closure": (checks.closure, 40.0),
     },
+    "adam": {
+        "mean square of the gradient": (checks.trajectory, 40.0),
+        "Gaussian closure": (checks.closure, 40.0),
+    },
+    "dampening": {
+        "generalization error": (checks.trajectory, 30.0),
+        "stationary density": (checks.stationary, 0.9),
+    },
+    "learned_range": {"density in units of the range": (checks.trajectory, 40.0)},
     "fogzo": {
         "change of the output": (fogzo_checks.flips,),
         "one-step variance": (fogzo_checks.one_step,),
