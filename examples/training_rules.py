@@ -131,6 +131,34 @@ def crossings(dim: int = 250, seeds: int = 40) -> dict:
     return found
 
 
+def tables(data: dict) -> dict[str, str]:
+    """The tables of docs/optimizers.md."""
+    found = {}
+    by_rule = {(row["rule"], row["learning_rate"]): row["eps_g"] for row in data["floors"]}
+    rows = [[name, *(f"{by_rule[name, rate]:.5f}" for rate in RATES)] for name in RULES]
+    found["floors"] = _table(["rule", *(f"rate {rate:g}" for rate in RATES)], rows)
+    names = ["dampening", "eps_g", "dithering", "clipping", "decay"]
+    rows = [[f"{row['dampening']:g}", *(f"{row[name]:.4f}" for name in names[1:])] for row in data["dampened"]]
+    found["dampened"] = _table(["dampening", "error", "dithering", "clipping", "pull"], rows)
+    rows = []
+    for row in data["ranges"]:
+        cells = [f"{row['bits']}", f"{row['noise']:g}", f"{row['learning_rate']:g}"]
+        for name in ("lsq", "pact", "best", "rounding"):
+            value = row[name]
+            cells.append("none" if value is None else f"{value:.3f} ({row[f'{name}_eps_g']:.4f})")
+        rows.append(cells)
+    heads = ["bits", "noise", "rate", "LSQ (error)", "PACT (error)", "best range (error)", "rounding (error)"]
+    found["ranges"] = _table(heads, rows)
+    shares = [[name, f"{100 * share:.0f} %"] for name, share in data["crossings"].items()]
+    found["crossings"] = _table(["what is learned", "runs in which the range became negative"], shares)
+    return found
+
+
+def _table(heads: list[str], rows: list[list[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def draw(data: dict) -> Figure:
     """Errors and ranges in time, and ranges over bits."""
     figure = Figure(figsize=(9.5, 3.2), layout="constrained")
@@ -154,14 +182,18 @@ def draw(data: dict) -> Figure:
 def main(arguments=None) -> None:
     """Compute, print, and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--redraw", action="store_true", help="take the numbers from the file that is there")
     parser.add_argument("--out", type=pathlib.Path, required=True, help="path of the two files without their suffixes")
     options = parser.parse_args(arguments)
-    data = {}
-    for name, compute in ("floors", floors), ("dampened", dampened), ("ranges", ranges), ("crossings", crossings):
-        data[name] = compute()
-        print(name, json.dumps(data[name], indent=1))
-    data["curves"] = curves()
-    options.out.with_suffix(".json").write_text(json.dumps(data, indent=1) + "\n")
+    path = options.out.with_suffix(".json")
+    if options.redraw:
+        data = json.loads(path.read_text())
+    else:
+        parts = {"floors": floors, "dampened": dampened, "ranges": ranges, "crossings": crossings, "curves": curves}
+        data = {name: compute() for name, compute in parts.items()}
+        path.write_text(json.dumps(data, indent=1) + "\n")
+    for text in tables(data).values():
+        print(text, end="\n\n")
     with style.settings():
         draw(data).savefig(options.out.with_suffix(".png"), dpi=160)
 

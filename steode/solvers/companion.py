@@ -78,6 +78,10 @@ class CoupledOperator(eqx.Module):
             companion = companion - value / slope
         return Coupled(masses, companion)
 
+    def masses_of(self, state: Coupled) -> Masses:
+        """The masses of a state."""
+        return state.masses
+
     def smoothed(self, rates, step, error: Coupled) -> Coupled:
         """As of the density operator; the number has no fast modes to be left out of an error."""
         return Coupled(self.density.smoothed(rates, step, error.masses), error.companion)

@@ -42,8 +42,7 @@ def march(
     all_times = jnp.concatenate([jnp.zeros(1), times])
     shapes = jax.eval_shape(operator.observables, initial)
     observed = jnp.zeros((all_times.size, sum(shape.size for shape in shapes.values())))
-    masses_of = lambda state: state[0] if isinstance(state, tuple) else state  # noqa: E731
-    kept = jnp.zeros((density_times.size, *masses_of(initial).shape))
+    kept = jnp.zeros((density_times.size, *operator.masses_of(initial).shape))
     time, step, steps = jnp.zeros(()), jnp.asarray(first_step, float), jnp.zeros((), int)
     force = operator.at(0.0).force(initial)
     state = time, step, jax.tree.map(jnp.asarray, initial), steps, Past(force, force, step)
@@ -60,7 +59,7 @@ def march(
         target = jnp.minimum(own, other)
         state = _until(operator, target, state, tolerance, max_steps)
         observed = _put(observed, _in_a_row(operator.observables(state[2])), reported)
-        kept = _put(kept, masses_of(state[2]), stored)
+        kept = _put(kept, operator.masses_of(state[2]), stored)
         return reported + (own == target), stored + (other == target), state, observed, kept
 
     _, _, (time, _, last, steps, _), observed, kept = jax.lax.while_loop(unfinished, to_next, begin)

@@ -34,11 +34,11 @@ class Past(NamedTuple):
 
 def step(operator, masses: Masses, dt, time=0.0) -> tuple[Masses, Masses]:
     """One positive step from `time` with a fixed number of iterations; new masses, and the local error estimate."""
-    operator_now = operator.at(time)
-    force = operator_now.force(masses)
+    now = operator.at(time)
+    force = now.force(masses)
 
     def guess(index, start, middle_force):
-        ahead = operator_now.force(_along(masses, GAMMA * dt, start))
+        ahead = now.force(_along(masses, GAMMA * dt, start))
         return jnp.where(index == 0, ahead, force + (middle_force - force) / GAMMA)
 
     return _step(operator, masses, dt, time, force, guess, STAGE_ITERATIONS, None)[:2]

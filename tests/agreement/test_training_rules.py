@@ -1,6 +1,9 @@
 """Dampening, Adam, and ranges that move: check values, stationary states, options together, and runs."""
 
 import dataclasses
+import importlib.util
+import json
+import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -279,3 +282,19 @@ def test_comparisons_take_moving_ranges():
     times = [1.0, 4.0]
     limit, runs = solve(model, 4.0, times=times), simulate(model, 800, 4.0, seeds=8, times=times)
     assert np.all(np.abs(compare(limit, runs).z_score) < 4)
+
+
+@pytest.mark.representative
+def test_the_page_shows_the_tables_of_its_example():
+    root = pathlib.Path(__file__).parents[2]
+    path = root / "examples" / "training_rules.py"
+    spec = importlib.util.spec_from_file_location("training_rules", path)
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    data = json.loads((root / "docs" / "images" / "training_rules.json").read_text(encoding="utf-8"))
+    page = (root / "docs" / "optimizers.md").read_text(encoding="utf-8")
+    for text in example.tables(data).values():
+        assert text in page
+    # what the page says of them
+    floors = {(row["rule"], row["learning_rate"]): row["eps_g"] for row in data["floors"]}
+    assert np.ptp([floors[name, 0.001] for name in example.RULES]) < 0.01 * floors["gradient", 0.001]
