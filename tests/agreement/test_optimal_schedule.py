@@ -102,14 +102,13 @@ def test_errors_are_those_of_solve(quantized):
         assert found["eps_g"][-1] == pytest.approx(quantized[name].eps_g, abs=3e-4)
 
 
-def test_full_precision_first_ends_at_rounding(quantized):
-    """One target between two levels: after full precision every weight is rounded to the nearer, and stays."""
+def test_quantizers_switched_on_late_end_near_rounding(quantized):
+    """One target between two levels: after full precision nearly every weight is in the cell of the nearer one."""
     chosen = quantized["decay under quantization"]
     nearest = deployments(QUANTIZED).rounded_target
     assert chosen.quantized_from > 0
-    assert chosen.eps_g == pytest.approx(nearest, abs=2e-3)
-    check = quantized.verify(300, seeds=4, name="decay under quantization")
-    assert abs(check.mean - chosen.eps_g) < 4 * check.standard_error + 1e-3
+    assert nearest < chosen.eps_g < 1.06 * nearest < quantized.optimal.eps_g
+    assert abs(quantized.verify(300, seeds=6, name="decay under quantization").z) < 3.5
 
 
 def test_limit_function_takes_the_values():
