@@ -34,7 +34,7 @@ def fixed_points(model: CommitteeModel) -> CommitteeFixedPoints:
     They are followed from three starts, the model's own, one without asymmetry and one at the teacher. Exact equations:
     where the motion is slowest on the way, as on a plateau, and at the end Newton's method takes over, and stability is
     that of the linearized equations. Closure: the overlaps at the end, if they have come to rest; growth is that of a
-    small asymmetry for the start without one, and the rate of the last approach, negative, for the others. That there
+    small asymmetry where units are alike, and the rate of the last approach, negative, where they are not. That there
     are no other fixed points is not proved, nor how far the closure is off.
 
     Raises

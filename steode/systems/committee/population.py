@@ -45,19 +45,16 @@ def particles(model: CommitteeModel, problem: Problem, times: np.ndarray, tolera
         own = {name: np.abs(value.mean(axis=0)) for name, value in step_error.items()}
         scale = tolerance * np.abs(values["eps_g"].mean(axis=0)).max()
         statistics, step = spread["eps_g"].max() / scale, own["eps_g"].max() / scale
-        if step > 0.5 and longest > shortest:
+        too_few, too_rough = statistics > 0.8 and count is None, step > 0.5
+        if too_few:
+            size = int(size * max(2.0, CAREFUL * statistics**2))
+        if too_rough:
             longest /= 2
-            if statistics <= 1 or count is not None:
-                continue
-        if statistics > 0.8 and count is None:
-            if size >= MOST:
-                break
-            size = int(min(MOST, size * max(2.0, CAREFUL * statistics**2)))
-            continue
-        if step > 0.5 and longest > shortest:
-            continue
-        if step > 0.5 or (statistics > 0.8 and count is None):
+        # not after minutes of particles that cannot be enough
+        if (too_few and size > MOST) or (too_rough and longest < shortest):
             break
+        if too_few or too_rough:
+            continue
         mean = {name: value.mean(axis=0) for name, value in values.items()}
         return mean, {name: np.hypot(spread[name], own[name]) for name in mean}
     worst = times[int(np.argmax(np.hypot(spread["eps_g"], own["eps_g"])))]

@@ -33,7 +33,8 @@ def relaxed(model: CommitteeModel, name: str) -> list[CommitteeFixedPoint]:
     if residual > SETTLED:
         return []
     growth = float("nan")
-    if name == "symmetric" and min(model.hidden, model.M) > 1:
+    if path["specialization"][-1] < SMALL[1] and min(model.hidden, model.M) > 1:
+        # whatever the start is called: units are alike, and the question is what becomes of a difference
         seeded = model.replace(alignment=SEED)
         other = integrate(*initial_state(seeded, problem, "gaussian"), times, CAREFUL)
         if other is not None:
