@@ -99,8 +99,11 @@ def test_responses_are_sums_over_pairs():
     np.testing.assert_allclose(np.hstack([force.student, force.teacher]), expected, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["erf", "relu", "linear", "tanh(x)"])
-@pytest.mark.parametrize("quantizer", [Identity(), Uniform(bits=2, range=2.0)], ids=["exact", "quantized"])
+@pytest.mark.parametrize(
+    ("name", "quantizer"),
+    [("erf", Identity()), ("relu", Uniform(bits=2, range=2.0)), ("tanh(x)", Uniform(bits=2, range=2.0))],
+    ids=["erf", "relu", "tanh"],
+)
 def test_every_derivation_is_rendered(name, quantizer):
     model = MODEL.replace(
         activation=name, weight_quantizer=quantizer, output_learning_rate=0.1, hidden=3, output_weights=1.0
