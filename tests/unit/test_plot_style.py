@@ -78,7 +78,7 @@ def test_letters_of_observables_and_of_sweeps_are_those_of_the_notation():
 
 
 def test_a_letter_that_is_not_in_the_notation_is_found():
-    assert foreign(r"\zeta", notation())
+    assert foreign(r"\digamma", notation())
     assert foreign(r"\tau = k/d", notation()) == "k"
     assert foreign(r"\eta w^*", notation()) == ""
 

@@ -122,6 +122,7 @@ _BEYOND_THE_LIMIT: dict[str, tuple[Property, ...]] = {
     "fluctuations": (COMMON_MOBILITY, STANDING_RANGE, SAMPLE_NOISE, INDEPENDENT_TEACHER),
     "fluctuations, moments": (
         COMMON_MOBILITY,
+        STANDING_RANGE,
         SAMPLE_NOISE,
         INDEPENDENT_TEACHER,
         NO_ATOMS,
