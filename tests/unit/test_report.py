@@ -23,7 +23,10 @@ from steode.systems.linear.spec import ClippedSurrogate, LinearModel
 
 x = sympy.Symbol("x")
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
-OTHERS = {EXAMPLES / f"{name}.toml" for name in ("quantized_regression", "binary_relu", "classification", "committee", "layer")}
+OTHERS = {
+    EXAMPLES / f"{name}.toml"
+    for name in ("quantized_regression", "binary_relu", "classification", "committee", "layer")
+}
 OTHERS |= {*EXAMPLES.glob("flow_*.toml")}
 """Studies of other systems."""
 MODELS = {

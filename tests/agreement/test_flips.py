@@ -25,6 +25,8 @@ from steode import (
 )
 from steode.systems.linear.flips import mean_steps
 
+pytestmark = pytest.mark.representative
+
 GRID = Uniform(bits=2, range=2.0)
 MODEL = LinearModel(teacher=Constant(1.0), weight_quantizer=GRID, input_quantizer=GRID, noise=0.3, learning_rate=0.3)
 

@@ -12,6 +12,8 @@ import xarray
 from steode import SpecificationError, layer
 from steode.cli import app
 
+pytestmark = pytest.mark.representative
+
 RNG = np.random.default_rng(17)
 WEIGHTS, INPUTS = RNG.normal(size=(3, 16)), RNG.normal(size=(60, 16)).astype(np.float32)
 TEXT = """

@@ -14,6 +14,8 @@ from steode import (
     solve,
 )
 
+pytestmark = pytest.mark.representative
+
 UNITS = (1e-6, 1e6)
 
 

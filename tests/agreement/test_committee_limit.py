@@ -5,6 +5,8 @@ import pytest
 
 from steode import Normal, committee, solve
 
+pytestmark = pytest.mark.representative
+
 TIMES = [0.0, 2.0, 5.0, 10.0, 20.0, 40.0, 80.0]
 PLAIN = committee.CommitteeModel(learning_rate=0.5, noise=0.1, init=Normal(std=0.5))
 

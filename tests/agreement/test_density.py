@@ -32,6 +32,8 @@ from steode.solvers.start import NominalStart
 from steode.systems.linear.problem import make_problem
 from tests.models import REFERENCE, REFERENCE_EPS_G, REFERENCE_TIMES
 
+pytestmark = pytest.mark.representative
+
 
 @pytest.fixture(scope="module")
 def reference():

@@ -27,6 +27,8 @@ from steode.solvers.output import GeneralOutput
 from steode.symbolic import symbols as sym
 from steode.systems.linear.problem import numeric_output
 
+pytestmark = pytest.mark.representative
+
 X = sympy.Symbol("x")
 TANH = Elementwise(sympy.tanh(X))
 TWO_BITS = Uniform(bits=2, range=2.0)

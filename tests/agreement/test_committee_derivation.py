@@ -12,6 +12,8 @@ from steode.systems.committee.letters import Letters
 from steode.systems.committee.order_parameters import Closure, Overlaps
 from steode.systems.committee.problem import make_problem
 
+pytestmark = pytest.mark.representative
+
 MODEL = committee.CommitteeModel(
     learning_rate=0.7,
     noise=0.2,

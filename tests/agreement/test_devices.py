@@ -17,6 +17,8 @@ from steode.engine.placement import Shards
 from steode.engine.program import Segments
 from steode.systems.linear.literal.system import linear_system
 
+pytestmark = pytest.mark.representative
+
 MODEL = LinearModel(
     teacher=Normal(), weight_quantizer=Uniform(2, 2.0), input_quantizer=Uniform(2, 2.0), learning_rate=0.3, noise=0.2
 )
@@ -31,7 +33,7 @@ if len(sys.argv) > 2:
     address, count, index = sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     jax.distributed.initialize(coordinator_address=address, num_processes=count, process_id=index)
     options = {"checkpoint": sys.argv[5]}
-from tests.unit.test_devices import DIM, MODEL, OPTIONS
+from tests.agreement.test_devices import DIM, MODEL, OPTIONS
 from steode import DivergenceError, simulate
 
 print(jax.local_device_count(), jax.device_count(), flush=True)

@@ -27,6 +27,8 @@ from steode.engine import placement
 from steode.systems.linear import job
 from steode.systems.linear.trajectory import Trajectory
 
+pytestmark = pytest.mark.representative
+
 MODEL = LinearModel(
     teacher=Normal(), weight_quantizer=Uniform(2, 2.0), input_quantizer=Uniform(2, 2.0), learning_rate=0.3, noise=0.2
 )
@@ -40,7 +42,7 @@ OPTIONS = {
 }
 PROGRAM = """
 import sys
-from tests.unit.test_checkpoint import DIM, MODEL, OPTIONS, T_END
+from tests.agreement.test_checkpoint import DIM, MODEL, OPTIONS, T_END
 from steode import simulate
 
 print("ready", flush=True)

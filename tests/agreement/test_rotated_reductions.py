@@ -21,6 +21,8 @@ from steode import (
 from steode.solvers import mean_field_levels
 from steode.systems.linear import rotated
 
+pytestmark = pytest.mark.representative
+
 TIMES = np.array([0, 0.5, 1, 2.0])
 MODEL = LinearModel(
     teacher=TwoPoint(1.0),
