@@ -78,8 +78,8 @@ def solve(
     Returns
     -------
     Trajectory with observables eps_g, V, m, q, mean_w, std_w and, for density and particles with
-    quantized weights, level_fraction; with FOGZO and density also mean_slope. `.error` holds error estimates for
-    density, particles and dmft.
+    quantized weights, level_fraction; with FOGZO and density also mean_slope; range where it moves, second_moment
+    with an Adam that remembers. `.error` holds error estimates for density, particles and dmft.
 
     Raises
     ------
