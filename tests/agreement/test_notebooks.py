@@ -25,6 +25,8 @@ NAMES = [
     "10_zeroth_order_corrections",
     "11_real_formats",
     "12_your_own_layer",
+    "13_optimizers_and_ranges",
+    "14_committee_machines",
     "15_neighbours",
 ]
 LARGEST = 300_000

@@ -33,7 +33,7 @@ def test_limit_function_follows_the_schedule():
     assert set(function.parameters) == {"noise", "weight_range", "weight_decay"}
     with jax.enable_x64(True):
         found = jax.jit(function)(function.parameters)["eps_g"]
-        with pytest.raises(SpecificationError, match="The learning rate is a schedule, which is fixed"):
+        with pytest.raises(SpecificationError, match="learning_rate is a schedule, which is fixed"):
             function({"learning_rate": 0.1})
     wanted = solve(model, 2.0, times=[1.0, 2.0], method="gaussian")["eps_g"]
     assert np.abs(np.asarray(found) - wanted).max() < 1e-9

@@ -74,9 +74,11 @@ def _base(output: Output | None) -> Output:
     if output is None:
         loss = sym.q - 2 * sym.m + sym.rho + sym.sigma**2
         return Output([], (sympy.S.One, -sympy.S.One), sym.V, loss, (sym.V - sym.sigma**2) / 2)
+    if not output.is_linear:
+        return output
     # where V says all it is what the equations for long times are about
     of_loss = sympy.simplify(output.strength.subs(sym.m, sympy.solve(output.loss - sym.V, sym.m)[0]))
-    return output if of_loss.has(sym.q) or output.needs_quadrature else dataclasses.replace(output, strength=of_loss)
+    return output if of_loss.has(sym.q) else dataclasses.replace(output, strength=of_loss)
 
 
 def _setting(model: LinearModel, update: Step, gradient: sympy.Expr) -> Step:
