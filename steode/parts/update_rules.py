@@ -74,7 +74,7 @@ class Adam:
     ----------
     beta_1 : 0 <= beta_1 < 1, fixed as d grows; it changes no limit.
     second_moment_rate : (1 - beta_2) d > 0, fixed as d grows; None: a fixed beta_2 near 1, whose memory is shorter than
-        anything the limit sees. Runs then take beta_2 = 1 - d^(-1/2).
+        anything the limit sees. Runs then take beta_2 = 1 - d^(-1/2), and are of order d^(-1/2) away from the limit.
 
     Raises
     ------
