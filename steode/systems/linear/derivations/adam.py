@@ -8,7 +8,7 @@ from steode.symbolic import symbols as sym
 from steode.symbolic.derivation import Step
 from steode.symbolic.limit import Companion
 from steode.systems.linear.derivations.motion import Motion, batch, increment, regularization, straight_through
-from steode.systems.linear.derivations.output import Output
+from steode.systems.linear.derivations.output import PLAIN_LOSS, Output, as_output
 from steode.systems.linear.derivations.residual import Residual
 from steode.systems.linear.spec import LinearModel
 
@@ -60,7 +60,7 @@ def adaptive_moments(model: LinearModel, residual: Residual, output: Output | No
         strength=sym.c_2,
         output=dataclasses.replace(
             base,
-            steps=[*base.steps, _as_output(response, strength)],
+            steps=[*base.steps, as_output(response, strength)],
             response=response,
             strength=strength,
             constants=(sym.alpha_2, sym.batch, *([sym.v_g] if followed else [])),
@@ -72,8 +72,7 @@ def adaptive_moments(model: LinearModel, residual: Residual, output: Output | No
 def _base(output: Output | None) -> Output:
     """The output whose gradient is followed; of a plain model in V, which says all."""
     if output is None:
-        loss = sym.q - 2 * sym.m + sym.rho + sym.sigma**2
-        return Output([], (sympy.S.One, -sympy.S.One), sym.V, loss, (sym.V - sym.sigma**2) / 2)
+        return Output([], (sympy.S.One, -sympy.S.One), sym.V, PLAIN_LOSS, (sym.V - sym.sigma**2) / 2)
     if not output.is_linear:
         return output
     # where V says all it is what the equations for long times are about
@@ -108,14 +107,4 @@ def _mean_square(square: sympy.Expr, rate: sympy.Expr | None) -> Step:
         "Over the d/c_v steps that the mean remembers its fluctuations average out, and it follows the expectation of "
         "the squared gradient, to leading order the same for every coordinate; the correction for the start divides "
         "by 1 - exp(-c_v tau), and at the start v_g is the expectation itself.",
-    )
-
-
-def _as_output(response: tuple, strength: sympy.Expr) -> Step:
-    values = zip((sym.c_h, sym.c_star, sym.c_2), (*response, strength), strict=True)
-    return Step(
-        "as an output",
-        tuple(sympy.Eq(symbol, value) for symbol, value in values),
-        "Term by term this is the equation of the gradient itself behind an output with these averages, in which the "
-        "following is written.",
     )

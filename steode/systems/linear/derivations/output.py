@@ -71,6 +71,21 @@ class Output:
         return sympy.sympify(self.response[0], strict=True).has(sym.V)
 
 
+PLAIN_LOSS = sym.q - 2 * sym.m + V_LABEL
+"""V of a linear and deterministic output."""
+
+
+def as_output(response: tuple, strength: sympy.Expr) -> Step:
+    """The step that reads the motion of an update rule as that of the gradient behind an output."""
+    values = zip((sym.c_h, sym.c_star, sym.c_2), (*response, strength), strict=True)
+    return Step(
+        "as an output",
+        tuple(sympy.Eq(symbol, value) for symbol, value in values),
+        "Term by term this is the equation of the gradient itself behind an output with these averages, in which the "
+        "following is written.",
+    )
+
+
 def derive_output(model: LinearModel) -> Output:
     """The channel of a model, by the simplest way that holds.
 

@@ -20,7 +20,7 @@ from steode.systems.linear.derivations.motion import (
     regularization,
     said_of_regularization,
 )
-from steode.systems.linear.derivations.output import Output
+from steode.systems.linear.derivations.output import PLAIN_LOSS, Output, as_output
 from steode.systems.linear.derivations.residual import Residual, plain_residual
 from steode.systems.linear.derivations.stationary_density import density_step, potential
 from steode.systems.linear.spec import LinearModel
@@ -63,14 +63,9 @@ def sign_descent(model: LinearModel, residual: Residual, output: Output | None) 
             "coordinate; coordinates interact only through V.",
             SOURCE,
         ),
-        Step(
-            "as an output",
-            tuple(sympy.Eq(symbol, value) for symbol, value in values.items()),
-            "Term by term this is the equation of the gradient itself behind an output with these averages, in which "
-            "the following is written.",
-        ),
+        as_output(response, strength),
     ]
-    loss = sym.q - 2 * sym.m + sym.rho + sym.sigma**2 if output is None else output.loss
+    loss = PLAIN_LOSS if output is None else output.loss
     eps_g = (sym.V - sym.sigma**2) / 2 if output is None else output.eps_g
     return Motion(
         setting=_setting(model),
