@@ -24,6 +24,7 @@ from steode.errors import LARGEST_INTEGER, SpecificationError
 from steode.parts import (
     elementwise,
     formats,
+    groups,
     laws,
     quantizers,
     range_rules,
@@ -76,6 +77,7 @@ _TYPES = {
         range_rules.FixedRange,
         range_rules.LearnedRange,
         range_rules.FollowingRange,
+        groups.Group,
         Schedule,
     )
 }
@@ -213,13 +215,17 @@ def _value(where: str, value: object, place: Place, fits: tuple[str, ...] = tupl
         table = dict(value)
         if not fits:
             raise SpecificationError(where, "no table", value, "Give a number, a text or a list.")
-        name = table.pop("type", None)
+        # where one type fits it need not be named
+        name = table.pop("type", fits[0] if len(fits) == 1 else None)
         # a type that exists but does not fit is refused by the class, which knows why
         if not isinstance(name, str) or name not in _TYPES:
             raise SpecificationError(f"{where}.type", "one of " + ", ".join(fits), name, suggestion(str(name), fits))
         return build(where, _TYPES[name], table, place, _FILES.get(name, ()))
     if isinstance(value, list):
-        return tuple(value)
+        return tuple(
+            _value(f"{where}[{index}]", entry, place, fits) if isinstance(entry, dict) else entry
+            for index, entry in enumerate(value)
+        )
     if isinstance(value, str) and where.rpartition(".")[2] in ("learning_rate", "dampening") and "tau" in value:
         return Schedule(value)
     return value

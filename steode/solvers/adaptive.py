@@ -1,15 +1,14 @@
 """The density equation to a tolerance: meshes are halved, and domains grown, until the result says it is good.
 
-Every halving of the mesh comes with twice the teacher values and time steps about half as long, so that the differences
-between successive solutions hold every part of the error. The scheme is of second order where the layers at the
-thresholds are resolved, and a third of the last difference is the error of the finest solution. Where V becomes so
-small that they are not, the scheme turns into first-order upwind: then three solutions tell the order. The observables
-returned are the finest ones, not extrapolated.
+What the result says: `steode.solvers.refinement`. Several kinds of coordinates have meshes of their own, and move
+under one force.
 """
 
 import dataclasses
 import functools
 import logging
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -20,12 +19,14 @@ from steode.solvers.density import DensityOperator
 from steode.solvers.domain import breakpoints_of, reach, resolution
 from steode.solvers.entrywise import SmoothMap
 from steode.solvers.equations import Problem
+from steode.solvers.grouped import GroupedOperator
 from steode.solvers.kinks import kinks_by_eigenvalue
 from steode.solvers.march import march
 from steode.solvers.mesh import Mesh, make_mesh
 from steode.solvers.mirror import Mirror, find_mirror
 from steode.solvers.moving_range import MovingRangeOperator, in_motion, moved
 from steode.solvers.programs import bounded_jit, padded
+from steode.solvers.refinement import DensitySolution, Law, error_of, within_reach
 from steode.solvers.start import Rows, Start
 
 LOG = logging.getLogger(__name__)
@@ -42,17 +43,6 @@ TIME_FRACTION = 0.02
 TIME_RATIO = 8
 """Ratio of this tolerance between two meshes: local errors are of third order, so that time steps are halved."""
 
-RESOLVED, FALLING = 2.0, 0.6
-"""Cell Peclet number |f| h/D at the thresholds, and its ratio between two meshes, up to which the scheme is taken to be
-of second order. Where V is nothing but numerical diffusion, it is proportional to h, and |f| h/D stays where it is.
-"""
-
-LEAST_RATIO = 1.5
-"""Ratio of successive differences, 4 at second and 2 at first order, below which no order is believed."""
-
-HOPE = 1.2
-"""Factor by which the ratio may grow before the layers are resolved; what even this does not save is given up early."""
-
 EDGE_MASS = 1e-9
 """Largest probability allowed in the outermost control volumes."""
 
@@ -62,24 +52,9 @@ MOST_UNKNOWNS = 2_000_000
 MAX_STEPS = 20_000
 
 
-@dataclasses.dataclass(frozen=True)
-class DensitySolution:
-    """Observables (T, ...) with error estimates, and the masses (U, K, N) on the finest mesh."""
-
-    observables: dict[str, np.ndarray]
-    error: dict[str, np.ndarray]
-    masses: np.ndarray
-    nodes: np.ndarray
-    volumes: np.ndarray
-    rows: Rows
-    steps: int
-    largest_eps_g: float  # over the initial state and all times
-    peclet: float  # largest cell Peclet number at a threshold
-
-
 def _operator(problem: Problem, nodes, *rest) -> tuple:
     """The operator, of NumPy's arrays where its maps are arithmetic: then no program computes what is constant."""
-    if isinstance(problem, DensityOperator):
+    if isinstance(problem, DensityOperator | GroupedOperator | tuple):
         return problem, nodes, *rest
     smooth = any(isinstance(entry, SmoothMap) for entry in (problem.weight_map, problem.input_map))
     if smooth or problem.mobility is not None:
@@ -91,7 +66,7 @@ def _operator(problem: Problem, nodes, *rest) -> tuple:
 @functools.partial(bounded_jit, prepare=_operator)
 def _evolve(operator, masses, times, density_times, tolerance) -> dict:
     """What `march` returns, from a problem, nodes, masses and times; or from an operator, masses and times."""
-    operator = operator if isinstance(operator, DensityOperator) else DensityOperator(*operator)
+    operator = DensityOperator(*operator) if isinstance(operator, tuple) else operator
     beside = _beside(operator.problem)
     if beside is not None:
         operator = beside(operator)
@@ -107,57 +82,72 @@ def _beside(problem: Problem) -> type[CoupledOperator] | None:
 
 
 def solve_density(
-    make_problem, start: Start, times: np.ndarray, density_times: np.ndarray, tolerance: float
+    make_problems: Callable[[tuple[Rows, ...]], tuple[Problem, ...]],
+    starts: tuple[Start, ...],
+    times: np.ndarray,
+    density_times: np.ndarray,
+    tolerance: float,
+    shares: tuple[float, ...] = (1.0,),
 ) -> DensitySolution:
     """Solve to an estimated error of eps_g below `tolerance` times its largest value, tau = 0 included.
 
     Parameters
     ----------
-    make_problem : rows of teacher values and eigenvalues -> Problem.
-    start : initial data (`steode.solvers.start.Start`).
+    make_problems : rows of teacher values and eigenvalues, of each kind of coordinates -> its problem.
+    starts : initial data of each kind (`steode.solvers.start.Start`).
     times, density_times : increasing, the last of `density_times` being the last of `times`.
+    shares : fraction of the coordinates of each kind.
 
     Raises
     ------
     ConvergenceError
         If the tolerance is not reached at the largest mesh, or the integrator fails.
     """
-    probe = make_problem(start.rows(np.zeros(0), 2))
-    edges = kinks_by_eigenvalue(probe)
-    count = TEACHER_VALUES if probe.eigenvalues is None else TEACHER_VALUES // 2
-    rows = start.rows(edges, count)
-    intervals = (1024 if rows.teacher.size <= FEW_ROWS else 896) // (1 if tolerance < 5e-4 else 2)
-    ends, solutions, estimate = None, [], np.inf
+
+    def rows_of(count: int) -> tuple[Rows, ...]:
+        return tuple(start.rows(kinks, count) for start, kinks in zip(starts, edges, strict=True))
+
+    t_end, edges = float(times[-1]), [np.zeros(0)] * len(starts)
+    probes = make_problems(rows_of(2))
+    edges = [kinks_by_eigenvalue(probe) for probe in probes]
+    count = TEACHER_VALUES if probes[0].eigenvalues is None else TEACHER_VALUES // 2
+    intervals = (1024 if _size(rows_of(count)) <= FEW_ROWS else 896) // (1 if tolerance < 5e-4 else 2)
+    # finer rules of the teacher law reach further out
+    ends = [
+        reach(problem, start.extent, t_end)
+        for problem, start in zip(make_problems(rows_of(count << 1)), starts, strict=True)
+    ]
+    solutions, estimate = [], np.inf
     while True:
         halvings = len(solutions)
-        rows = start.rows(edges, count << halvings)
-        problem = make_problem(rows)
-        # finer rules of the teacher law reach further out
-        ends = ends or reach(make_problem(start.rows(edges, count << 1)), start.extent, float(times[-1]))
-        mesh = _mesh(problem, start, ends, intervals, halvings, float(times[-1]))
-        unknowns = rows.teacher.size * mesh.fraction.size
+        rows = rows_of(count << halvings)
+        problems = make_problems(rows)
+        meshes = [
+            _mesh(problem, start, own, intervals, halvings, t_end)
+            for problem, start, own in zip(problems, starts, ends, strict=True)
+        ]
+        unknowns = sum(own.teacher.size * mesh.fraction.size for own, mesh in zip(rows, meshes, strict=True))
         if unknowns > MOST_UNKNOWNS:
             raise ConvergenceError(
                 f"density: estimated relative error {estimate:.1e} of eps_g at tolerance {tolerance:.1e}; the next "
                 f"mesh has {unknowns} unknowns. Ask for a larger tolerance, or use method='particles'."
             )
-        LOG.info("density equation to tau = %g: mesh %d, %d unknowns", times[-1], halvings + 1, unknowns)
+        LOG.info("density equation to tau = %g: mesh %d, %d unknowns", t_end, halvings + 1, unknowns)
         own = TIME_FRACTION * tolerance * TIME_RATIO ** (1 - halvings)
-        size = _program_size(mesh.fraction.size, rows.teacher.size, halvings)
-        fine = _solve_once(problem, rows, mesh, times, density_times, own, size)
-        low_mass, high_mass = (rows.weights @ fine.masses[-1, :, end].sum(-1) for end in (slice(2), slice(-2, None)))
-        if problem.bound is None and max(low_mass, high_mass) > EDGE_MASS:
-            length = ends[1] - ends[0]
-            ends = (ends[0] - length * (low_mass > EDGE_MASS) / 2, ends[1] + length * (high_mass > EDGE_MASS) / 2)
-            solutions = []
+        few = halvings == 0 and _size(rows) <= FEW_ROWS
+        parts = [_part(*part, few) for part in zip(problems, rows, meshes, strict=True)]
+        fine = _solve_once(parts, shares, times, density_times, own)
+        grown = [_grown(own, law, problem) for own, law, problem in zip(ends, fine.laws, problems, strict=True)]
+        if grown != ends:
+            ends, solutions = grown, []
             continue
         solutions.append(fine)
-        error = _error(solutions)
+        error = error_of(solutions)
         if error is not None:
             estimate = error["eps_g"].max() / max(fine.largest_eps_g, 1e-300)
             if estimate <= tolerance:
                 return dataclasses.replace(fine, error=error)
-            best = _within_reach(estimate, solutions, rows.teacher.size * mesh.fraction.size)
+            best = within_reach(estimate, solutions, unknowns, MOST_UNKNOWNS)
             if best > tolerance:
                 raise ConvergenceError(
                     f"density: estimated relative error {estimate:.1e} of eps_g at tolerance {tolerance:.1e}; meshes "
@@ -166,38 +156,17 @@ def solve_density(
                 )
 
 
-def _within_reach(estimate: float, solutions: list[DensitySolution], unknowns: int) -> float:
-    """The error that the finest mesh would have, if differences fall as they do, and by 4 where layers are resolved."""
-    if len(solutions) < 3:
-        return 0.0
-    coarse, middle, fine = (solution.observables["eps_g"] for solution in solutions[-3:])
-    ratio = HOPE * _ratio(np.abs(middle - coarse).max(), np.abs(fine - middle).max())
-    peclet = solutions[-1].peclet
-    while 4 * unknowns <= MOST_UNKNOWNS:
-        unknowns, peclet = 4 * unknowns, peclet / 2
-        estimate /= 4.0 if peclet <= RESOLVED else min(ratio, 4.0)
-    return estimate
+def _size(rows: tuple[Rows, ...]) -> int:
+    return sum(own.teacher.size for own in rows)
 
 
-def _error(solutions: list[DensitySolution]) -> dict[str, np.ndarray] | None:
-    """Estimated errors of the last of successive solutions; None where there are too few to tell."""
-    if len(solutions) < 2:
-        return None
-    coarse, fine = solutions[-2:]
-    resolved = fine.peclet <= min(RESOLVED, FALLING * coarse.peclet)
-    if len(solutions) < 3 and not resolved:
-        return None
-    values = [solution.observables for solution in solutions[-3:]]
-    error = {name: np.abs(value - values[-2][name]) for name, value in fine.observables.items()}
-    if resolved:
-        return {name: value / 3 for name, value in error.items()}
-    before = {name: np.abs(value - values[-3][name]) for name, value in values[-2].items()}
-    return {name: value / (_ratio(before[name], value) - 1) for name, value in error.items()}
-
-
-def _ratio(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """By which the difference fell, at every time for itself, between no order at all and second order."""
-    return np.clip(before / np.maximum(after, 1e-300), LEAST_RATIO, 4.0)
+def _grown(ends: tuple[float, float], law: Law, problem: Problem) -> tuple[float, float]:
+    """The ends of the domain, moved where there is mass."""
+    low_mass, high_mass = (law.rows.weights @ law.masses[-1, :, end].sum(-1) for end in (slice(2), slice(-2, None)))
+    if problem.bound is not None or max(low_mass, high_mass) <= EDGE_MASS:
+        return ends
+    length = ends[1] - ends[0]
+    return ends[0] - length * (low_mass > EDGE_MASS) / 2, ends[1] + length * (high_mass > EDGE_MASS) / 2
 
 
 def _mesh(problem: Problem, start: Start, ends, intervals: int, halvings: int, t_end: float) -> Mesh:
@@ -206,42 +175,64 @@ def _mesh(problem: Problem, start: Start, ends, intervals: int, halvings: int, t
     return make_mesh(breakpoints_of(problem), bound, *ends, fineness, intervals, halvings)
 
 
-def _program_size(nodes: int, rows: int, halvings: int) -> int:
-    """Nodes of the compiled program: the first mesh, where it is small, takes that of the second, which is to come."""
-    return 2 * nodes - 1 if halvings == 0 and rows <= FEW_ROWS else nodes
+class _Part(NamedTuple):
+    """What one kind of coordinates is solved with."""
+
+    given: tuple  # an operator, or a problem and nodes, which a program makes one of; and masses
+    operator: DensityOperator  # of all rows
+    mirror: Mirror | None
+    rows: Rows
 
 
-def _solve_once(problem, rows, mesh: Mesh, times, density_times, tolerance, size: int) -> DensitySolution:
+def _part(problem: Problem, rows: Rows, mesh: Mesh, few: bool) -> _Part:
+    """`few` says that this is the first mesh, and a small one: its program is that of the second, which is to come."""
     nodes = mesh.nodes(breakpoints_of(problem), problem.bound)
     masses = rows.masses(nodes, problem.bound)
     if problem.moving_range is not None:
         # the law of weights in units of the range, under the map of range 1
         unit = 1 / problem.moving_range.start
         nodes, problem = nodes * unit, dataclasses.replace(problem, weight_map=moved(problem.weight_map, unit))
-    (operator,), mirror = _operator(problem, nodes), None
-    if isinstance(operator, DensityOperator):
-        mirror = find_mirror(operator, masses)
-        if mirror is None:
-            given = operator.padded(size), np.pad(masses, [(0, 0), (0, size - nodes.size)])
-        else:
-            given = _half(operator, mirror), masses[mirror.rows]
+    (operator,) = _operator(problem, nodes)
+    if not isinstance(operator, DensityOperator):
+        return _Part((operator, masses), DensityOperator(problem, nodes), None, rows)
+    mirror = find_mirror(operator, masses)
+    if mirror is not None:
+        return _Part((_half(operator, mirror), masses[mirror.rows]), operator, mirror, rows)
+    size = 2 * nodes.size - 1 if few else nodes.size
+    given = operator.padded(size), np.pad(masses, [(0, 0), (0, size - nodes.size)])
+    return _Part(given, operator, None, rows)
+
+
+def _solve_once(parts: list[_Part], shares, times, density_times, tolerance) -> DensitySolution:
+    if len(parts) == 1:
+        given = parts[0].given
     else:
-        given, operator = (problem, nodes, masses), DensityOperator(problem, nodes)
+        operators, masses = zip(*(part.given for part in parts), strict=True)
+        squares = np.array([share * part.rows.rho for share, part in zip(shares, parts, strict=True)])
+        given = GroupedOperator(operators, shares, squares), masses
     found = jax.device_get(_evolve(*given, padded(times), density_times, tolerance))
     observables = {name: values[: times.size] for name, values in found["observables"].items()}
     steps = int(found["steps"])
     if not found["succeeded"]:
         reason = f"more than {MAX_STEPS} steps" if steps >= MAX_STEPS else "a step that cannot be made small enough"
         raise ConvergenceError(f"density: the time integration failed before tau = {times[-1]:g}: {reason}.")
-    densities = found["densities"][..., : nodes.size]
-    densities = densities if mirror is None else mirror.unfold(densities, rows.teacher.size)
+    kept = found["densities"] if len(parts) > 1 else (found["densities"],)
+    laws = tuple(_law(*pair) for pair in zip(parts, kept, strict=True))
     largest = max(float(found["initial"]["eps_g"]), float(observables["eps_g"].max()))
     # of the last state, taken to the time when V was smallest
-    variance = np.maximum(observables["V"], 1e-300)
-    motion = (found["force"],) if problem.moving_range is None else in_motion(problem, found["force"])
-    late = operator.at(times[-1]).layer_peclet(densities[-1], *motion)
-    peclet, volumes = float(late * (variance[-1] / variance.min())), np.asarray(operator.volumes)
-    return DensitySolution(observables, {}, densities, nodes, volumes, rows, steps, largest, peclet)
+    variance, late = np.maximum(observables["V"], 1e-300), 0.0
+    for part, law in zip(parts, laws, strict=True):
+        problem = part.operator.problem
+        motion = (found["force"],) if problem.moving_range is None else in_motion(problem, found["force"])
+        late = max(late, float(part.operator.at(times[-1]).layer_peclet(law.masses[-1], *motion)))
+    return DensitySolution(observables, {}, laws, steps, largest, float(late * (variance[-1] / variance.min())))
+
+
+def _law(part: _Part, densities: np.ndarray) -> Law:
+    nodes = np.asarray(part.operator.nodes)
+    masses = densities[..., : nodes.size]
+    masses = masses if part.mirror is None else part.mirror.unfold(masses, part.rows.teacher.size)
+    return Law(masses, nodes, np.asarray(part.operator.volumes), part.rows)
 
 
 def _half(operator: DensityOperator, mirror: Mirror) -> DensityOperator:

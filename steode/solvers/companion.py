@@ -90,10 +90,10 @@ class CoupledOperator(eqx.Module):
         """The state with masses that are not negative."""
         return Coupled(positive_part(end.masses, start.masses), end.companion)
 
-    def error_size(self, error: Coupled, state: Coupled, shares: Float[Array, " K"]) -> Float[Array, ""]:
+    def error_size(self, error: Coupled, state: Coupled) -> Float[Array, ""]:
         """Of the masses, and of the number relative to itself: the larger one."""
         relative = jnp.abs(error.companion / state.companion)
-        return jnp.maximum(self.density.error_size(error.masses, state.masses, shares), relative)
+        return jnp.maximum(self.density.error_size(error.masses, state.masses), relative)
 
     @abc.abstractmethod
     def observables(self, state: Coupled) -> dict[str, Array]:

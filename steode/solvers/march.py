@@ -42,7 +42,7 @@ def march(
     all_times = jnp.concatenate([jnp.zeros(1), times])
     shapes = jax.eval_shape(operator.observables, initial)
     observed = jnp.zeros((all_times.size, sum(shape.size for shape in shapes.values())))
-    kept = jnp.zeros((density_times.size, *operator.masses_of(initial).shape))
+    kept = jax.tree.map(lambda part: jnp.zeros((density_times.size, *part.shape)), operator.masses_of(initial))
     time, step, steps = jnp.zeros(()), jnp.asarray(first_step, float), jnp.zeros((), int)
     force = operator.at(0.0).force(initial)
     state = time, step, jax.tree.map(jnp.asarray, initial), steps, Past(force, force, step)
@@ -59,7 +59,7 @@ def march(
         target = jnp.minimum(own, other)
         state = _until(operator, target, state, tolerance, max_steps)
         observed = _put(observed, _in_a_row(operator.observables(state[2])), reported)
-        kept = _put(kept, operator.masses_of(state[2]), stored)
+        kept = jax.tree.map(lambda all, now: _put(all, now, stored), kept, operator.masses_of(state[2]))
         return reported + (own == target), stored + (other == target), state, observed, kept
 
     _, _, (time, _, last, steps, _), observed, kept = jax.lax.while_loop(unfinished, to_next, begin)
@@ -92,11 +92,6 @@ def _put(array, value, index):
 def _until(operator: DensityOperator, target, state: tuple, tolerance, max_steps: int) -> tuple:
     """The state (time, next step, masses, steps made, past) at `target`, or where steps are too many or too small."""
 
-    problem = operator.problem
-    # averages that make the error grow like the square of w*: rare rows far out do not rule the steps of all
-    squares = problem.teacher_weights * problem.teacher**2
-    shares = (problem.teacher_weights + squares / jnp.maximum(jnp.sum(squares), 1e-300)) / 2
-
     def before(state):
         time, step, _, steps, _ = state
         return (time < target) & (steps < max_steps) & (step > SMALLEST_STEP * time)
@@ -107,7 +102,7 @@ def _until(operator: DensityOperator, target, state: tuple, tolerance, max_steps
         # two equal steps rather than a long one and the rest
         length = jnp.where(step >= left, left, jnp.where(2 * step > left, left / 2, step))
         end, error, made = step_after(operator, past, masses, length, time, SETTLED * tolerance)
-        size = operator.error_size(error, masses, shares) / tolerance
+        size = operator.error_size(error, masses) / tolerance
         accepted = size < 1
         # a step cut at a reported time does not cut those after it
         largest = jnp.maximum(LARGEST_FACTOR, step / length)

@@ -4,7 +4,9 @@ import diffrax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from steode.solvers.blocks import Blocks
 from steode.solvers.equations import Problem
+from steode.solvers.grouped import error_by_block
 
 LEAST_VARIANCE = 1e-12
 """Variance given to a point mass at the start of the Gaussian closure, whose averages divide by it; in units of their
@@ -37,6 +39,10 @@ def gaussian_closure(
         mean_w = problem.teacher_weights @ means
         spread = problem.teacher_weights @ (variances + (means - mean_w) ** 2)
         values = problem.observables(*overlaps(state[:2])) | {"mean_w": mean_w, "std_w": jnp.sqrt(spread)}
+        if isinstance(problem.weight_map, Blocks):
+            image = problem.weight_map.gaussian_mean(means, variances)
+            square = problem.weight_map.gaussian_square(means, variances)
+            values |= error_by_block(problem, problem.teacher, problem.teacher_weights, image, square)
         return values | ({"second_moment": companion[0]} if companion else {})
 
     weights = problem.teacher**2, mean**2 + variance

@@ -11,8 +11,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from steode.solvers.blocks import Blocks
 from steode.solvers.entrywise import StepMap
 from steode.solvers.equations import Problem
+from steode.solvers.grouped import error_by_block
 from steode.solvers.moving_range import moved
 from steode.solvers.smoothed_descent import SmoothedDescent
 
@@ -83,7 +85,9 @@ def evolve_particles(
         w, *companion = state
         image_map = quantizer(w, companion)
         values = problem.observables(*overlaps(w, *companion)) | {"mean_w": jnp.mean(w), "std_w": jnp.std(w)}
-        if isinstance(problem.weight_map, StepMap):
+        if isinstance(problem.weight_map, Blocks):
+            values |= error_by_block(problem, teacher, 1 / teacher.size, image_map(w), image_map.square(w))
+        elif isinstance(problem.weight_map, StepMap):
             levels, image = image_map.levels, image_map(w)
             values["level_fraction"] = jnp.mean((image[:, None] == levels[None, :]) * 1.0, axis=0)
         if moving is not None:

@@ -226,9 +226,9 @@ def test_a_tolerance_out_of_reach_is_given_up_as_soon_as_that_is_clear(monkeypat
     monkeypatch.setattr(adaptive, "MOST_UNKNOWNS", 20_000)
     tried, solve_once = [], adaptive._solve_once
 
-    def counted(problem, rows, mesh, *others):
-        tried.append(rows.teacher.size * mesh.fraction.size)
-        return solve_once(problem, rows, mesh, *others)
+    def counted(parts, *others):
+        tried.append(sum(part.rows.teacher.size * part.operator.nodes.size for part in parts))
+        return solve_once(parts, *others)
 
     monkeypatch.setattr(adaptive, "_solve_once", counted)
     model = LinearModel(

@@ -10,6 +10,7 @@ from steode.symbolic import symbols as sym
 from steode.symbolic.limit import Limit
 from steode.systems.dispatch import for_every_system
 from steode.systems.linear.derivations.derivation import derive_linear, maps_of
+from steode.systems.linear.derivations.groups import derive_groups
 from steode.systems.linear.properties import require
 from steode.systems.linear.spec import LinearModel
 
@@ -35,6 +36,8 @@ def derive(model: LinearModel) -> Limit:
 
 @functools.lru_cache(maxsize=64)
 def _derive_linear(model: LinearModel) -> Limit:
+    if model.groups:
+        return derive_groups(model, _derive_linear)
     if not model.is_basic:
         return derive_linear(model)
     shape, numbers = form(model)

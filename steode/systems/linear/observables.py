@@ -8,6 +8,7 @@ OBSERVABLES = {
     "q": "self overlap E[alpha_2 Q(w)^2]",
     "mean_w": "mean latent weight",
     "std_w": "standard deviation of the latent weights over coordinates",
+    "eps_g_by_group": "each group's part of the generalization error of a linear output; they sum to it (last axis)",
     "range": "quantization range of the weights, where it moves",
     "second_moment": "mean square of the gradient's entries that Adam divides by",
     "mean_slope": "mean slope of the weight quantizer, the jumps times the density at the thresholds",
@@ -16,5 +17,5 @@ OBSERVABLES = {
     "crossings": "crossings of each threshold by a weight since the start (last axis)",
 }
 """Names and meanings; a trajectory holds those its method can compute."""
-COLUMNS = {"level_fraction": "level", "bin_fraction": "bin", "crossings": "threshold"}
+COLUMNS = {"eps_g_by_group": "group", "level_fraction": "level", "bin_fraction": "bin", "crossings": "threshold"}
 """Observables with a last axis, and what it counts."""

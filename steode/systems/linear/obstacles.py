@@ -101,7 +101,9 @@ def nonlinear_response(model: LinearModel) -> Obstacle:
     if model.has_linear_output or derive_output(model).is_linear:
         return None
     fields = [
-        name for name in model.options if name not in ("spectrum", "update_rule", "dampening", "range_rule", *MAPS[:2])
+        name
+        for name in model.options
+        if name not in ("spectrum", "update_rule", "dampening", "range_rule", "groups", *MAPS[:2])
     ]
     why = f"with {' and '.join(fields)} the residual does not answer linearly to the two pre-activations"
     return fields[0], why
@@ -143,7 +145,7 @@ def residual_not_normal(model: LinearModel) -> Obstacle:
 
 def several_sets(model: LinearModel) -> Obstacle:
     """Moments in several sets."""
-    fields = [name for name in model.options if name not in ("update_rule", "dampening", "range_rule")]
+    fields = [name for name in model.options if name not in ("update_rule", "dampening", "range_rule", "groups")]
     if not fields:
         return None
     return fields[0], f"the moments of their noise are not derived with {' and '.join(fields)}"
@@ -180,7 +182,7 @@ def no_turned_field(model: LinearModel) -> Obstacle:
         if isinstance(getattr(model, name), CommonFactor):
             return name, f"with {name} = {getattr(model, name)} all coordinates err together"
     if not model.has_linear_output:
-        inner = ("spectrum", "update_rule", "dampening", "range_rule", *MAPS[:2])
+        inner = ("spectrum", "update_rule", "dampening", "range_rule", "groups", *MAPS[:2])
         fields = [name for name in model.options if name not in inner]
         return fields[0], f"with {' and '.join(fields)} the residual is not linear in the turned weights"
     return None
@@ -218,4 +220,25 @@ def density_beside_range(model: LinearModel) -> Obstacle:
     """A range that moves by the density at the thresholds."""
     if isinstance(model.range_rule, LearnedRange) and model.range_rule.sequential:
         return "range_rule", "a range stepped after the weights moves by the density at the thresholds"
+    return None
+
+
+def several_kinds(model: LinearModel) -> Obstacle:
+    """Coordinates of several kinds."""
+    if model.groups:
+        return "groups", f"the model has {len(model.groups)} groups of coordinates"
+    return None
+
+
+def beside_groups(model: LinearModel) -> Obstacle:
+    """What several groups of coordinates do not have in common yet."""
+    if not model.groups:
+        return None
+    if isinstance(model.update_rule, FOGZO | SPSA) or followed_moments(model):
+        return "update_rule", f"{model.update_rule} is not derived for groups of coordinates"
+    if isinstance(model.surrogate, DerivativeOf):
+        return "surrogate", f"{model.surrogate} is not derived for groups of coordinates"
+    for member in model.members:
+        if not isinstance(member.weight_quantizer, Identity | StepFunction):
+            return "weight_quantizer", f"{member.weight_quantizer} is not derived for groups of coordinates"
     return None

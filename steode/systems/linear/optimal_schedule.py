@@ -239,7 +239,7 @@ class _Tuning:
         # rates as numbers: one compiled program serves all schedules
         model, rates = model.replace(learning_rate=self.shaped.learning_rate), {"learning_rate": np.exp(after)}
         left = np.array([self.t_end - switch])
-        found = solve_density(lambda rows: make_problem(model, rows, rates), start, left, left, tolerance)
+        found = solve_density(lambda rows: (make_problem(model, *rows, rates),), (start,), left, left, tolerance)
         values = float(found.observables["eps_g"][-1]), float(found.error["eps_g"][-1])
         return TunedSchedule(name, *values, switch, before, named)
 

@@ -12,12 +12,13 @@ import numpy as np
 from steode import bridge
 from steode.errors import UnsupportedError
 from steode.parts.elementwise import Elementwise
-from steode.parts.laws import Law, Paired
+from steode.parts.laws import Paired
 from steode.parts.quantizers import StepFunction
 from steode.parts.range_rules import FollowingRange, LearnedRange
 from steode.parts.schedule import Schedule
 from steode.parts.surrogates import ClippedSurrogate, DerivativeOf
 from steode.parts.update_rules import FOGZO, SPSA, STE, Adam, Momentum, UpdateRule
+from steode.solvers.blocks import Blocks, JoinedRows, JoinedStart, total_square
 from steode.solvers.cuts import smooth_cuts
 from steode.solvers.entrywise import Map
 from steode.solvers.equations import Problem
@@ -56,8 +57,12 @@ class _NoRows(NamedTuple):
 NO_ROWS = _NoRows()
 
 
-def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None) -> Problem:
+def make_problem(
+    model: LinearModel, rows: Rows | JoinedRows, parameters: dict | None = None, whole: LinearModel | None = None
+) -> Problem:
     """The equations of a model with its numbers, or those in `parameters`; with SPSA, those of the STE.
+
+    Of a model with groups, those of all rows one after another; `whole` is the one that `model` is a member of.
 
     Numbers are arrays of NumPy's, but for parameters that are arrays of JAX's.
     See `steode.limit_function` and `steode.fixed_point_function` for the names.
@@ -66,8 +71,7 @@ def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None)
     if isinstance(model.update_rule, SPSA):
         # overlaps and observables are the same, and `smoothed_descent` is what moves the weights
         model = model.replace(update_rule=STE())
-    bound = model.surrogate.bound if isinstance(model.surrogate, ClippedSurrogate) else None
-    bound = parameters.get("bound", bound)
+    bound = parameters.get("bound", _bound(model))
     limit = derive(model)
     scales = {"learning_rate": ("eta", rate_factor(model.update_rule)), "dampening": ("dampening", 1.0)}
     values, schedules, rate = {}, [], None
@@ -86,6 +90,8 @@ def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None)
     moving_range = _moving_range(model)
     scale = parameters.get("weight_range") if moving_range is None else moving_range.start
     weight_map = bridge.numeric_map(model.weight_quantizer, scale)
+    if model.groups:
+        weight_map, bound = blocks(model, rows.counts)
     if "levels" in parameters or "thresholds" in parameters:
         names = {field.name for field in dataclasses.fields(weight_map)} & parameters.keys()
         weight_map = dataclasses.replace(weight_map, **{name: as_array(parameters[name]) for name in names})
@@ -109,13 +115,31 @@ def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None)
         schedules=tuple(schedules),
         rate=rate,
         eigenvalues=None if rows.eigenvalues is None else as_array(rows.eigenvalues),
-        output=None if limit.output is None else numeric_output(model, limit.output),
+        output=None if limit.output is None else numeric_output(whole or model, limit.output),
         linear_response=limit.output is None or limit.output.is_linear,
         constants=_constants(model.update_rule, limit),
         memory=_memory(model.update_rule),
         moving_range=moving_range,
     )
     return problem.with_input_averages()
+
+
+def member_problems(model: LinearModel, rows: tuple[Rows, ...]) -> tuple[Problem, ...]:
+    """The equations of each kind of coordinates, given its rows; of a model without groups, its own alone."""
+    rho = as_array(total_square(rows, model.shares))
+    parts = zip(model.members, rows, strict=True)
+    return tuple(dataclasses.replace(make_problem(member, own, whole=model), rho=rho) for member, own in parts)
+
+
+def blocks(model: LinearModel, counts: tuple[int, ...]) -> tuple[Blocks, np.ndarray | None]:
+    """The map of the weights, and the bound of each where one has a bound, of so many entries in each group."""
+    maps = tuple(bridge.numeric_map(member.weight_quantizer) for member in model.members)
+    bounds = [np.inf if bound is None else bound for bound in map(_bound, model.members)]
+    return Blocks(maps, counts), np.repeat(bounds, counts) if np.isfinite(bounds).any() else None
+
+
+def _bound(model: LinearModel) -> float | None:
+    return model.surrogate.bound if isinstance(model.surrogate, ClippedSurrogate) else None
 
 
 def rate_factor(rule: UpdateRule) -> float:
@@ -196,9 +220,9 @@ def numeric_output(model: LinearModel, output: Output) -> Map | GeneralOutput:
     if not output.needs_quadrature:
         return bridge.numeric_map(model.activation)
     surrogate, backward = model.activation_surrogate, None
-    scale = max(_pre_activation(model, model.teacher), _pre_activation(model, model.init))
+    scale = max(_pre_activation(model, "teacher"), _pre_activation(model, "init"))
     if isinstance(model.teacher_activation, Elementwise):
-        _check_teacher(model.teacher_activation, _pre_activation(model, model.teacher))
+        _check_teacher(model.teacher_activation, _pre_activation(model, "teacher"))
     cuts = [np.zeros(0)]
     if isinstance(model.activation, Elementwise):
         cuts.append(smooth_cuts(model.activation, scale))
@@ -230,13 +254,17 @@ def _check_teacher(activation: Elementwise, scale: float) -> None:
         )
 
 
-def _pre_activation(model: LinearModel, weights: Law) -> float:
-    """Standard deviation of the sum of inputs times independent weights."""
-    return math.sqrt(model.spectrum.mean * weights.second_moment)
+def _pre_activation(model: LinearModel, weights: str) -> float:
+    """Standard deviation of the sum of inputs times independent weights, those of a field."""
+    parts = zip(model.shares, model.members, strict=True)
+    square = sum(share * getattr(member, weights).second_moment for share, member in parts)
+    return math.sqrt(model.spectrum.mean * square)
 
 
-def nominal_start(model: LinearModel) -> Start:
+def nominal_start(model: LinearModel) -> Start | JoinedStart:
     """Independent w* and w_0 from the model's laws, with the eigenvalue each coordinate carries."""
+    if model.groups:
+        return JoinedStart(tuple(nominal_start(member) for member in model.members), model.shares)
     if model.spectrum.is_isotropic:
         return NominalStart(model.teacher, model.init)
     if isinstance(model.teacher, Paired):

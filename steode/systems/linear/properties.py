@@ -80,11 +80,16 @@ FINITE_RANGE = Property(
 RUN = "run it with simulate"
 NORMAL_RESIDUAL = Property("a normal residual under the sign of a gradient", obstacles.sign_of_what, RUN)
 ONE_RESPONSE = Property("one response for all coordinates", obstacles.own_responses, RUN)
-_DERIVED = (NORMAL_RESIDUAL, ONE_RESPONSE)
+GROUPS_ALIKE = Property("groups that share their rule and have step functions", obstacles.beside_groups, RUN)
+_DERIVED = (NORMAL_RESIDUAL, ONE_RESPONSE, GROUPS_ALIKE)
 
 MOMENT_NOISE = Property("isotropic inputs and maps that are not random", obstacles.several_sets, "use method='density'")
 
 INDEPENDENT_TEACHER = Property("a teacher law that is the same at every eigenvalue", obstacles.paired, RUN)
+
+ONE_KIND = Property(
+    "coordinates of one kind", obstacles.several_kinds, "use solve with method='density', fixed_points or simulate"
+)
 
 TURNED_FIELD = Property(
     "a linear residual and a gradient whose field a rotation leaves as it is",
@@ -104,23 +109,24 @@ _STATIONARY = (
 _BEYOND_THE_LIMIT: dict[str, tuple[Property, ...]] = {
     "derive": (),
     "solve, density": (COMMON_DIFFUSION,),
-    "solve, density kept": (COMMON_DIFFUSION, STANDING_RANGE),
+    "solve, density kept": (ONE_KIND, COMMON_DIFFUSION, STANDING_RANGE),
     "solve, gaussian": (COMMON_MOBILITY, COMMON_DIFFUSION, NO_ATOMS, STANDING_RANGE),
-    "solve, moments": (COMMON_MOBILITY, COMMON_DIFFUSION, NO_ATOMS, CLOSED_MOMENTS, LAW_ALONE),
+    "solve, moments": (ONE_KIND, COMMON_MOBILITY, COMMON_DIFFUSION, NO_ATOMS, CLOSED_MOMENTS, LAW_ALONE),
     "solve, particles": (FINITE_SUPPORT, FINITE_RANGE),
-    "solve, dmft": (COMMON_MOBILITY, INDEPENDENT_TEACHER, STANDING_RANGE, TURNED_FIELD),
-    "solve, drawn start": (FINITE_SUPPORT, KNOWN_RANGE),
-    "limit_function": (COMMON_DIFFUSION, STANDING_RANGE, LAW_ALONE),
-    "limit_function, gaussian": (COMMON_MOBILITY, COMMON_DIFFUSION, NO_ATOMS, STANDING_RANGE),
+    "solve, dmft": (ONE_KIND, COMMON_MOBILITY, INDEPENDENT_TEACHER, STANDING_RANGE, TURNED_FIELD),
+    "solve, drawn start": (ONE_KIND, FINITE_SUPPORT, KNOWN_RANGE),
+    "limit_function": (ONE_KIND, COMMON_DIFFUSION, STANDING_RANGE, LAW_ALONE),
+    "limit_function, gaussian": (ONE_KIND, COMMON_MOBILITY, COMMON_DIFFUSION, NO_ATOMS, STANDING_RANGE),
     "fixed_points": _STATIONARY,
-    "fixed_point_function": (*_STATIONARY, LINEAR_RESPONSE),
-    "stability": (*_STATIONARY, LAW_ALONE),
-    "deployments": (*_STATIONARY, GRID, LINEAR_RESPONSE, INDEPENDENT_TEACHER),
-    "optimal_range": (*_STATIONARY, LINEAR_RESPONSE),
-    "optimal_range, at a time": (COMMON_DIFFUSION, STANDING_RANGE, LAW_ALONE),
-    "plateau_estimate": (COMMON_MOBILITY, STANDING_RANGE, CONSTANT_RATE, CELLS, RATE_OF_A_CELL),
-    "fluctuations": (COMMON_MOBILITY, STANDING_RANGE, SAMPLE_NOISE, INDEPENDENT_TEACHER),
+    "fixed_point_function": (ONE_KIND, *_STATIONARY, LINEAR_RESPONSE),
+    "stability": (ONE_KIND, *_STATIONARY, LAW_ALONE),
+    "deployments": (ONE_KIND, *_STATIONARY, GRID, LINEAR_RESPONSE, INDEPENDENT_TEACHER),
+    "optimal_range": (ONE_KIND, *_STATIONARY, LINEAR_RESPONSE),
+    "optimal_range, at a time": (ONE_KIND, COMMON_DIFFUSION, STANDING_RANGE, LAW_ALONE),
+    "plateau_estimate": (ONE_KIND, COMMON_MOBILITY, STANDING_RANGE, CONSTANT_RATE, CELLS, RATE_OF_A_CELL),
+    "fluctuations": (ONE_KIND, COMMON_MOBILITY, STANDING_RANGE, SAMPLE_NOISE, INDEPENDENT_TEACHER),
     "fluctuations, moments": (
+        ONE_KIND,
         COMMON_MOBILITY,
         STANDING_RANGE,
         SAMPLE_NOISE,
@@ -129,7 +135,7 @@ _BEYOND_THE_LIMIT: dict[str, tuple[Property, ...]] = {
         CLOSED_MOMENTS,
         MOMENT_NOISE,
     ),
-    "sweep of fixed points": (*_STATIONARY, LINEAR_RESPONSE),
+    "sweep of fixed points": (ONE_KIND, *_STATIONARY, LINEAR_RESPONSE),
     "sweep of curves": (COMMON_DIFFUSION,),
     "sweep of curves, gaussian": (COMMON_MOBILITY, COMMON_DIFFUSION, NO_ATOMS, STANDING_RANGE),
 }
@@ -142,8 +148,9 @@ NEEDS: dict[str, tuple[Property, ...]] = {"simulate": (), "simulate_paired": ()}
 
 def missing(model: LinearModel, what: str) -> tuple[Property, str, str] | None:
     """The first property that `what` needs and the model lacks, with the field that takes it away, and why."""
+    kinds = (model, *model.members) if model.groups else (model,)
     for needed in NEEDS[what]:
-        lost = needed.lost(model)
+        lost = next(filter(None, map(needed.lost, kinds)), None)
         if lost is not None:
             return needed, *lost
     return None

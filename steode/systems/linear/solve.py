@@ -1,6 +1,7 @@
 """The verb `solve`: the limit of a specification as a trajectory."""
 
 import dataclasses
+import functools
 import logging
 from collections.abc import Sequence
 
@@ -16,6 +17,7 @@ from steode.parts.quantizers import StepFunction
 from steode.parts.schedule import Schedule
 from steode.parts.update_rules import SPSA
 from steode.solvers.adaptive import solve_density
+from steode.solvers.blocks import counts_of
 from steode.solvers.domain import learning_rates
 from steode.solvers.particles import evolve_particles
 from steode.solvers.programs import padded
@@ -23,7 +25,14 @@ from steode.solvers.start import Start
 from steode.systems.dispatch import for_every_system
 from steode.systems.linear.configuration import to_dict
 from steode.systems.linear.derive import derive
-from steode.systems.linear.problem import drawn_start, make_problem, nominal_start, smoothed_descent
+from steode.systems.linear.problem import (
+    blocks,
+    drawn_start,
+    make_problem,
+    member_problems,
+    nominal_start,
+    smoothed_descent,
+)
 from steode.systems.linear.properties import missing, require
 from steode.systems.linear.rotated import solve_rotated
 from steode.systems.linear.spec import LinearModel
@@ -130,14 +139,14 @@ def solve(
 
 def _solve_density(model, start: Start, times, density_times, tolerance):
     kept = np.union1d(density_times, times[-1:])
-    solution = solve_density(lambda rows: make_problem(model, rows), start, times, kept, tolerance)
+    starts = start.starts if model.groups else (start,)
+    make_problems = functools.partial(member_problems, model)
+    solution = solve_density(make_problems, starts, times, kept, tolerance, model.shares)
     density = None
     if density_times.size:
-        wanted = np.isin(kept, density_times)
-        rows = solution.rows
-        density = Density(
-            density_times, solution.nodes, solution.volumes, rows.teacher, rows.weights, solution.masses[wanted]
-        )
+        (law,) = solution.laws
+        rows, masses = law.rows, law.masses[np.isin(kept, density_times)]
+        density = Density(density_times, law.nodes, law.volumes, rows.teacher, rows.weights, masses)
     return solution.observables, solution.error, density
 
 
@@ -165,6 +174,9 @@ def _solve_moments(model, start: Start, times, density_times, tolerance):
 
 def _solve_particles(model, start: Start, times, density_times, tolerance):
     problem = make_problem(model, start.rows(np.zeros(0), 2))
+    if model.groups:
+        weight_map, bound = blocks(model, counts_of(model.shares, PARTICLES))
+        problem = dataclasses.replace(problem, weight_map=weight_map, bound=bound)
     # a small part of the relaxation time, and as many equal steps as end exactly on each reported time
     fastest = float(learning_rates(problem, float(times[-1])).max())
     longest = min(0.02, 0.02 / (fastest * float(jnp.max(problem.alpha_2))))

@@ -1,8 +1,10 @@
 """Specification of the linear teacher-student system trained by online SGD with the straight-through estimator."""
 
 import dataclasses
+import functools
 
 from steode.errors import SpecificationError, check_integer, check_nonnegative, check_positive
+from steode.parts.groups import Group
 from steode.parts.laws import Law, Normal, Paired
 from steode.parts.quantizers import EntrywiseMap, Identity
 from steode.parts.range_rules import FixedRange, RangeRule
@@ -22,6 +24,7 @@ from steode.systems.linear.spec_checks import (
     asymmetry,
     check_bound,
     check_dampening,
+    check_groups,
     check_range_rule,
     check_scales,
     check_smooth_surrogate,
@@ -48,6 +51,7 @@ AROUND = (
     "update_rule",
     "dampening",
     "range_rule",
+    "groups",
 )
 """The fields around the core, weights and inputs: most models leave them alone."""
 RANDOM_MAPS = StochasticRounding | AdditiveNoise | MultiplicativeNoise | CommonFactor
@@ -96,6 +100,8 @@ class LinearModel:
         2022).
     range_rule : what becomes of the range of the weight quantizer: `FixedRange`, `LearnedRange` (a learned step size),
         or `FollowingRange` (a statistic of the latent weights).
+    groups : kinds of coordinates, each a `Group` with a share of them and with laws, quantizer and surrogate of its own
+        where they differ from the model's; in a run they stand one after another. Empty: all are of one kind.
 
     Raises
     ------
@@ -124,6 +130,7 @@ class LinearModel:
     update_rule: UpdateRule = STE()
     dampening: float | Schedule = 0.0
     range_rule: RangeRule = FixedRange()
+    groups: tuple[Group, ...] = ()
 
     def __post_init__(self):
         if not isinstance(self.learning_rate, Schedule):
@@ -181,6 +188,18 @@ class LinearModel:
         check_type("update_rule", self.update_rule, UpdateRule, "an update rule", "For example FOGZO(c=2.0, eps=0.3).")
         if isinstance(self.update_rule, FOGZO | SPSA):
             check_update_rule(self)
+        if self.groups:
+            check_groups(self)
+
+    @functools.cached_property
+    def members(self) -> tuple["LinearModel", ...]:
+        """For each group the model that has all its coordinates of that kind; without groups the model itself."""
+        return tuple(self.replace(groups=(), **group.own) for group in self.groups) or (self,)
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Fraction of the coordinates in each group, (1.0,) without groups."""
+        return tuple(group.share for group in self.groups) or (1.0,)
 
     @property
     def has_linear_output(self) -> bool:

@@ -3,8 +3,10 @@
 import numpy as np
 
 from steode.errors import SPAN, SpecificationError
-from steode.parts.laws import Constant, ContinuousLaw, Discrete, Empirical, TwoPoint
+from steode.parts.groups import Group
+from steode.parts.laws import Constant, ContinuousLaw, Discrete, Empirical, Paired, TwoPoint
 from steode.parts.quantizers import EntrywiseMap, Identity, StepFunction
+from steode.parts.range_rules import FixedRange
 from steode.parts.schedule import Schedule
 from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
 from steode.parts.surrogates import ClippedSurrogate, IdentitySurrogate, WeightSurrogate
@@ -157,6 +159,32 @@ def _check_density_at_thresholds(model) -> None:
             raise SpecificationError(
                 "init", expected, model.init, f"{nothing} Give it a width, such as Normal(mean=1.2, std=0.1)."
             )
+
+
+def check_groups(model) -> None:
+    """Refuse groups that are no partition of the coordinates, or whose members are no models."""
+    remedy = "For example (Group(0.5), Group(0.5, weight_quantizer=Uniform(4, 2.0)))."
+    groups = model.groups
+    if not isinstance(groups, tuple) or len(groups) < 2 or not all(isinstance(entry, Group) for entry in groups):
+        raise SpecificationError("groups", "a tuple of at least two Groups", groups, remedy)
+    total = sum(group.share for group in groups)
+    if abs(total - 1) > EQUAL:
+        raise SpecificationError("groups", "shares that sum to 1", total, "Every coordinate is in one group.")
+    if isinstance(model.teacher, Paired):
+        remedy = "Give each group the law of its teacher weights."
+        raise SpecificationError("teacher", "a law of its own beside groups", model.teacher, remedy)
+    if not isinstance(model.range_rule, FixedRange):
+        remedy = "Ranges of groups stand still."
+        raise SpecificationError("range_rule", "FixedRange() with groups", model.range_rule, remedy)
+    for index, group in enumerate(groups):
+        try:
+            model.replace(groups=(), **group.own)
+        except SpecificationError as error:
+            where = f"groups[{index}].{error.argument}"
+            raise SpecificationError(where, error.expected, error.received, error.remedy) from None
+        for name in ("teacher", "init"):
+            if isinstance(group.own.get(name), Paired):
+                raise SpecificationError(f"groups[{index}].{name}", "a law of its own", group.own[name], remedy)
 
 
 def check_type(argument: str, value: object, kind, expected: str, remedy: str) -> None:
