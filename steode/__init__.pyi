@@ -11,6 +11,7 @@ from .errors import (
 from .parts.elementwise import Elementwise
 from .parts.format_error import FormatError, format_error
 from .parts.formats import FloatFormat, IntegerFormat, bfloat16, float4_e2m1fn, float8_e4m3fn, float8_e5m2, int4
+from .parts.groups import Group
 from .parts.laws import Constant, Discrete, Empirical, Laplace, Normal, Paired, TwoPoint, UniformLaw
 from .parts.quantizers import Identity, Levels, Sign, SignedInteger, Ternary, Uniform
 from .parts.range_rules import FixedRange, FollowingRange, LearnedRange
@@ -81,6 +82,7 @@ __all__ = [
     "Fluctuations",
     "FollowingRange",
     "FormatError",
+    "Group",
     "Identity",
     "IdentitySurrogate",
     "IntegerFormat",

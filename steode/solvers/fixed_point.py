@@ -109,7 +109,7 @@ def terms_of(equation: Equation, root, found) -> dict[str, Array]:
 def terms_at(equation: Equation | ForceEquation, x) -> dict[str, Array]:
     """V, the error, its terms (NaN for an output that does not answer linearly) and, with FOGZO, p at a root x > 0."""
     problem, force = equation.problem, equation.force(x)
-    found = self_consistency.state(problem, force)
+    found = equation.state(x)
     terms = self_consistency.error_terms(problem, found)
     overlaps = found.teacher_overlap, found.self_overlap
     if isinstance(equation, ForceEquation):

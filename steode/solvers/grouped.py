@@ -7,17 +7,19 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from steode.solvers.density import DensityOperator, implicit_bands
+from steode.solvers.entrywise import IdentityMap
 from steode.solvers.equations import Problem
 from steode.solvers.time_step import Masses
 
 
 def error_by_group(problem: Problem, m: Float[Array, " G"], q: Float[Array, " G"], rho: Float[Array, " G"]) -> dict:
-    """The parts of eps_g that come from each kind, by their shares of the overlaps; a linear output alone has any."""
-    if problem.output is not None:
-        return {}
-    error = dict(problem.equations.observables)["eps_g"]
-    variance = problem.equations.residual_variance(None, m, q, rho, 0.0)
-    return {"eps_g_by_group": error(variance, None, m, q, rho, 0.0)}
+    """The part of eps_g that comes from each kind, by its shares of the overlaps; only a linear output has such parts."""
+    return {"eps_g_by_group": (q - 2 * m + rho) / 2} if has_linear_output(problem) else {}
+
+
+def has_linear_output(problem: Problem) -> bool:
+    """True where the output is the pre-activation itself."""
+    return problem.output is None or isinstance(problem.output, IdentityMap)
 
 
 def error_by_block(problem: Problem, teacher, weights, image, square) -> dict[str, Array]:

@@ -18,14 +18,13 @@ SETTLING = 30
 PROOF = f"found by Newton's method from {len(STARTS)} starts; it is not proved that there are no others"
 
 
-class ForceEquation(eqx.Module):
+class ForceEquation(self_consistency.StationaryEquation):
     """c_h, c_* and c_2 of the problem's output."""
 
     problem: Problem
     tolerance = RESIDUAL
 
     def force(self, x):
-        """What drives the weights at x: x itself."""
         return x
 
     def implied(self, x):

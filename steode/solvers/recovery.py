@@ -85,7 +85,20 @@ def rests(problem: Problem, a: np.ndarray) -> bool:
 
 def scalar_recovery(equation: Equation) -> Recovery | None:
     """V = 0 of a linear response, if it is a stationary state."""
-    problem = equation.problem
+    problem, at_rest = equation.problem, [_at_rest(own) for _, own in equation.kinds]
+    if None in at_rest:
+        return None
+    gap, overlap = self_consistency.mixed([share for share, _ in equation.kinds], at_rest)
+    if float(problem.strength_of_gap(gap, overlap)) > ZERO * float(problem.rho):
+        return None
+    small = SMALL * min(_smallest(own) for _, own in equation.kinds) ** 2
+    # theta = eta x/B, and x = theta^2 with FOGZO
+    unit = small**2 if isinstance(equation, TemperatureEquation) else small * float(problem.batch / problem.eta)
+    return Recovery(_limit(evaluate(equation, unit * np.array([1.0, 2.0, 1e-3, 2e-3])) / unit))
+
+
+def _at_rest(problem: Problem) -> tuple[float, float] | None:
+    """G and q of weights that all rest on their targets; None where they cannot."""
     a = np.asarray(stationary.targets(problem))
     if not rests(problem, a):
         return None
@@ -93,13 +106,7 @@ def scalar_recovery(equation: Equation) -> Recovery | None:
     drawn = np.zeros_like(a)
     if isinstance(problem.weight_map, NoisyMap):
         drawn = np.asarray(problem.weight_map.square(a)) - a**2
-    gap = float(self_consistency.unreachable_gap(problem)) + weights @ drawn
-    if float(problem.strength_of_gap(gap, weights @ (a**2 + drawn))) > ZERO * float(problem.rho):
-        return None
-    small = SMALL * _smallest(problem) ** 2
-    # theta = eta x/B, and x = theta^2 with FOGZO
-    unit = small**2 if isinstance(equation, TemperatureEquation) else small * float(problem.batch / problem.eta)
-    return Recovery(_limit(evaluate(equation, unit * np.array([1.0, 2.0, 1e-3, 2e-3])) / unit))
+    return float(self_consistency.unreachable_gap(problem)) + weights @ drawn, weights @ (a**2 + drawn)
 
 
 def _smallest(problem: Problem) -> float:

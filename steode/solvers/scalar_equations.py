@@ -11,6 +11,7 @@ D = E[Var(Q | w*)] the dithering of the weights whose target lies inside the ran
 D and V are nondecreasing in theta (see `steode.solvers.root_search`), hence so is the right-hand side. Derived here.
 """
 
+import abc
 import dataclasses
 
 import equinox as eqx
@@ -25,6 +26,7 @@ from steode.solvers.entrywise import IdentityMap, StepMap
 from steode.solvers.equations import Problem
 from steode.solvers.random_maps import NoisyMap, RoundingMap
 from steode.solvers.root_search import RESOLUTION, isolate_roots
+from steode.solvers.self_consistency import State, StationaryEquation
 
 BLOCK = 8
 """Values of x at which an equation is evaluated in one call."""
@@ -36,7 +38,25 @@ RESIDUAL = 1e-11
 """Largest |F(x) - x| of a root, relative to x."""
 
 
-class StrengthEquation(eqx.Module):
+class GapEquation(StationaryEquation):
+    """An equation whose right-hand side is known from G and q of the stationary state at x."""
+
+    @abc.abstractmethod
+    def gap_bounds(self) -> tuple:
+        """G below and above every root, and the largest q."""
+
+    def implied(self, x):
+        """F(x)."""
+        found = self.state(x)
+        return self.problem.strength_of_gap(found.gap, found.self_overlap)
+
+    def bounds(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
+        """Values below and above every root."""
+        least, most, overlap = self.gap_bounds()
+        return self.problem.strength_of_gap(least, 0.0), self.problem.strength_of_gap(most, overlap)
+
+
+class StrengthEquation(GapEquation):
     """c_2 of a response c_h = 1, c_* = -1; `problem` is the model's."""
 
     problem: Problem
@@ -55,18 +75,11 @@ class StrengthEquation(eqx.Module):
         return isinstance(self.problem.weight_map, IdentityMap | NoisyMap)
 
     def force(self, x):
-        """What drives the weights at x, as the problem takes it."""
         # unquantized weights updated by FOGZO have the mean slope 1
         return x if self.problem.linear_response else jnp.stack([1.0 + 0 * x, -1.0 + 0 * x, x])
 
-    def implied(self, x):
-        """F(x)."""
-        found = self_consistency.state(self.problem, self.force(x))
-        return self.problem.strength_of_gap(found.gap, found.self_overlap)
-
-    def bounds(self) -> tuple[Float[Array, ""], Float[Array, ""]]:
-        """Values below and above every root."""
-        return self_consistency.strength_bounds(self.problem)
+    def gap_bounds(self):
+        return self_consistency.gap_bounds(self.problem)
 
     def knowledge(self) -> tuple[Float[Array, ""] | float, Float[Array, ""] | float]:
         """What `steode.solvers.root_search.isolate_roots` takes of F: slope (NaN: nothing is known) and floor."""
@@ -93,7 +106,7 @@ class StrengthEquation(eqx.Module):
         return jnp.where(known, slope, jnp.nan), jnp.where(known, floor, 0.0)
 
 
-class LossEquation(eqx.Module):
+class LossEquation(GapEquation):
     """V with the sign of the gradient, which is driven by V alone; `problem` is the model's.
 
     The temperature theta = eta p_0 (pi V/2)^{1/2}/beta_2 increases with V, and with it the dithering; targets
@@ -107,16 +120,10 @@ class LossEquation(eqx.Module):
     tolerance = RESIDUAL
 
     def force(self, x):
-        """What drives the weights at x: c_h, c_* and c_2."""
         return self.problem.force_of_loss(x)
 
-    def implied(self, x):
-        """F(V)."""
-        found = self_consistency.state(self.problem, self.force(x))
-        return self.problem.strength_of_gap(found.gap, found.self_overlap)
-
-    def bounds(self):
-        """V of weights that do not dither and are as near as can be, and of those that do so as much as can be."""
+    def gap_bounds(self):
+        """G of weights that do not dither and are as near as can be, and of those that do so as much as can be."""
         problem = self.problem
         low, high = stationary.image_range(problem)
         best, weights = stationary.best_targets(problem), problem.teacher_weights * problem.alpha_2
@@ -131,8 +138,7 @@ class LossEquation(eqx.Module):
             least = (best - jnp.clip(best, low, high)) ** 2
             most = jnp.maximum((best - low) ** 2, (best - high) ** 2)
         overlap = jnp.sum(weights * jnp.maximum(low**2, high**2))
-        lowest = problem.strength_of_gap(unreachable + weights @ least, 0.0)
-        return lowest, problem.strength_of_gap(unreachable + weights @ most, overlap)
+        return unreachable + weights @ least, unreachable + weights @ most, overlap
 
     def knowledge(self) -> tuple[float, float]:
         """F is nondecreasing, unless a pull moves the means or levels are drawn at random."""
@@ -140,7 +146,7 @@ class LossEquation(eqx.Module):
         return (0.0 if known else jnp.nan), 0.0
 
 
-class TemperatureEquation(eqx.Module):
+class TemperatureEquation(StationaryEquation):
     """theta^2 with FOGZO; `problem` is the model's."""
 
     problem: Problem
@@ -160,7 +166,6 @@ class TemperatureEquation(eqx.Module):
         return problem.teacher_weights @ confined, problem.strength_of_gap(gap, 0.0)
 
     def force(self, x):
-        """What drives the weights at x: p, -p and c_2."""
         dithering, strength = self.averages(x)
         slope = 2 * dithering / jnp.sqrt(x)
         return jnp.stack([slope, -slope, strength])
@@ -183,7 +188,56 @@ class TemperatureEquation(eqx.Module):
         return 0.0, 0.0
 
 
-Equation = StrengthEquation | TemperatureEquation | LossEquation
+class GroupedEquation(GapEquation):
+    """Several kinds of coordinates under one force: what the equation of each says of G and q, by its share."""
+
+    parts: tuple[StrengthEquation, ...] | tuple[LossEquation, ...]
+    shares: tuple[float, ...] = eqx.field(static=True)
+    tolerance = RESIDUAL
+
+    @property
+    def problem(self) -> Problem:
+        """That of the first kind: output, noise and rates are common to all."""
+        return self.parts[0].problem
+
+    @property
+    def kinds(self):
+        return tuple((share, part.problem) for share, part in zip(self.shares, self.parts, strict=True))
+
+    @property
+    def name(self) -> str:
+        """The unknown."""
+        return self.parts[0].name
+
+    @property
+    def smallest(self) -> float:
+        """As of its parts."""
+        return self.parts[0].smallest
+
+    @property
+    def is_affine(self) -> bool:
+        """True if F is affine."""
+        return all(part.is_affine for part in self.parts)
+
+    def force(self, x):
+        return self.parts[0].force(x)
+
+    def gap_bounds(self):
+        return self_consistency.mixed(self.shares, [part.gap_bounds() for part in self.parts])
+
+    def states(self, x) -> list[State]:
+        """The stationary state of each kind at x."""
+        return [part.state(x) for part in self.parts]
+
+    def state(self, x):
+        return self_consistency.mixed(self.shares, self.states(x))
+
+    def knowledge(self):
+        """Slopes and floors of the kinds are averages over coordinates, as F is."""
+        return self_consistency.mixed(self.shares, [part.knowledge() for part in self.parts])
+
+
+Equation = StrengthEquation | TemperatureEquation | LossEquation | GroupedEquation
 
 
 def scalar_equation(problem: Problem) -> Equation | None:

@@ -9,7 +9,10 @@ again. For a linear response one number, c_2, is left:
 and c_2 = V = G + sigma^2 where the output is linear and deterministic.
 """
 
+import abc
+
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -63,6 +66,25 @@ def state(problem: Problem, force: Float[Array, "..."]) -> State:
     return State(m, q, gap, unreachable, dithering, clipping, pull, extra)
 
 
+class StationaryEquation(eqx.Module):
+    """An equation whose unknown x says what drives the weights."""
+
+    problem: eqx.AbstractVar[Problem]
+
+    @property
+    def kinds(self) -> tuple[tuple[float, Problem], ...]:
+        """Kinds of coordinates, each with its share."""
+        return ((1.0, self.problem),)
+
+    @abc.abstractmethod
+    def force(self, x) -> Float[Array, "..."]:
+        """What drives the weights at x, as the problem takes it."""
+
+    def state(self, x) -> State:
+        """The stationary state at x."""
+        return state(self.problem, self.force(x))
+
+
 def error_terms(problem: Problem, found: State) -> dict[str, Float[Array, ""]]:
     """The parts of the generalization error of an output with linear answers; see `steode.systems.linear.fixed_point`.
 
@@ -85,6 +107,11 @@ def unreachable_gap(problem: Problem) -> Float[Array, ""]:
     """The part of G that no choice of the weights removes: E[w*^2 (lambda - alpha_1^2/alpha_2)]."""
     variance = jnp.asarray(1.0) if problem.eigenvalues is None else problem.eigenvalues
     return problem.teacher_weights @ (problem.teacher**2 * (variance - problem.alpha_1**2 / problem.alpha_2))
+
+
+def mixed(shares: tuple[float, ...], parts: list):
+    """Averages over kinds of coordinates, of which each has its share: pytrees of numbers added up."""
+    return jax.tree.map(lambda *values: sum(share * value for share, value in zip(shares, values, strict=True)), *parts)
 
 
 def is_random(problem: Problem) -> bool:
@@ -114,7 +141,13 @@ def implied_force(problem: Problem, force: Float[Array, "..."]) -> Float[Array, 
 
 
 def strength_bounds(problem: Problem) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Values of c_2 below and above every fixed point of a linear response (infinite for an unbounded map).
+    """Values of c_2 below and above every fixed point of a linear response (infinite for an unbounded map)."""
+    least, most, overlap = gap_bounds(problem)
+    return problem.strength_of_gap(least, 0.0), problem.strength_of_gap(most, overlap)
+
+
+def gap_bounds(problem: Problem) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
+    """Values of G below and above every fixed point of a linear response, and the largest q.
 
     Below: every weight as near its target as the range allows, and q = 0. Above: the quantized weights lie in the
     range, so that given their mean E(Q - a)^2, random or not, is at most that of the two ends; with weight decay or
@@ -129,7 +162,4 @@ def strength_bounds(problem: Problem) -> tuple[Float[Array, ""], Float[Array, ""
         widest = jnp.maximum((a - low) ** 2, (a - high) ** 2)
     # q is at most that of the outermost levels all the time
     most = weights @ (alpha_2 * jnp.maximum(low**2, high**2) + 0 * a)
-    return (
-        problem.strength_of_gap(unreachable + weights @ (alpha_2 * rigid), 0.0),
-        problem.strength_of_gap(unreachable + weights @ (alpha_2 * widest), most),
-    )
+    return unreachable + weights @ (alpha_2 * rigid), unreachable + weights @ (alpha_2 * widest), most

@@ -13,7 +13,6 @@ from steode.errors import SpecificationError, UnsupportedError
 from steode.parts.elementwise import Elementwise
 from steode.parts.laws import Constant, Discrete, Empirical, Normal
 from steode.parts.quantizers import Identity, Levels, Sign, SignedInteger, Uniform
-from steode.parts.spectrum import Isotropic
 from steode.solvers import latent, stationary
 from steode.systems.linear.deployments import deployments
 from steode.systems.linear.literal.input_moments import coordinate_moments
@@ -27,7 +26,7 @@ mean_weight = eqx.filter_jit(latent.mean_weight)
 density_of = eqx.filter_jit(stationary.density)
 
 QUADRATURE = 1e-10
-C = float(coordinate_moments(REFERENCE.input_quantizer, Isotropic(), 1).shrinkage[0])
+C = float(coordinate_moments(REFERENCE.input_quantizer, np.ones(1)).shrinkage[0])
 """alpha_1/alpha_2 of the reference case, from the input quantizer itself."""
 
 

@@ -123,7 +123,7 @@ def test_sampled_errors_of_nonlinear_outputs():
 @pytest.mark.parametrize("quantizer", [FINE, StochasticRounding(FINE), Elementwise("x + x**3/9"), AdditiveNoise(0.3)])
 def test_input_moments_of_every_eigenvalue(quantizer):
     spectrum = Eigenvalues(np.array([2.0, 1e-6, 0.3, 2.0]))
-    moments = coordinate_moments(quantizer, spectrum, 8)
+    moments = coordinate_moments(quantizer, spectrum.coordinates(8))
     x = np.linspace(-9, 9, 400_001)
     density = np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi) * (x[1] - x[0])
     for index, eigenvalue in enumerate(spectrum.coordinates(8)):

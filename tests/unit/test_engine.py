@@ -17,7 +17,6 @@ from steode.engine.request import key_words, seed_sequence
 from steode.parts.elementwise import Elementwise
 from steode.parts.laws import Constant
 from steode.parts.quantizers import Identity, Levels, SignedInteger, Uniform
-from steode.parts.spectrum import Isotropic
 from steode.systems.linear.literal.input_moments import coordinate_moments
 from steode.systems.linear.literal.system import linear_system
 from steode.systems.linear.simulate import simulate
@@ -209,7 +208,7 @@ def test_device_quantizer_is_the_specified_one_ties_included(grid, dtype):
 
 def input_moments(quantizer):
     """E[x Q]/E[Q^2], E[Q^2] and the remaining mean square, for standard normal inputs."""
-    moments = coordinate_moments(quantizer, Isotropic(), 1)
+    moments = coordinate_moments(quantizer, np.ones(1))
     return float(moments.shrinkage[0]), float(moments.power[0]), float(moments.residual[0])
 
 

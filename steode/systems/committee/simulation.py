@@ -16,7 +16,6 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from steode.parts.schedule import Schedule
-from steode.parts.spectrum import Isotropic
 from steode.parts.surrogates import ClippedSurrogate
 from steode.systems.committee.spec import CommitteeModel
 from steode.systems.linear.literal.input_moments import coordinate_moments
@@ -154,7 +153,7 @@ def committee_system(
     def schedule(rate):
         return compiled(rate) if isinstance(rate, Schedule) else None
 
-    moments = coordinate_moments(model.input_quantizer, Isotropic(), 1)
+    moments = coordinate_moments(model.input_quantizer, np.ones(1))
     surrogate, pace = model.surrogate, model.output_learning_rate
     return CommitteeSystem(
         rate=number(model.learning_rate),

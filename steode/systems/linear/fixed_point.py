@@ -53,8 +53,11 @@ class FixedPoint:
     gain : at V = 0, factor by which a small V is multiplied for every relaxation of the weights: for step functions
         (eta/B) E[alpha_2 (g_1 + g_2)/(2 W)], g_1 and g_2 the jumps at the ends of the target's cell and W its width;
         infinite where any V grows at every learning rate. NaN for V > 0, where `steode.stability` decides.
-    problem, force : the equations with the teacher law in them, and what drives the weights there: c_2 (V, where the
-        output is linear and deterministic), or c_h, c_* and c_2; at V = 0 nothing does, and `force` is None.
+    eps_g_by_group : the part of eps_g that comes from each group of coordinates; empty without groups, or where the
+        output is not linear.
+    problems, force : the equations with the teacher law in them, of each kind of coordinates, and what drives the
+        weights there: c_2 (V, where the output is linear and deterministic), or c_h, c_* and c_2; at V = 0 nothing
+        does, and `force` is None.
     """
 
     model: LinearModel
@@ -73,7 +76,8 @@ class FixedPoint:
     noise_term: float = 0.0
     mean_slope: float | None = None
     gain: float = np.nan
-    problem: Problem | None = dataclasses.field(default=None, repr=False)
+    eps_g_by_group: tuple[float, ...] = ()
+    problems: tuple[Problem, ...] = dataclasses.field(default=(), repr=False)
     force: Float[np.ndarray, "..."] | None = dataclasses.field(default=None, repr=False)
 
     @property
@@ -94,17 +98,23 @@ class FixedPoint:
         rate = self.model.learning_rate * self.mean_slope * self.model.update_rule.noise_factor
         return self.model.replace(update_rule=STE(), learning_rate=rate)
 
-    def density(self, w, wstar: float, eigenvalue: float | None = None) -> np.ndarray:
+    @property
+    def problem(self) -> Problem:
+        """The equations; those of the first kind of coordinates where there are several."""
+        return self.problems[0]
+
+    def density(self, w, wstar: float, eigenvalue: float | None = None, group: int | None = None) -> np.ndarray:
         """Stationary density mu(w | w*) of the latent weight at points w of shape (N,).
 
         In closed form under a step function and for weights that are not quantized, else by quadrature. `eigenvalue` is
-        that of the coordinate, needed where the inputs have a spectrum.
+        that of the coordinate, needed where the inputs have a spectrum, and `group` the index of its group, needed
+        where the model has groups.
 
         Raises `SpecificationError` for arguments that are not finite numbers or an eigenvalue that is missing or not
         positive, and `UnsupportedError` where there is no density: V = 0, or without weight decay a target that is not
         strictly inside the range.
         """
-        problem, strength = self._law("density", wstar, eigenvalue)
+        problem, strength = self._law("density", wstar, eigenvalue, group)
         points = check_array("w", w)
         with jax.enable_x64(True):
             values = np.asarray(stationary.density(problem, strength, jnp.asarray(points)))[0]
@@ -114,26 +124,38 @@ class FixedPoint:
             )
         return values
 
-    def level_probabilities(self, wstar: float, eigenvalue: float | None = None) -> np.ndarray:
-        """Probability that the quantized weight is at each level given a teacher weight, shape (n,).
+    def level_probabilities(
+        self, wstar: float, eigenvalue: float | None = None, group: int | None = None
+    ) -> np.ndarray:
+        """Probability that the quantized weight is at each level given a teacher weight, shape (n,); see `density`.
 
         Without weight decay a target on or beyond the last level puts all probability there. Raises
         `SpecificationError` as `density`, and `UnsupportedError` for V = 0 or weights that are quantized neither by a
         step function nor by stochastic rounding.
         """
-        if not isinstance(self.model.weight_quantizer, StepFunction | StochasticRounding):
-            raise UnsupportedError(f"level_probabilities: {self.model.weight_quantizer} has no levels; see density.")
-        problem, strength = self._law("level_probabilities", wstar, eigenvalue)
+        quantizer = self.model.members[self._checked_group(group)].weight_quantizer
+        if not isinstance(quantizer, StepFunction | StochasticRounding):
+            raise UnsupportedError(f"level_probabilities: {quantizer} has no levels; see density.")
+        problem, strength = self._law("level_probabilities", wstar, eigenvalue, group)
         with jax.enable_x64(True):
             return np.asarray(stationary.level_probabilities(problem, strength))[0]
 
-    def _law(self, what: str, wstar: float, eigenvalue: float | None) -> tuple[Problem, jax.Array]:
+    def _checked_group(self, group: int | None) -> int:
+        count = len(self.model.groups)
+        if group is None and count == 0:
+            return 0
+        if not isinstance(group, int) or isinstance(group, bool) or not 0 <= group < count:
+            expected = f"the index of one of {count} groups" if count else "None: the model has no groups"
+            raise SpecificationError("group", expected, group, "Each group has a law of its own.")
+        return group
+
+    def _law(self, what: str, wstar: float, eigenvalue: float | None, group: int | None) -> tuple[Problem, jax.Array]:
         """The equations at one teacher weight, under the force there, and its strength."""
         wstar = check_finite("wstar", wstar)
         if self.V == 0:
             raise UnsupportedError(f"{what}: at V = 0 weights rest, and have no density; V > 0 only.")
         with jax.enable_x64(True):
-            problem, strength = self.problem.under(jnp.asarray(self.force))
+            problem, strength = self.problems[self._checked_group(group)].under(jnp.asarray(self.force))
             own = None if problem.eigenvalues is None else jnp.asarray([_checked_eigenvalue(eigenvalue)])
             if own is None and eigenvalue is not None:
                 raise SpecificationError("eigenvalue", "None: all are 1", eigenvalue, "Give the model a spectrum.")

@@ -191,4 +191,5 @@ def fixed_point_function(model: LinearModel, *, teacher_nodes: int | None = None
 def without_quantizers(model: LinearModel) -> LinearModel:
     """The model without maps of weights, inputs, output, labels and residual; that of the teacher's output stays."""
     maps = (name for name in MAPS if name != "teacher_activation")
-    return model.replace(**dict.fromkeys(maps, Identity()), dampening=0.0)
+    groups = tuple(dataclasses.replace(group, weight_quantizer=None) for group in model.groups)
+    return model.replace(**dict.fromkeys(maps, Identity()), dampening=0.0, groups=groups)

@@ -11,13 +11,14 @@ from steode.parts.update_rules import FOGZO
 from steode.solvers import newton_roots, scalar_equations, stationary
 from steode.solvers.equations import Problem
 from steode.solvers.fixed_point import fixed_point_terms, terms_at
+from steode.solvers.grouped import has_linear_output
 from steode.solvers.newton_roots import ForceEquation
 from steode.solvers.recovery import Recovery, scalar_recovery, share_on_last_level, vector_recovery
-from steode.solvers.scalar_equations import Equation, Roots, scalar_equation
+from steode.solvers.scalar_equations import Equation, GroupedEquation, Roots
 from steode.systems.dispatch import for_every_system
 from steode.systems.linear.fixed_point import EXACT, REGULAR, FixedPoint, FixedPoints
 from steode.systems.linear.fixed_point_function import without_quantizers
-from steode.systems.linear.problem import stationary_problem
+from steode.systems.linear.problem import stationary_equation, stationary_problem
 from steode.systems.linear.properties import require
 from steode.systems.linear.solve import check_model
 from steode.systems.linear.spec import LinearModel
@@ -73,24 +74,25 @@ def fixed_points(model: LinearModel, *, throw: bool = True) -> FixedPoints:
 
 
 def _found(model: LinearModel) -> FixedPoints:
-    problem = stationary_problem(model)
-    equation = scalar_equation(problem)
+    equation = stationary_equation(model)
     if equation is None:
+        problem = stationary_problem(model)
         states, recovery = _newton_states(model, problem), vector_recovery(problem)
         roots = Roots([], False, newton_roots.PROOF)
     else:
-        coarse = scalar_equation(stationary_problem(model, part=0.5))
+        problem, coarse = equation.problem, stationary_equation(model, part=0.5)
         roots, recovery = scalar_equations.find_roots(equation), scalar_recovery(equation)
         states = [(equation, coarse, np.asarray(root)) for root in roots.values]
     unquantized = unquantized_error(model)
-    points = [_recovered(model, problem, recovery, unquantized)] if recovery else []
+    kinds = ((1.0, problem),) if equation is None else equation.kinds
+    points = [_recovered(model, kinds, recovery, unquantized)] if recovery else []
     points += [_point(model, *state, unquantized) for state in states]
-    findings = _findings(problem, points)
-    return FixedPoints(tuple(points), unquantized, roots.complete, roots.proof, findings, share_on_last_level(problem))
+    on_last_level = sum(share * share_on_last_level(own) for share, own in kinds)
+    findings = _findings(equation, points)
+    return FixedPoints(tuple(points), unquantized, roots.complete, roots.proof, findings, on_last_level)
 
 
-def _findings(problem: Problem, points: list[FixedPoint]) -> tuple[str, ...]:
-    equation = scalar_equation(problem)
+def _findings(equation: Equation | None, points: list[FixedPoint]) -> tuple[str, ...]:
     if isinstance(equation, scalar_equations.TemperatureEquation):
         return ("frozen laws",) if points else ("none moving", "frozen laws")
     unstable = not points or (len(points) == 1 and points[0].stable is False)
@@ -112,8 +114,17 @@ def _newton_states(model: LinearModel, problem: Problem) -> list[tuple]:
 
 @eqx.filter_jit
 def _terms(equation: Equation | ForceEquation, root):
-    force = equation.force(root)
-    return terms_at(equation, root), force, stationary.escaping(equation.problem.under(force)[0])
+    force, kinds = equation.force(root), equation.kinds
+    escaping = sum(share * stationary.escaping(own.under(force)[0]) for share, own in kinds)
+    by_group = [share * found.gap / 2 for share, found in _states(equation, root)]
+    return terms_at(equation, root), force, escaping, by_group
+
+
+def _states(equation: Equation | ForceEquation, root) -> list:
+    """Each group's share and stationary state; nothing without groups, or where the error is no sum over them."""
+    if not isinstance(equation, GroupedEquation) or not has_linear_output(equation.problem):
+        return []
+    return list(zip(equation.shares, equation.states(root), strict=True))
 
 
 _smallest_stable = eqx.filter_jit(fixed_point_terms)
@@ -123,11 +134,12 @@ def _point(
     model: LinearModel, equation: Equation | ForceEquation, coarse: Equation | ForceEquation, root, unquantized: float
 ) -> FixedPoint:
     """The fixed point of a root; `coarse` is the equation with half the teacher values."""
-    terms, force, escaping = jax.device_get(_terms(equation, root))
+    terms, force, escaping, by_group = jax.device_get(_terms(equation, root))
     terms = {name: float(value) for name, value in terms.items()}
     fine, half = (_implied(each, root) for each in (equation, coarse))
     residual = float(np.max(np.abs(fine / root - 1)))
-    same = coarse.problem.teacher.size == equation.problem.teacher.size
+    pairs = zip(coarse.kinds, equation.kinds, strict=True)
+    same = all(half.teacher.size == own.teacher.size for (_, half), (_, own) in pairs)
     return FixedPoint(
         model=model,
         **terms,
@@ -137,7 +149,8 @@ def _point(
         kind=REGULAR,
         escaping=float(escaping),
         deviation=terms["eps_g"] - unquantized,
-        problem=jax.device_put(equation.problem),
+        eps_g_by_group=tuple(map(float, by_group)),
+        problems=tuple(jax.device_put(own) for _, own in equation.kinds),
         force=force,
     )
 
@@ -148,7 +161,7 @@ def _implied(equation: Equation | ForceEquation, root):
     return scalar_equations.at(equation, float(root))
 
 
-def _recovered(model: LinearModel, problem: Problem, recovery: Recovery, unquantized: float) -> FixedPoint:
+def _recovered(model: LinearModel, kinds: tuple, recovery: Recovery, unquantized: float) -> FixedPoint:
     """The point V = 0."""
     names = ("V", "eps_g", "input_term", "dithering_term", "clipping_term", "decay_term", "noise_term")
     return FixedPoint(
@@ -159,7 +172,8 @@ def _recovered(model: LinearModel, problem: Problem, recovery: Recovery, unquant
         deviation=-unquantized,
         mean_slope=np.nan if isinstance(model.update_rule, FOGZO) else None,
         gain=recovery.gain,
-        problem=jax.device_put(problem),
+        eps_g_by_group=(0.0,) * len(model.groups),
+        problems=tuple(jax.device_put(own) for _, own in kinds),
     )
 
 
@@ -168,5 +182,5 @@ def unquantized_error(model: LinearModel) -> float:
     plain = without_quantizers(model)
     if not plain.has_linear_output:
         return np.nan
-    terms = _smallest_stable(scalar_equation(stationary_problem(plain)))
+    terms = _smallest_stable(stationary_equation(plain))
     return float(terms["eps_g"]) if terms["converged"] else np.inf

@@ -151,6 +151,8 @@ def _check(model: LinearModel) -> None:
         reason = f"the law of a step of {rule} is not derived"
     elif isinstance(model.surrogate, DerivativeOf):
         reason = "every weight has steps of its own length"
+    elif model.groups:
+        reason = "every group of coordinates has thresholds of its own"
     elif not isinstance(model.range_rule, FixedRange):
         reason = "the thresholds move with the range"
     elif lost is not None:

@@ -35,6 +35,7 @@ from steode.parts.range_rules import FixedRange
 from steode.parts.schedule import check_writable
 from steode.systems.linear import configuration
 from steode.systems.linear.literal.counting import CountingSystem
+from steode.systems.linear.literal.groups import draw_weights
 from steode.systems.linear.literal.measurement import held_out_batches
 from steode.systems.linear.literal.paired import paired_system
 from steode.systems.linear.literal.storage import ROUNDINGS, SIGNIFICANT, StoredSystem
@@ -148,12 +149,12 @@ def _prepare(models: tuple[LinearModel, ...], dim: int, t_end: float, options: O
         name: given_weights(name, getattr(options, name), seeds, dim) for name in ("teacher_weights", "initial_weights")
     }
 
-    def draw(law, name, purpose):
+    def draw(model, field, name, purpose):
         if given[name] is not None:
             weights = given[name][mine]
         else:
             generators = (np.random.default_rng(seed_sequence(words, dim, int(seed), purpose)) for seed in mine)
-            weights = np.stack([law.sample(generator, dim) for generator in generators])
+            weights = np.stack([draw_weights(model, field, generator, dim) for generator in generators])
         return (weights if turn is None else weights @ turn.T).astype(dtype)
 
     def seed_keys(seed):
@@ -179,8 +180,8 @@ def _prepare(models: tuple[LinearModel, ...], dim: int, t_end: float, options: O
         plan=engine.Plan(records, snapshots, steps_per_unit=dim, test_samples=test_samples),
         edges=edges,
         mine=mine,
-        teacher=draw(models[0].teacher, "teacher_weights", TEACHER),
-        initial=np.stack([draw(model.init, "initial_weights", INIT) for model in models], axis=1),
+        teacher=draw(models[0], "teacher", "teacher_weights", TEACHER),
+        initial=np.stack([draw(model, "init", "initial_weights", INIT) for model in models], axis=1),
         rotation=turn,
         keys=np.array([seed_keys(seed) for seed in mine], np.uint32),
         settings=settings,
@@ -200,6 +201,8 @@ def _check_flips(models: tuple[LinearModel, ...]) -> None:
     if len(models) > 1:
         raise SpecificationError("flips", "False for several models", True, "Run each with simulate.")
     quantizer = models[0].weight_quantizer
+    if models[0].groups:
+        raise SpecificationError("flips", "False with groups", True, "Every group has thresholds of its own.")
     if not isinstance(quantizer, StepFunction):
         remedy = "Only weights quantized by a step function change their level when they move."
         raise SpecificationError("flips", f"False with {quantizer}", True, remedy)
@@ -244,7 +247,7 @@ def _trajectory(job: Job, run: engine.Run, taken: np.ndarray, teacher: np.ndarra
 
     model = job.models[index]
     observables = {name: own(values).astype(np.float64) for name, values in run.observables.items()}
-    if isinstance(model.weight_quantizer, StepFunction):  # paired models have as many columns as the finest of them
+    if "level_fraction" in observables:  # paired models have as many columns as the finest of them
         levels = model.weight_quantizer.levels.size
         observables["level_fraction"] = observables["level_fraction"][..., :levels]
     return Trajectory(

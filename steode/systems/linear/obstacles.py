@@ -230,14 +230,17 @@ def several_kinds(model: LinearModel) -> Obstacle:
     return None
 
 
+def nonlinear_response_of_groups(model: LinearModel) -> Obstacle:
+    """Groups behind an output that does not answer linearly."""
+    return nonlinear_response(model) if model.groups else None
+
+
 def beside_groups(model: LinearModel) -> Obstacle:
     """What several groups of coordinates do not have in common yet."""
     if not model.groups:
         return None
     if isinstance(model.update_rule, FOGZO | SPSA) or followed_moments(model):
         return "update_rule", f"{model.update_rule} is not derived for groups of coordinates"
-    if isinstance(model.surrogate, DerivativeOf):
-        return "surrogate", f"{model.surrogate} is not derived for groups of coordinates"
     for member in model.members:
         if not isinstance(member.weight_quantizer, Identity | StepFunction):
             return "weight_quantizer", f"{member.weight_quantizer} is not derived for groups of coordinates"

@@ -18,6 +18,7 @@ from steode.parts.range_rules import FollowingRange, LearnedRange
 from steode.parts.schedule import Schedule
 from steode.parts.surrogates import ClippedSurrogate, DerivativeOf
 from steode.parts.update_rules import FOGZO, SPSA, STE, Adam, Momentum, UpdateRule
+from steode.solvers import self_consistency
 from steode.solvers.blocks import Blocks, JoinedRows, JoinedStart, total_square
 from steode.solvers.cuts import smooth_cuts
 from steode.solvers.entrywise import Map
@@ -26,6 +27,7 @@ from steode.solvers.libraries import as_array
 from steode.solvers.log_linear import TracedRate
 from steode.solvers.moving_range import MovingRange
 from steode.solvers.output import INNER_COUNT, GeneralOutput, inner_rule
+from steode.solvers.scalar_equations import Equation, GroupedEquation, scalar_equation
 from steode.solvers.smoothed_descent import SmoothedDescent
 from steode.solvers.spectral_start import DrawnSpectralStart, PairedStart, SpectralStart
 from steode.solvers.start import DrawnStart, NominalStart, Rows, Start
@@ -165,6 +167,16 @@ def stationary_problem(model: LinearModel, response: tuple | None = None, part: 
     bare = make_problem(model, NO_ROWS)
     cut = bare if response is None else dataclasses.replace(bare, response=response)
     return dataclasses.replace(rows_of(model, cut, nodes, part).place(cut), response=bare.response)
+
+
+def stationary_equation(model: LinearModel, part: float = 1.0) -> Equation | None:
+    """The one equation of the stationary states of a model; None where they take several."""
+    problems = [stationary_problem(member, part=part) for member in model.members]
+    if not model.groups:
+        return scalar_equation(problems[0])
+    rho = self_consistency.mixed(model.shares, [problem.rho for problem in problems])
+    parts = tuple(scalar_equation(dataclasses.replace(problem, rho=rho)) for problem in problems)
+    return GroupedEquation(parts, model.shares)
 
 
 def rows_of(model: LinearModel, problem: Problem, nodes: int, part: float = 1.0) -> TeacherRows | PairedRows:

@@ -87,6 +87,7 @@ MOMENT_NOISE = Property("isotropic inputs and maps that are not random", obstacl
 
 INDEPENDENT_TEACHER = Property("a teacher law that is the same at every eigenvalue", obstacles.paired, RUN)
 
+ONE_UNKNOWN_OF_GROUPS = Property("one unknown, c_2, of all groups", obstacles.nonlinear_response_of_groups, FOLLOW)
 ONE_KIND = Property(
     "coordinates of one kind", obstacles.several_kinds, "use solve with method='density', fixed_points or simulate"
 )
@@ -117,7 +118,7 @@ _BEYOND_THE_LIMIT: dict[str, tuple[Property, ...]] = {
     "solve, drawn start": (ONE_KIND, FINITE_SUPPORT, KNOWN_RANGE),
     "limit_function": (ONE_KIND, COMMON_DIFFUSION, STANDING_RANGE, LAW_ALONE),
     "limit_function, gaussian": (ONE_KIND, COMMON_MOBILITY, COMMON_DIFFUSION, NO_ATOMS, STANDING_RANGE),
-    "fixed_points": _STATIONARY,
+    "fixed_points": (*_STATIONARY, ONE_UNKNOWN_OF_GROUPS),
     "fixed_point_function": (ONE_KIND, *_STATIONARY, LINEAR_RESPONSE),
     "stability": (ONE_KIND, *_STATIONARY, LAW_ALONE),
     "deployments": (ONE_KIND, *_STATIONARY, GRID, LINEAR_RESPONSE, INDEPENDENT_TEACHER),

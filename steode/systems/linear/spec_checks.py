@@ -8,8 +8,8 @@ from steode.parts.laws import Constant, ContinuousLaw, Discrete, Empirical, Pair
 from steode.parts.quantizers import EntrywiseMap, Identity, StepFunction
 from steode.parts.range_rules import FixedRange
 from steode.parts.schedule import Schedule
-from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
-from steode.parts.surrogates import ClippedSurrogate, IdentitySurrogate, WeightSurrogate
+from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticMap, StochasticRounding
+from steode.parts.surrogates import ClippedSurrogate, DerivativeOf, IdentitySurrogate, WeightSurrogate
 from steode.parts.update_rules import FOGZO, SPSA, STE, Momentum
 
 EQUAL = 1e-9
@@ -173,6 +173,9 @@ def check_groups(model) -> None:
     if isinstance(model.teacher, Paired):
         remedy = "Give each group the law of its teacher weights."
         raise SpecificationError("teacher", "a law of its own beside groups", model.teacher, remedy)
+    if isinstance(model.surrogate, DerivativeOf):
+        remedy = "A smooth surrogate is not derived for groups."
+        raise SpecificationError("surrogate", "IdentitySurrogate or ClippedSurrogate", model.surrogate, remedy)
     if not isinstance(model.range_rule, FixedRange):
         remedy = "Ranges of groups stand still."
         raise SpecificationError("range_rule", "FixedRange() with groups", model.range_rule, remedy)
@@ -182,6 +185,12 @@ def check_groups(model) -> None:
         except SpecificationError as error:
             where = f"groups[{index}].{error.argument}"
             raise SpecificationError(where, error.expected, error.received, error.remedy) from None
+        if isinstance(group.own.get("weight_quantizer", model.weight_quantizer), StochasticMap):
+            where, remedy = (
+                f"groups[{index}].weight_quantizer",
+                "Maps that are drawn at random are not derived for groups.",
+            )
+            raise SpecificationError(where, "a deterministic map", group.own or model.weight_quantizer, remedy)
         for name in ("teacher", "init"):
             if isinstance(group.own.get(name), Paired):
                 raise SpecificationError(f"groups[{index}].{name}", "a law of its own", group.own[name], remedy)

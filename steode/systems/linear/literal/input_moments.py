@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 import scipy.integrate
+from jaxtyping import Float
 
 from steode.errors import ConvergenceError
 from steode.parts.quantizers import EntrywiseMap, Identity, StepFunction
-from steode.parts.spectrum import Spectrum
 from steode.parts.stochastic import StochasticMap, StochasticRounding
 
 REACH = 12.0
@@ -38,9 +38,9 @@ class InputMoments:
     residual: np.ndarray
 
 
-def coordinate_moments(quantizer: EntrywiseMap, spectrum: Spectrum, dim: int) -> InputMoments:
-    """The moments of each of `dim` coordinates; raises what `Spectrum.coordinates` and the quadrature raise."""
-    distinct, inverse = np.unique(spectrum.coordinates(dim), return_inverse=True)
+def coordinate_moments(quantizer: EntrywiseMap, eigenvalues: Float[np.ndarray, " d"]) -> InputMoments:
+    """The moments of each of the coordinates that have these eigenvalues; raises what the quadrature raises."""
+    distinct, inverse = np.unique(eigenvalues, return_inverse=True)
     moments = _moments(quantizer, tuple(distinct.tolist()))
     return InputMoments(*(values[inverse] for values in moments))
 

@@ -21,7 +21,8 @@ from jaxtyping import Array, Float, PyTree
 
 from steode.parts.quantizers import EntrywiseMap
 from steode.parts.schedule import Schedule
-from steode.parts.surrogates import ClippedSurrogate, DerivativeOf
+from steode.parts.surrogates import DerivativeOf
+from steode.systems.linear.literal.groups import GroupedMap, bound_of, eigenvalues_of, weight_map_of
 from steode.systems.linear.literal.input_moments import coordinate_moments
 from steode.systems.linear.literal.maps import (
     Deterministic,
@@ -63,8 +64,8 @@ class LinearSystem(eqx.Module):
     decay: Float[Array, ""] | None
     dampening: Float[Array, ""] | None  # of the first step, if there is a schedule
     mobility: Callable | None = eqx.field(static=True)  # surrogate derivative of the weights; None: it is 1
-    bound: Float[Array, ""] | None  # half-width of the band where the surrogate derivative is 1; None: everywhere
-    weight_map: RandomMap
+    bound: Float[Array, "..."] | None  # half-width of the band where the surrogate derivative is 1; None: everywhere
+    weight_map: RandomMap | GroupedMap
     input_map: RandomMap
     label_map: RandomMap
     output_map: RandomMap
@@ -191,6 +192,9 @@ class LinearSystem(eqx.Module):
         label_square = jnp.mean(moments.variance * target**2) + self.noise**2
         label_noise = self.label_map.variance(jnp.sqrt(label_square))
         exact = {"eps_g": residual / 2, "V": residual + self.noise**2 + label_noise}
+        sums = not self.sampled and self.rotation is None and isinstance(self.output_map, Deterministic)
+        if sums and isinstance(weight_map, GroupedMap):
+            exact["eps_g_by_group"] = weight_map.sums(error) / (2 * self.dim)
         return measured | {name: value for name, value in exact.items() if name not in self.sampled}
 
     def held_out(self, teacher, state, normals: Float[Array, "R normals"]) -> dict[str, Array]:
@@ -245,11 +249,10 @@ def linear_system(
     (dim, dim), takes the data out of the axes of the quantizers: x -> R x.
     """
     sampled = sampled_observables(model, rotation is not None)
-    moments = None
+    moments, eigenvalues, bound = None, eigenvalues_of(model, dim), bound_of(model, dim)
     if "q" not in sampled:
-        measured = coordinate_moments(model.input_quantizer, model.spectrum, dim)
+        measured = coordinate_moments(model.input_quantizer, eigenvalues)
         axis_power = measured.power if rotation is None else (rotation**2) @ measured.power
-        eigenvalues = model.spectrum.coordinates(dim)
         values = (eigenvalues, measured.overlap, measured.power, measured.shrinkage, measured.residual, axis_power)
         moments = Moments(*(jnp.asarray(value, dtype) for value in values))
     rates = {"learning_rate": model.learning_rate} | ({"dampening": model.dampening} if model.dampening else {})
@@ -265,8 +268,8 @@ def linear_system(
         decay=jnp.asarray(model.weight_decay, dtype) if model.weight_decay else None,
         dampening=jnp.asarray(rates["dampening"], dtype) if model.dampening else None,
         mobility=smooth_slope(model.surrogate, compile_map) if isinstance(model.surrogate, DerivativeOf) else None,
-        bound=jnp.asarray(model.surrogate.bound, dtype) if isinstance(model.surrogate, ClippedSurrogate) else None,
-        weight_map=quantizer(model.weight_quantizer),
+        bound=None if bound is None else jnp.asarray(bound, dtype),
+        weight_map=weight_map_of(model, dim, dtype, compile_map),
         input_map=quantizer(model.input_quantizer),
         label_map=quantizer(model.label_quantizer),
         output_map=quantizer(model.activation),
@@ -275,7 +278,7 @@ def linear_system(
         slope=output_slope(model.activation_surrogate, dtype, compile_map),
         rule=literal_rule(model.update_rule, dim, dtype),
         range_motion=literal_range(model.range_rule, model.weight_quantizer, dtype),
-        scale=None if model.spectrum.is_isotropic else jnp.asarray(np.sqrt(model.spectrum.coordinates(dim)), dtype),
+        scale=None if model.spectrum.is_isotropic else jnp.asarray(np.sqrt(eigenvalues), dtype),
         rotation=None if rotation is None else jnp.asarray(rotation, dtype),
         moments=moments,
         dim=dim,
