@@ -1,5 +1,7 @@
 """One model for each option of the linear system, and a call for each thing that can be asked of it."""
 
+import string
+
 import numpy as np
 
 import steode
@@ -14,6 +16,7 @@ from steode import (
     Eigenvalues,
     Elementwise,
     FollowingRange,
+    Group,
     Identity,
     LearnedRange,
     LinearModel,
@@ -63,6 +66,7 @@ OPTIONS = {
     "dampening": {"dampening": 0.5},
     "learned range": {"range_rule": LearnedRange(rate=0.1)},
     "range that follows the weights": {"range_rule": FollowingRange()},
+    "groups of coordinates": {"groups": (Group(0.5), Group(0.5, teacher=TwoPoint(0.6)))},
     "FOGZO": {"update_rule": FOGZO(c=2.0, eps=0.3)},
     "SPSA": {"update_rule": SPSA(ratio=0.1, eps=0.3)},
 }
@@ -117,4 +121,4 @@ def page() -> str:
 
 
 def _letter(reasons: list, reason) -> str:
-    return "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[reasons.index(reason)]
+    return (string.ascii_uppercase + string.ascii_lowercase)[reasons.index(reason)]

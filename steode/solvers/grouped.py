@@ -13,7 +13,7 @@ from steode.solvers.time_step import Masses
 
 
 def error_by_group(problem: Problem, m: Float[Array, " G"], q: Float[Array, " G"], rho: Float[Array, " G"]) -> dict:
-    """The part of eps_g that comes from each kind, by its shares of the overlaps; only a linear output has such parts."""
+    """The part of eps_g from each kind, by its shares of the overlaps; only a linear output has such parts."""
     return {"eps_g_by_group": (q - 2 * m + rho) / 2} if has_linear_output(problem) else {}
 
 

@@ -13,7 +13,7 @@ from steode.systems.linear.trajectory import device_name
 
 ACCEPTED_Z = 4.0
 """Largest |z| at which limit and simulation are said to agree."""
-NO_NUMBERS = ("model", "problem", "force")
+NO_NUMBERS = ("model", "problems", "force")
 """Fields of a fixed point that are left out: the specification stands beside it, and the others follow from it."""
 
 

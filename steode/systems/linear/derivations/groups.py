@@ -37,5 +37,6 @@ def derive_groups(model: LinearModel, derive_one: Callable[[LinearModel], Limit]
         limit,
         model=model,
         derivation=Derivation((*begun[:after], step, *begun[after:]), limit.derivation.finish),
+        exact_moments=None,
         parameters={symbol: value for symbol, value in limit.parameters.items() if symbol not in own},
     )
