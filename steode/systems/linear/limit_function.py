@@ -31,6 +31,8 @@ from steode.systems.linear.spec import LinearModel
 
 MOST_AT_THE_EDGE = 1e-6
 """Mass in the outermost control volumes beyond which the mesh, whose ends are fixed, is too short."""
+ACCURACY = 1e-3
+"""Error of a time step of the closure, in units of the tolerance."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -108,8 +110,20 @@ def closure_rows(rows: Rows) -> ClosureRows:
 def closure(model: LinearModel, rows: ClosureRows, parameters: dict, times: Float[Array, " T"], tolerance) -> dict:
     """Observables by the Gaussian closure, (T,) each; NaN where it fails. All but the model may be traced."""
     problem = jax.device_put(make_problem(model, rows, parameters))
-    start = jnp.asarray(rows.mean), jnp.asarray(rows.variance)
-    solution = moments.gaussian_closure(problem, *start, times, 1e-3 * tolerance, MAX_STEPS)
+    equations = moments.gaussian_closure(problem, jnp.asarray(rows.mean), jnp.asarray(rows.variance))
+    rtol = ACCURACY * tolerance
+    solution = diffrax.diffeqsolve(
+        diffrax.ODETerm(lambda t, state, args: equations.rates(t, state)),
+        diffrax.Tsit5(),
+        t0=0.0,
+        t1=times[-1],
+        dt0=None,
+        y0=equations.start,
+        saveat=diffrax.SaveAt(ts=times, fn=lambda t, state, args: equations.observables(state)),
+        stepsize_controller=diffrax.PIDController(rtol=rtol, atol=rtol * equations.size),
+        max_steps=MAX_STEPS,
+        throw=False,
+    )
     return _unless(solution.result != diffrax.RESULTS.successful, solution.ys)
 
 
