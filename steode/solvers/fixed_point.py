@@ -1,13 +1,14 @@
 """The smallest stable root of an equation x = F(x) for stationary states, as a differentiable function of a problem.
 
 The sign of log F(x) - log x is taken on a coarse grid of log x between the bounds of every root. From the lower end of
-the first interval where it changes from positive to negative, x is replaced by F(x) until the root is near, and
-Newton's method refines it. Derivatives follow from the implicit function theorem.
+the first interval where it changes from positive to negative, x is replaced by F(x) until the root is near, and the
+secant method refines it. Derivatives follow from the implicit function theorem.
 """
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import optimistix
 from jaxtyping import Array, Bool, Float
 
 from steode.solvers import self_consistency
@@ -16,11 +17,11 @@ from steode.solvers.scalar_equations import ZERO, Equation, StrengthEquation, se
 
 SCAN_POINTS = 9
 NEAR = 0.02
-"""Relative difference of x and F(x) from which Newton's method takes over."""
-CLIMBS = 200
-STEPS = 40
-TOLERANCE = 1e-13
-"""Of Newton's method, in log x."""
+"""Relative difference of x and F(x) from which the secant method takes over."""
+MOST = 240
+"""Values of F after the grid."""
+TOLERANCE, LAST = 1e-13, 1e-12
+"""In log x: a step that short, or one from a gap below the other, is the last."""
 RESIDUAL = 1e-10
 """Largest |F(x) - x| of a root that counts as found, relative to x."""
 
@@ -34,19 +35,16 @@ def find_root(equation: Equation) -> tuple[Float[Array, ""], Bool[Array, ""]]:
     gaps = jax.lax.map(lambda x: _gap(frozen, x), grid)
     falls = (gaps[:-1] > 0) & (gaps[1:] <= 0)
     index = jnp.argmax(falls)
-    low, high = grid[index], grid[index + 1]
-    start = _climb(frozen, low, high, gaps[index])
-    solution = optimistix.root_find(
-        lambda x, _: jnp.where(falls[index], _gap(equation, jnp.where(falls[index], x, low)), x - low),
-        optimistix.Newton(rtol=TOLERANCE, atol=TOLERANCE),
-        jnp.where(falls[index], start, low),
-        options={"lower": low, "upper": high},
-        max_steps=STEPS,
-        throw=False,
+    low, high, falls = grid[index], grid[index + 1], falls[index]
+    logarithm, gap = jax.lax.custom_root(
+        lambda x: jnp.where(falls, _gap(equation, jnp.where(falls, x, low)), low - x),
+        low,
+        lambda function, start: _climb(function, start, high, jnp.where(falls, gaps[index], 0.0)),
+        lambda slope, change: change / slope(jnp.ones(())),
+        has_aux=True,
     )
-    root = jnp.exp(solution.value)
-    residual = jnp.abs(equation.implied(root) - root)
-    found = falls[index] & (residual <= RESIDUAL * root)
+    root = jnp.exp(logarithm)
+    found = falls & (jnp.abs(gap) <= RESIDUAL)
     # without dithering x is its lower bound; where that is zero, a negative gap at the start is stable recovery
     least, most = equation.bounds()
     zero = ZERO * (equation.problem.rho + equation.problem.sigma**2)
@@ -55,7 +53,7 @@ def find_root(equation: Equation) -> tuple[Float[Array, ""], Bool[Array, ""]]:
     # FOGZO stands still at x = 0 also where V does not vanish
     recovered = at_zero & (self_consistency.strength_bounds(equation.problem)[0] <= zero)
     rigid = still & ~at_zero
-    root = jnp.where(rigid, least, jnp.where(recovered, 0.0, jnp.where(falls[index] & ~at_zero, root, jnp.inf)))
+    root = jnp.where(rigid, least, jnp.where(recovered, 0.0, jnp.where(falls & ~at_zero, root, jnp.inf)))
     return root, jnp.where(at_zero, recovered, found | rigid)
 
 
@@ -64,22 +62,26 @@ def _gap(equation: Equation, x):
     return jnp.log(equation.implied(jnp.exp(x))) - x
 
 
-def _climb(equation: Equation, low, high, gap_at_low):
-    """A point near the first root above `low`: x is replaced by F(x), which no root lies below, until it hardly moves.
+def _climb(gap: Callable, low, high, gap_at_low):
+    """The first root above `low` and the gap there, where F is nondecreasing.
 
-    Where F is nondecreasing, x < F(x) means that there is no root in [x, F(x)].
+    x < F(x) then means that there is no root in [x, F(x)]: x is replaced by F(x) until it hardly moves.
     """
 
     def moves(state):
-        x, gap, count = state
-        return (gap > NEAR) & (x < high) & (count < CLIMBS)
+        x, _, before, gap_before, count = state
+        return (jnp.abs(x - before) > TOLERANCE) & (jnp.abs(gap_before) > LAST) & (count < MOST)
 
-    def replace(state):
-        x, gap, count = state
-        return x + gap, _gap(equation, x + gap), count + 1
+    def move(state):
+        x, value, before, gap_before, count = state
+        slope = (value - gap_before) / (x - before)
+        climbs = (value > NEAR) | ~(slope < 0) | ~jnp.isfinite(slope)
+        new = jnp.clip(jnp.where(climbs, x + value, x - value / jnp.where(climbs, 1.0, slope)), low, high)
+        return new, gap(new), x, value, count + 1
 
-    x, gap, _ = jax.lax.while_loop(moves, replace, (low, gap_at_low, 0))
-    return jnp.clip(x + gap, low, high)
+    # nothing is known before the first point
+    x, value, *_ = jax.lax.while_loop(moves, move, (low, gap_at_low, low - 1, jnp.inf, 0))
+    return x, value
 
 
 def affine_root(equation: StrengthEquation) -> tuple[Float[Array, ""], Bool[Array, ""]]:

@@ -28,7 +28,7 @@ import abc
 from typing import NamedTuple
 
 import numpy as np
-import scipy.linalg
+import scipy
 
 SMALLEST = 1e-12
 """Least conditional variance of a step of zeta, in parts of its variance."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-import scipy.interpolate
+import scipy
 
 from steode.errors import UnsupportedError
 from steode.solvers.mean_field import Path

@@ -1,9 +1,13 @@
-"""Moment equations of the limit as ordinary differential equations, by diffrax."""
+"""Moment equations of the limit as ordinary differential equations."""
 
-import diffrax
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
+from steode.solvers import runge_kutta
 from steode.solvers.blocks import Blocks
 from steode.solvers.equations import Problem
 from steode.solvers.grouped import error_by_block
@@ -11,22 +15,40 @@ from steode.solvers.grouped import error_by_block
 LEAST_VARIANCE = 1e-12
 """Variance given to a point mass at the start of the Gaussian closure, whose averages divide by it; in units of their
 mean square and the teacher's."""
+ACCURACY = 3e-4
+"""Error of a time step, in units of the tolerance: what many steps near a fixed point add up to stays below it."""
 
 
-def gaussian_closure(
-    problem: Problem,
-    mean: Float[Array, " K"],
-    variance: Float[Array, " K"],
-    times: Float[Array, " T"],
-    tolerance,
-    max_steps: int,
-) -> diffrax.Solution:
-    """Mean and variance of w for each teacher value; `ys` holds the named observables at `times`."""
+class MomentEquations(NamedTuple):
+    """Ordinary differential equations y' = rates(t, y) with their start.
+
+    Attributes
+    ----------
+    rates : (t, y) -> y'.
+    start : y at time 0, a tuple of arrays.
+    observables : y -> named observables.
+    size : of the state, beside which the absolute tolerance is small in any units.
+    """
+
+    rates: Callable
+    start: tuple
+    observables: Callable
+    size: Float[Array, ""]
+
+    def solved(self, times: Float[Array, " T"], tolerance, max_steps: int) -> tuple[dict[str, Array], Bool[Array, ""]]:
+        """Observables at increasing times, and whether the last of them was reached."""
+        rtol = ACCURACY * tolerance
+        states, reached = runge_kutta.integrate(self.rates, self.start, times, rtol, rtol * self.size, max_steps)
+        return jax.vmap(self.observables)(states), reached
+
+
+def gaussian_closure(problem: Problem, mean: Float[Array, " K"], variance: Float[Array, " K"]) -> MomentEquations:
+    """Mean and variance of w for each teacher value, from those at time 0."""
 
     def overlaps(state):
         return problem.overlaps(problem.weight_map.gaussian_mean(*state), problem.weight_map.gaussian_square(*state))
 
-    def rates(t, state, args):
+    def rates(t, state):
         own, *companion = problem.at(t), *state[2:]
         force = (own.beside(*companion) if companion else own).gaussian_force(*state[:2])
         now, strength = own.under(force)
@@ -34,7 +56,7 @@ def gaussian_closure(
         moving = [problem.companion_rate(t, force, *companion)] if companion else []
         return *problem.equations.closure(*arguments, problem.weight_map, *state[:2]), *moving
 
-    def observables(t, state, args):
+    def observables(state):
         means, variances, *companion = state
         mean_w = problem.teacher_weights @ means
         spread = problem.teacher_weights @ (variances + (means - mean_w) ** 2)
@@ -50,7 +72,7 @@ def gaussian_closure(
     if problem.memory is not None:
         start = (*start, problem.companion_start(*overlaps(start)[:2]))
     square = largest_square(*weights, problem.sigma**2)
-    return _integrate(rates, start, observables, times, tolerance, square, max_steps)
+    return _equations(rates, start, observables, square)
 
 
 def exact_moments(
@@ -60,11 +82,8 @@ def exact_moments(
     second_moment: Float[Array, "..."],
     mean: Float[Array, "..."],
     teacher_mean: Float[Array, "..."],
-    times: Float[Array, " T"],
-    tolerance,
-    max_steps: int,
-) -> diffrax.Solution:
-    """The closed equations for A = E[w* w], C = E[w^2] and E[w]; `ys` holds the named observables at `times`.
+) -> MomentEquations:
+    """The closed equations for A = E[w* w], C = E[w^2] and E[w].
 
     Without a spectrum they are single numbers; with one they are given each eigenvalue, whose probabilities are the
     problem's `teacher_weights`. `teacher_square` is E[w*^2], `teacher_mean` E[w*].
@@ -80,21 +99,21 @@ def exact_moments(
         q = average(problem.equations.self_overlap(problem.alpha_2, square))
         return m, q, problem.loss(m, q)
 
-    def rates(t, state, args):
+    def rates(t, state):
         cross, second, mean_w = state
         now, strength = problem.at(t).under(problem.force(*overlaps(cross, second)[:2]))
         arguments = (problem.alpha_1, problem.alpha_2, teacher_square, problem.sigma, strength)
         drift = now.drift(teacher_mean, mean_w, mean_w)
         return *now.equations.moments(*now.training, *arguments, cross, second), drift
 
-    def observables(t, state, args):
+    def observables(state):
         cross, second, mean_w = state
         mean = average(mean_w)
         spread = {"mean_w": mean, "std_w": jnp.sqrt(jnp.maximum(average(second) - mean**2, 0.0))}
         return problem.observables(*overlaps(cross, second)) | spread
 
     square = largest_square(teacher_square, second_moment, problem.sigma**2)
-    return _integrate(rates, (cross_moment, second_moment, mean), observables, times, tolerance, square, max_steps)
+    return _equations(rates, (cross_moment, second_moment, mean), observables, square)
 
 
 def largest_square(*squares) -> Float[Array, ""]:
@@ -103,18 +122,6 @@ def largest_square(*squares) -> Float[Array, ""]:
     return jnp.where(largest > 0, largest, 1.0)
 
 
-def _integrate(rates, start, observables, times, tolerance, square, max_steps) -> diffrax.Solution:
+def _equations(rates, start, observables, square) -> MomentEquations:
     # the state holds lengths and squares of lengths: neither is small beside the absolute tolerance, in any units
-    size = jnp.minimum(square, jnp.sqrt(square))
-    return diffrax.diffeqsolve(
-        diffrax.ODETerm(rates),
-        diffrax.Tsit5(),
-        t0=0.0,
-        t1=times[-1],
-        dt0=None,
-        y0=start,
-        saveat=diffrax.SaveAt(ts=times, fn=observables),
-        stepsize_controller=diffrax.PIDController(rtol=tolerance, atol=tolerance * size),
-        max_steps=max_steps,
-        throw=False,
-    )
+    return MomentEquations(rates, start, observables, jnp.minimum(square, jnp.sqrt(square)))

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 
+import jax
 import numpy as np
 
 from steode.errors import ConvergenceError
 from steode.studies.sweep.source import FLAG, Source, Values, compiled
+from steode.systems.linear.closure import ClosureRows, closure, closure_rows, discretized, limit_parameters
 from steode.systems.linear.derive import form
-from steode.systems.linear.limit_function import ClosureRows, closure, closure_rows, limit_function
 from steode.systems.linear.plateau import plateau
+from steode.systems.linear.problem import nominal_start
 from steode.systems.linear.properties import require
 from steode.systems.linear.solve import solve
 from steode.systems.linear.spec import LinearModel
@@ -36,8 +38,9 @@ def _prepare(model: LinearModel, settings: dict) -> Callable[[Values], Values]:
 
 
 def _gaussian(model: LinearModel, times: np.ndarray, settings: dict) -> Callable[[Values], np.ndarray]:
-    function = limit_function(model, times, method="gaussian", tolerance=settings["tolerance"])
-    return compiled(_error, form(model)[0], closure_rows(function.rows), function.parameters, times, function.tolerance)
+    with jax.enable_x64(True):
+        rows = closure_rows(discretized(model, nominal_start(model)))
+    return compiled(_error, form(model)[0], rows, limit_parameters(model), times, settings["tolerance"])
 
 
 def _error(shape: LinearModel, rows: ClosureRows, given: dict, times: np.ndarray, tolerance: float, point: dict):

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import diffrax
 import jax
@@ -13,17 +12,13 @@ from jaxtyping import Array, Float
 from steode import bridge
 from steode.errors import SpecificationError, check_integer, check_positive
 from steode.parts.schedule import Schedule
-from steode.solvers import moments
 from steode.solvers.adaptive import MAX_STEPS, TIME_FRACTION
 from steode.solvers.controlled_steps import adaptive_controller, evolve
 from steode.solvers.density import DensityOperator
 from steode.solvers.domain import breakpoints_of, reach, resolution
-from steode.solvers.kinks import kinks_by_eigenvalue
-from steode.solvers.log_linear import LogLinear
 from steode.solvers.mesh import Mesh, make_mesh
 from steode.solvers.start import Rows, Start
-from steode.symbolic import symbols as sym
-from steode.systems.linear.derive import derive
+from steode.systems.linear.closure import closure_equations, closure_rows, discretized, limit_parameters
 from steode.systems.linear.problem import make_problem, nominal_start
 from steode.systems.linear.properties import require
 from steode.systems.linear.solve import check_model, checked_times
@@ -31,6 +26,8 @@ from steode.systems.linear.spec import LinearModel
 
 MOST_AT_THE_EDGE = 1e-6
 """Mass in the outermost control volumes beyond which the mesh, whose ends are fixed, is too short."""
+ACCURACY = 1e-3
+"""Error of a time step of the closure, in units of the tolerance."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -74,11 +71,28 @@ class LimitFunction:
             raise SpecificationError("jax_enable_x64", "64-bit floats", "32-bit floats", remedy)
         given, times = self.parameters | parameters, jnp.asarray(self.times)
         if self.method == "gaussian":
-            return closure(self.model, closure_rows(self.rows), given, times, self.tolerance)
+            solution = self._closure(given, times)
+            return _unless(solution.result != diffrax.RESULTS.successful, solution.ys)
         solution = self._density(jax.device_put(make_problem(self.model, self.rows, given)), times)
         observables, (masses,) = solution.ys
         too_short = jnp.max(masses[:, :2] + masses[:, -2:]) > MOST_AT_THE_EDGE
         return _unless((solution.result != diffrax.RESULTS.successful) | too_short, observables)
+
+    def _closure(self, given, times):
+        equations = closure_equations(self.model, closure_rows(self.rows), given)
+        rtol = ACCURACY * self.tolerance
+        return diffrax.diffeqsolve(
+            diffrax.ODETerm(lambda t, state, args: equations.rates(t, state)),
+            diffrax.Tsit5(),
+            t0=0.0,
+            t1=times[-1],
+            dt0=None,
+            y0=equations.start,
+            saveat=diffrax.SaveAt(ts=times, fn=lambda t, state, args: equations.observables(state)),
+            stepsize_controller=diffrax.PIDController(rtol=rtol, atol=rtol * equations.size),
+            max_steps=MAX_STEPS,
+            throw=False,
+        )
 
     def _density(self, problem, times):
         nodes = self.mesh.nodes(problem.weight_map.breaks, problem.bound)
@@ -87,30 +101,6 @@ class LimitFunction:
         return evolve(
             operator, self.rows.masses(nodes, problem.bound), times, times[-1:], controller, 1e-3 * times[-1], MAX_STEPS
         )
-
-
-class ClosureRows(NamedTuple):
-    """Teacher values and the mean and variance of w_0 given each, arrays of shape (K,), and rho; see `Rows`."""
-
-    teacher: Float[Array, " K"]
-    weights: Float[Array, " K"]
-    rho: float
-    mean: Float[Array, " K"]
-    variance: Float[Array, " K"]
-    eigenvalues: Float[Array, " K"] | None
-
-
-def closure_rows(rows: Rows) -> ClosureRows:
-    """What the Gaussian closure takes of initial data: arrays alone."""
-    return ClosureRows(rows.teacher, rows.weights, rows.rho, rows.mean, rows.variance, rows.eigenvalues)
-
-
-def closure(model: LinearModel, rows: ClosureRows, parameters: dict, times: Float[Array, " T"], tolerance) -> dict:
-    """Observables by the Gaussian closure, (T,) each; NaN where it fails. All but the model may be traced."""
-    problem = jax.device_put(make_problem(model, rows, parameters))
-    start = jnp.asarray(rows.mean), jnp.asarray(rows.variance)
-    solution = moments.gaussian_closure(problem, *start, times, 1e-3 * tolerance, MAX_STEPS)
-    return _unless(solution.result != diffrax.RESULTS.successful, solution.ys)
 
 
 def _unless(failed, observables: dict) -> dict:
@@ -173,14 +163,7 @@ def limit_function(
     bridge.check_schedules(model, float(times[-1]))
     start = nominal_start(model)
     with jax.enable_x64(True):
-        edges = kinks_by_eigenvalue(make_problem(model, start.rows(np.zeros(0), 2)))
-        rows = start.rows(edges, teacher_values)
+        rows = discretized(model, start, teacher_values)
         mesh = fixed_mesh(model, start, rows, float(times[-1]), intervals) if method == "density" else None
-    values = derive(model).parameters
-    parameters = {name: values[symbol] for name, symbol in sym.PARAMETERS.items() if symbol in values}
-    for name in ("learning_rate", "dampening"):
-        if isinstance(getattr(model, name), Schedule):
-            parameters.pop(name, None)
-    if isinstance(model.learning_rate, Schedule) and isinstance(model.learning_rate.expression, LogLinear):
-        parameters["learning_rate"] = np.asarray(model.learning_rate.expression.values)
+    parameters = limit_parameters(model)
     return LimitFunction(model, method, parameters, times, tolerance, rows, mesh)

@@ -1,6 +1,5 @@
-"""Compiled programs of the moment equations, apart because of diffrax, which takes longer to load than to run."""
+"""Compiled programs of the moment equations."""
 
-import diffrax
 import equinox as eqx
 
 from steode.solvers import moments
@@ -9,14 +8,12 @@ from steode.solvers.adaptive import MAX_STEPS
 
 @eqx.filter_jit
 def gaussian_closure(problem, mean, variance, times, tolerance):
-    """See `steode.solvers.moments.gaussian_closure`: its observables, its result, and whether it succeeded."""
-    solution = moments.gaussian_closure(problem, mean, variance, times, 1e-3 * tolerance, MAX_STEPS)
-    return solution.ys, solution.result, solution.result == diffrax.RESULTS.successful
+    """See `steode.solvers.moments.gaussian_closure`: observables at the times, and whether the last was reached."""
+    return moments.gaussian_closure(problem, mean, variance).solved(times, tolerance, MAX_STEPS)
 
 
 @eqx.filter_jit
 def exact_moments(problem, teacher_square, cross, second, mean, teacher_mean, times, tolerance):
-    """See `steode.solvers.moments.exact_moments`: its observables, its result, and whether it succeeded."""
+    """See `steode.solvers.moments.exact_moments`: observables at the times, and whether the last was reached."""
     given = (teacher_square, cross, second, mean, teacher_mean)
-    solution = moments.exact_moments(problem, *given, times, 1e-3 * tolerance, MAX_STEPS)
-    return solution.ys, solution.result, solution.result == diffrax.RESULTS.successful
+    return moments.exact_moments(problem, *given).solved(times, tolerance, MAX_STEPS)

@@ -15,7 +15,6 @@ from steode.solvers.fixed_point import find_root, terms_at, terms_of
 from steode.solvers.scalar_equations import scalar_equation
 from steode.systems.linear.derive import derive
 from steode.systems.linear.fixed_point_function import FixedPointFunction, fixed_point_function
-from steode.systems.linear.limit_function import limit_function
 from steode.systems.linear.properties import require
 from steode.systems.linear.rounding import rounding_range
 from steode.systems.linear.solve import check_model, solve
@@ -219,6 +218,9 @@ def _asymptotic(function: FixedPointFunction, parameter: str, low: float, high: 
 
 
 def _at_time(model, parameter: str, at: float, low: float, high: float, tolerance: float) -> tuple[float, float, float]:
+    # loads diffrax, which nothing else here needs
+    from steode.systems.linear.limit_function import limit_function
+
     values = np.geomspace(low, high, COARSE_POINTS)
     # the clipped surrogate has no closure
     closed = derive(model).gaussian_closure is not None

@@ -245,7 +245,7 @@ def _roughness(times: np.ndarray, values: np.ndarray) -> float:
     share = (times[1:-1] - times[:-2]) / (times[2:] - times[:-2])
     distance = values[1:-1] - (1 - share) * values[:-2] - share * values[2:]
     variance_factor = 1 + share**2 + (1 - share) ** 2
-    return float(np.median(np.abs(distance) / np.sqrt(variance_factor)) / scipy.stats.norm.ppf(0.75))
+    return float(np.median(np.abs(distance) / np.sqrt(variance_factor)) / scipy.special.ndtri(0.75))
 
 
 def _first_below(times, values, after, level):

@@ -22,7 +22,7 @@ import dataclasses
 import math
 
 import numpy as np
-import scipy.stats
+import scipy
 from jaxtyping import Array, Float
 
 from steode.errors import UnsupportedError
@@ -167,7 +167,7 @@ class _Pairs:
         if self.drawn is not None:
             return np.tile(np.stack(self.drawn), max(1, round(count / self.drawn[0].size)))
         numbers = np.arange(count)
-        normal = scipy.stats.norm.ppf([(numbers + 0.5) / count, (numbers * GOLDEN + 0.5) % 1.0])
+        normal = scipy.special.ndtri([(numbers + 0.5) / count, (numbers * GOLDEN + 0.5) % 1.0])
         normal -= normal.mean(axis=1, keepdims=True)
         normal = np.linalg.solve(np.linalg.cholesky(normal @ normal.T / count), normal)
         return self.root @ normal

@@ -23,6 +23,7 @@ from steode.solvers.particles import evolve_particles
 from steode.solvers.programs import padded
 from steode.solvers.start import Start
 from steode.systems.dispatch import for_every_system
+from steode.systems.linear import moment_programs
 from steode.systems.linear.configuration import to_dict
 from steode.systems.linear.derive import derive
 from steode.systems.linear.problem import (
@@ -151,8 +152,6 @@ def _solve_density(model, start: Start, times, density_times, tolerance):
 
 
 def _solve_gaussian(model, start: Start, times, density_times, tolerance):
-    from steode.systems.linear import moment_programs
-
     rows = start.rows(np.zeros(0), 48)
     problem = make_problem(model, rows)
     found = moment_programs.gaussian_closure(problem, rows.mean, rows.variance, padded(times), tolerance)
@@ -160,8 +159,6 @@ def _solve_gaussian(model, start: Start, times, density_times, tolerance):
 
 
 def _solve_moments(model, start: Start, times, density_times, tolerance):
-    from steode.systems.linear import moment_programs
-
     given = start.moments()
     arguments = (given.teacher_square, given.cross, given.square, given.mean, given.teacher_mean)
     problem = make_problem(model, start.rows(np.zeros(0), 48))
@@ -225,15 +222,15 @@ _SOLVERS = {
 
 
 def _checked_ys(found: tuple, count: int, method: str, model) -> dict[str, np.ndarray]:
-    observables, result, succeeded = found
+    observables, reached = found
     observables = {name: values[:count] for name, values in jax.device_get(observables).items()}
-    if not succeeded or not np.all(np.isfinite(observables["eps_g"])):
+    if not reached or not np.all(np.isfinite(observables["eps_g"])):
         rate = model.learning_rate
         if isinstance(rate, Schedule):
             remedy = f"while the learning rate {rate} is large the error may grow without bound: lower it."
         else:
             remedy = f"at learning rate {rate:g} the error may grow without bound: see fixed_points(model)."
-        raise ConvergenceError(f"{method}: the integration failed ({result}); {remedy}")
+        raise ConvergenceError(f"{method}: the integration failed; {remedy}")
     return observables
 
 
