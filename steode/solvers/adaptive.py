@@ -125,15 +125,16 @@ def solve_density(
     probe = make_problem(start.rows(np.zeros(0), 2))
     edges = kinks_by_eigenvalue(probe)
     count = TEACHER_VALUES if probe.eigenvalues is None else TEACHER_VALUES // 2
-    rows = start.rows(edges, count)
-    intervals = (1024 if rows.teacher.size <= FEW_ROWS else 896) // (1 if tolerance < 5e-4 else 2)
+    # cutting a large sample takes as long as a mesh of a few values
+    rows_of = functools.cache(functools.partial(start.rows, edges))
+    intervals = (1024 if rows_of(count).teacher.size <= FEW_ROWS else 896) // (1 if tolerance < 5e-4 else 2)
     ends, solutions, estimate = None, [], np.inf
     while True:
         halvings = len(solutions)
-        rows = start.rows(edges, count << halvings)
+        rows = rows_of(count << halvings)
         problem = make_problem(rows)
         # finer rules of the teacher law reach further out
-        ends = ends or reach(make_problem(start.rows(edges, count << 1)), start.extent, float(times[-1]))
+        ends = ends or reach(make_problem(rows_of(count << 1)), start.extent, float(times[-1]))
         mesh = _mesh(problem, start, ends, intervals, halvings, float(times[-1]))
         unknowns = rows.teacher.size * mesh.fraction.size
         if unknowns > MOST_UNKNOWNS:
