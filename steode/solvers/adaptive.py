@@ -104,11 +104,13 @@ def solve_density(
         If the tolerance is not reached at the largest mesh, or the integrator fails.
     """
 
+    # cutting a large sample takes as long as a mesh of a few values
+    @functools.cache
     def rows_of(count: int) -> tuple[Rows, ...]:
         return tuple(start.rows(kinks, count) for start, kinks in zip(starts, edges, strict=True))
 
-    t_end, edges = float(times[-1]), [np.zeros(0)] * len(starts)
-    probes = make_problems(rows_of(2))
+    t_end = float(times[-1])
+    probes = make_problems(tuple(start.rows(np.zeros(0), 2) for start in starts))
     edges = [kinks_by_eigenvalue(probe) for probe in probes]
     count = TEACHER_VALUES if probes[0].eigenvalues is None else TEACHER_VALUES // 2
     intervals = (1024 if _size(rows_of(count)) <= FEW_ROWS else 896) // (1 if tolerance < 5e-4 else 2)

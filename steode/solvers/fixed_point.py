@@ -5,21 +5,21 @@ the first interval where it changes from positive to negative, x is replaced by 
 secant method refines it. Derivatives follow from the implicit function theorem.
 """
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from steode.solvers import self_consistency
+from steode.solvers.grouped import has_linear_output
+from steode.solvers.libraries import numeric
 from steode.solvers.newton_roots import ForceEquation
-from steode.solvers.scalar_equations import ZERO, Equation, StrengthEquation, search_interval
+from steode.solvers.scalar_equations import ZERO, Equation, GroupedEquation, StrengthEquation, search_interval
 
 SCAN_POINTS = 9
 NEAR = 0.02
 """Relative difference of x and F(x) from which the secant method takes over."""
-MOST = 240
-"""Values of F after the grid."""
+MOST = 250
+"""Values of F."""
 TOLERANCE, LAST = 1e-13, 1e-12
 """In log x: a step that short, or one from a gap below the other, is the last."""
 RESIDUAL = 1e-10
@@ -31,17 +31,13 @@ def find_root(equation: Equation) -> tuple[Float[Array, ""], Bool[Array, ""]]:
     if equation.is_affine:
         return affine_root(equation)
     grid = jnp.linspace(*(jnp.log(end) for end in search_interval(equation)), SCAN_POINTS)
-    frozen = jax.lax.stop_gradient(equation)
-    gaps = jax.lax.map(lambda x: _gap(frozen, x), grid)
-    falls = (gaps[:-1] > 0) & (gaps[1:] <= 0)
-    index = jnp.argmax(falls)
-    low, high, falls = grid[index], grid[index + 1], falls[index]
-    logarithm, gap = jax.lax.custom_root(
-        lambda x: jnp.where(falls, _gap(equation, jnp.where(falls, x, low)), low - x),
-        low,
-        lambda function, start: _climb(function, start, high, jnp.where(falls, gaps[index], 0.0)),
+    logarithm, gap, gaps = _search(jax.lax.stop_gradient(equation), jax.lax.stop_gradient(grid))
+    falls = _falls(gaps).any()
+    logarithm = jax.lax.custom_root(
+        lambda x: jnp.where(falls, _gap(equation, jnp.where(falls, x, grid[0])), grid[0] - x),
+        logarithm,
+        lambda function, found: found,
         lambda slope, change: change / slope(jnp.ones(())),
-        has_aux=True,
     )
     root = jnp.exp(logarithm)
     found = falls & (jnp.abs(gap) <= RESIDUAL)
@@ -62,26 +58,41 @@ def _gap(equation: Equation, x):
     return jnp.log(equation.implied(jnp.exp(x))) - x
 
 
-def _climb(gap: Callable, low, high, gap_at_low):
-    """The first root above `low` and the gap there, where F is nondecreasing.
+def _falls(gaps) -> Bool[Array, " n"]:
+    """Where the gap changes from positive to negative on the grid."""
+    return (gaps[:-1] > 0) & (gaps[1:] <= 0)
 
-    x < F(x) then means that there is no root in [x, F(x)]: x is replaced by F(x) until it hardly moves.
+
+def _search(equation: Equation, grid):
+    """log x of the first root where F is nondecreasing, the gap next to it, and those on the grid.
+
+    x < F(x) then means that there is no root in [x, F(x)]: x is replaced by F(x) until it hardly moves. One loop serves
+    grid, climb and secant method, so that F is compiled once.
     """
 
-    def moves(state):
-        x, _, before, gap_before, count = state
-        return (jnp.abs(x - before) > TOLERANCE) & (jnp.abs(gap_before) > LAST) & (count < MOST)
+    def goes_on(state):
+        following, x, gap, gaps, count = state
+        settled = (jnp.abs(following - x) <= TOLERANCE) | (jnp.abs(gap) <= LAST)
+        return (count < SCAN_POINTS) | (_falls(gaps).any() & ~settled & (count < MOST))
 
-    def move(state):
-        x, value, before, gap_before, count = state
-        slope = (value - gap_before) / (x - before)
-        climbs = (value > NEAR) | ~(slope < 0) | ~jnp.isfinite(slope)
-        new = jnp.clip(jnp.where(climbs, x + value, x - value / jnp.where(climbs, 1.0, slope)), low, high)
-        return new, gap(new), x, value, count + 1
+    def step(state):
+        x, before, gap_before, gaps, count = state
+        gap = _gap(equation, x)
+        gaps = jnp.where(jnp.arange(SCAN_POINTS) == count, gap, gaps)
+        index = jnp.argmax(_falls(gaps))
+        # the climb begins at the lower end, before which nothing is known
+        begins = count == SCAN_POINTS - 1
+        x, gap = jnp.where(begins, grid[index], x), jnp.where(begins, gaps[index], gap)
+        slope = jnp.where(begins, jnp.nan, (gap - gap_before) / (x - before))
+        climbs = (gap > NEAR) | ~(slope < 0)
+        new = x + gap / jnp.where(climbs, 1.0, -slope)
+        new = jnp.clip(new, grid[index], grid[index + 1])
+        following = jnp.where(count < SCAN_POINTS - 1, grid[jnp.minimum(count + 1, SCAN_POINTS - 1)], new)
+        return following, x, gap, gaps, count + 1
 
-    # nothing is known before the first point
-    x, value, *_ = jax.lax.while_loop(moves, move, (low, gap_at_low, low - 1, jnp.inf, 0))
-    return x, value
+    state = (grid[0], grid[0] - 1, jnp.inf, jnp.zeros(SCAN_POINTS), 0)
+    x, _, gap, gaps, _ = jax.lax.while_loop(goes_on, step, state)
+    return x, gap, gaps
 
 
 def affine_root(equation: StrengthEquation) -> tuple[Float[Array, ""], Bool[Array, ""]]:
@@ -109,7 +120,10 @@ def terms_of(equation: Equation, root, found) -> dict[str, Array]:
 
 
 def terms_at(equation: Equation | ForceEquation, x) -> dict[str, Array]:
-    """V, the error, its terms (NaN for an output that does not answer linearly) and, with FOGZO, p at a root x > 0."""
+    """V, the error and its terms (NaN for an output that does not answer linearly) at a root x > 0.
+
+    With FOGZO also p, with groups and a linear output the part of the error from each.
+    """
     problem, force = equation.problem, equation.force(x)
     found = equation.state(x)
     terms = self_consistency.error_terms(problem, found)
@@ -125,4 +139,8 @@ def terms_at(equation: Equation | ForceEquation, x) -> dict[str, Array]:
     else:
         variance = problem.loss(*overlaps)
     slope = {"mean_slope": force[0]} if problem.needs_slope else {}
-    return {"V": variance, "eps_g": sum(terms.values())} | terms | slope
+    by_group = {}
+    if isinstance(equation, GroupedEquation) and has_linear_output(problem):
+        gaps = [share * found.gap for share, found in zip(equation.shares, equation.states(x), strict=True)]
+        by_group = {"eps_g_by_group": numeric.stack(gaps) / 2}
+    return {"V": variance, "eps_g": sum(terms.values())} | terms | slope | by_group

@@ -4,6 +4,7 @@ Outside of a compiled function every JAX operation is compiled as a program of i
 what prepares meshes and equations from plain numbers takes NumPy, and the same text serves `jit`, `vmap` and `grad`.
 """
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -16,6 +17,23 @@ import scipy.special
 def library(*values):
     """`jax.numpy` if any of the values is an array of JAX's, `numpy` otherwise."""
     return jnp if any(isinstance(value, jax.Array) for value in values) else np
+
+
+class _Numeric:
+    """The functions of NumPy and of JAX's NumPy: the latter where an argument, or an entry of one, is JAX's array."""
+
+    def __getattr__(self, name: str) -> Callable:
+        of_numpy, of_jax = getattr(np, name), getattr(jnp, name)
+
+        @functools.wraps(of_numpy)
+        def function(*arguments, **options):
+            return (of_numpy if library(*jax.tree.leaves(arguments)) is np else of_jax)(*arguments, **options)
+
+        setattr(self, name, function)
+        return function
+
+
+numeric = _Numeric()
 
 
 def as_array(value):

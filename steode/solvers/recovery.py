@@ -23,11 +23,12 @@ import numpy as np
 from jaxtyping import Float
 
 from steode.solvers import self_consistency, stationary
+from steode.solvers.all_roots import evaluate
 from steode.solvers.entrywise import StepMap
 from steode.solvers.equations import Problem
 from steode.solvers.newton_roots import implied_by
 from steode.solvers.random_maps import NoisyMap, RoundingMap
-from steode.solvers.scalar_equations import ZERO, Equation, TemperatureEquation, evaluate
+from steode.solvers.scalar_equations import ZERO, Equation, TemperatureEquation
 
 SMALL = 1e-9
 """x at which the gain is taken, relative to the square of the smallest distance of levels or thresholds."""

@@ -1,4 +1,4 @@
-r"""Stationary states as one equation x = F(x) for one number, and all of its roots.
+r"""Stationary states as one equation x = F(x) for one number.
 
 For a linear response x is the strength c_2 of the noise, which is V where the output is linear and deterministic.
 
@@ -12,24 +12,20 @@ D and V are nondecreasing in theta (see `steode.solvers.root_search`), hence so 
 """
 
 import abc
-import dataclasses
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy
 from jaxtyping import Array, Float
 
 from steode.solvers import self_consistency, stationary
 from steode.solvers.entrywise import IdentityMap, StepMap
 from steode.solvers.equations import Problem
+from steode.solvers.libraries import numeric
 from steode.solvers.random_maps import NoisyMap, RoundingMap
-from steode.solvers.root_search import RESOLUTION, isolate_roots
 from steode.solvers.self_consistency import State, StationaryEquation
 
-BLOCK = 8
-"""Values of x at which an equation is evaluated in one call."""
 ZERO = 1e-13
 """Lower bounds of c_2 below this fraction of the labels' variance are zero."""
 LARGEST = 1e6
@@ -76,7 +72,7 @@ class StrengthEquation(GapEquation):
 
     def force(self, x):
         # unquantized weights updated by FOGZO have the mean slope 1
-        return x if self.problem.linear_response else jnp.stack([1.0 + 0 * x, -1.0 + 0 * x, x])
+        return x if self.problem.linear_response else numeric.stack([1.0 + 0 * x, -1.0 + 0 * x, x])
 
     def gap_bounds(self):
         return self_consistency.gap_bounds(self.problem)
@@ -85,25 +81,27 @@ class StrengthEquation(GapEquation):
         """What `steode.solvers.root_search.isolate_roots` takes of F: slope (NaN: nothing is known) and floor."""
         problem = self.problem
         if isinstance(problem.weight_map, RoundingMap) or problem.dampening is not None:
-            return jnp.nan, 0.0
+            return np.nan, 0.0
         if problem.decay is None:
             # every variance of labels, output and residual grows with q alone, and q with the dithering
             return 0.0, 0.0
-        origin, one = (jnp.zeros(()), jnp.zeros(())), jnp.ones(())
-        zero, by_gap = jax.jvp(problem.strength_of_gap, origin, (one, 0 * one))
-        by_q = jax.jvp(problem.strength_of_gap, origin, (0 * one, one))[1]
+        zero, by_gap, by_q = problem.sigma**2, 1.0, 0.0
+        if problem.equations.strength_of_gap is not None:
+            origin, one = (jnp.zeros(()), jnp.zeros(())), jnp.ones(())
+            zero, by_gap = jax.jvp(problem.strength_of_gap, origin, (one, 0 * one))
+            by_q = jax.jvp(problem.strength_of_gap, origin, (0 * one, one))[1]
         low, high = stationary.image_range(problem)
         a, weights = stationary.targets(problem), problem.teacher_weights * problem.alpha_2
-        largest = jnp.maximum((a - low) ** 2, (a - high) ** 2)
+        largest = numeric.maximum((a - low) ** 2, (a - high) ** 2)
         if isinstance(problem.weight_map, StepMap):
-            smallest = jnp.min((a[:, None] - problem.weight_map.levels[None, :]) ** 2, axis=1)
+            smallest = numeric.min((a[:, None] - problem.weight_map.levels[None, :]) ** 2, axis=1)
         else:
             smallest = stationary.excess(problem) ** 2
         slope = weights @ (largest - smallest) / 2
         # the bound is of the dithering; where q counts by itself it is none of F
-        known = jnp.isfinite(slope) & (by_q == 0) & (abs(by_gap - 1) < 1e-12)
+        known = numeric.isfinite(slope) & (by_q == 0) & (abs(by_gap - 1) < 1e-12)
         floor = self_consistency.unreachable_gap(problem) + weights @ smallest + zero
-        return jnp.where(known, slope, jnp.nan), jnp.where(known, floor, 0.0)
+        return numeric.where(known, slope, np.nan), numeric.where(known, floor, 0.0)
 
 
 class LossEquation(GapEquation):
@@ -128,22 +126,22 @@ class LossEquation(GapEquation):
         low, high = stationary.image_range(problem)
         best, weights = stationary.best_targets(problem), problem.teacher_weights * problem.alpha_2
         inside, unreachable = (
-            jnp.clip(stationary.targets(problem), low, high),
+            numeric.clip(stationary.targets(problem), low, high),
             self_consistency.unreachable_gap(problem),
         )
         if not problem.is_pulled:
             least = (inside - best) ** 2
             most = least + (inside - low) * (high - inside)
         else:
-            least = (best - jnp.clip(best, low, high)) ** 2
-            most = jnp.maximum((best - low) ** 2, (best - high) ** 2)
-        overlap = jnp.sum(weights * jnp.maximum(low**2, high**2))
+            least = (best - numeric.clip(best, low, high)) ** 2
+            most = numeric.maximum((best - low) ** 2, (best - high) ** 2)
+        overlap = numeric.sum(weights * numeric.maximum(low**2, high**2))
         return unreachable + weights @ least, unreachable + weights @ most, overlap
 
     def knowledge(self) -> tuple[float, float]:
         """F is nondecreasing, unless a pull moves the means or levels are drawn at random."""
         known = not self.problem.is_pulled and not isinstance(self.problem.weight_map, RoundingMap)
-        return (0.0 if known else jnp.nan), 0.0
+        return (0.0 if known else np.nan), 0.0
 
 
 class TemperatureEquation(StationaryEquation):
@@ -158,17 +156,17 @@ class TemperatureEquation(StationaryEquation):
     def averages(self, x) -> tuple:
         """D and c_2 = (1 + c/n) V at a squared temperature."""
         # at the response 1, -1 the temperature is eta c_2/B, and the law depends on it alone
-        strength = jnp.sqrt(x) * self.problem.batch / self.problem.eta
-        problem, _ = self.problem.under(jnp.stack([1.0 + 0 * x, -1.0 + 0 * x, strength]))
+        strength = numeric.sqrt(x) * self.problem.batch / self.problem.eta
+        problem, _ = self.problem.under(numeric.stack([1.0 + 0 * x, -1.0 + 0 * x, strength]))
         moments = stationary.image_moments(problem, strength)
-        confined = jnp.where(stationary.is_confined(problem), moments.variance, 0.0)
+        confined = numeric.where(stationary.is_confined(problem), moments.variance, 0.0)
         gap = self_consistency.unreachable_gap(problem) + problem.teacher_weights @ (problem.alpha_2 * moments.spread)
         return problem.teacher_weights @ confined, problem.strength_of_gap(gap, 0.0)
 
     def force(self, x):
         dithering, strength = self.averages(x)
-        slope = 2 * dithering / jnp.sqrt(x)
-        return jnp.stack([slope, -slope, strength])
+        slope = 2 * dithering / numeric.sqrt(x)
+        return numeric.stack([slope, -slope, strength])
 
     def implied(self, x):
         """F(theta^2)."""
@@ -179,9 +177,9 @@ class TemperatureEquation(StationaryEquation):
         """Zero, and the value of F with all the dithering there can be."""
         problem = self.problem
         low, high = stationary.image_range(problem)
-        inside = jnp.clip(stationary.targets(problem), low, high)
+        inside = numeric.clip(stationary.targets(problem), low, high)
         widest = problem.teacher_weights @ ((inside - low) * (high - inside))
-        return jnp.zeros(()), 2 * problem.eta / problem.batch * widest * self_consistency.strength_bounds(problem)[1]
+        return np.zeros(()), 2 * problem.eta / problem.batch * widest * self_consistency.strength_bounds(problem)[1]
 
     def knowledge(self) -> tuple[float, float]:
         """F is nondecreasing."""
@@ -253,79 +251,5 @@ def search_interval(equation: Equation) -> tuple[Float[Array, ""], Float[Array, 
     """Positive, finite values below and above every root but x = 0, with room for rounding."""
     lowest, highest = equation.bounds()
     label = equation.problem.rho + equation.problem.sigma**2
-    high = jnp.where(jnp.isfinite(highest), highest * (1 + 1e-9), LARGEST * label)
-    return jnp.where(lowest <= ZERO * label, equation.smallest * high, lowest * (1 - 1e-12)), high
-
-
-@dataclasses.dataclass(frozen=True)
-class Roots:
-    """Every root x > 0 found, increasing; `complete` if it is proved that there are no others, `proof` says how."""
-
-    values: list[float]
-    complete: bool
-    proof: str
-
-
-@eqx.filter_jit
-def _implied(equation: Equation, values):
-    return jax.lax.map(equation.implied, values)
-
-
-@eqx.filter_jit
-def _outline(equation: Equation):
-    """Bounds of every root, the interval searched and what is known of F, in one program."""
-    return equation.bounds(), search_interval(equation), equation.knowledge()
-
-
-@eqx.filter_jit
-def _at_zero(equation: Equation):
-    """F and its slope at x = 0."""
-    return jax.jvp(equation.implied, (jnp.zeros(()),), (jnp.ones(()),))
-
-
-def evaluate(equation: Equation, values: np.ndarray) -> np.ndarray:
-    """F at each of the values."""
-    # blocks of one size, so that one program serves every number of values
-    padded = np.concatenate([values, np.full(-values.size % BLOCK, values[-1])]).reshape(-1, BLOCK)
-    return np.concatenate([np.asarray(_implied(equation, block)) for block in padded])[: values.size]
-
-
-def at(equation: Equation, x: float) -> float:
-    """F at one value."""
-    return float(evaluate(equation, np.array([x]))[0])
-
-
-def affine_root(equation: StrengthEquation) -> Roots:
-    """The root of an affine F, which exists for a slope below 1; x = 0 is not listed."""
-    start, slope = (float(value) for value in _at_zero(equation))
-    root = start / (1 - slope) if slope < 1 else 0.0
-    return Roots([root] if root > 0 else [], True, "the equation is linear: there is no other")
-
-
-def find_roots(equation: Equation) -> Roots:
-    """Every root x > 0, by exclusion of what is not one; see `steode.solvers.root_search`."""
-    if equation.is_affine:
-        return affine_root(equation)
-    (lowest, highest), (low, high), (slope, floor) = (map(float, pair) for pair in _outline(equation))
-    bounded, name = np.isfinite(highest), equation.name
-    if bounded and highest - lowest <= 1e-13 * highest:
-        # no target has two levels around it to flip between: what remains is x without dithering
-        return Roots([lowest] if lowest > 0 else [], True, "no weight can flip between levels: there is no other")
-    known = None if np.isnan(slope) else slope
-    search = isolate_roots(lambda values: evaluate(equation, values), low, high, known, floor)
-    roots = [
-        scipy.optimize.brentq(lambda x: at(equation, x) - x, *bracket, xtol=1e-15 * bracket[0], rtol=1e-14)
-        for bracket in search.brackets
-    ]
-    if search.complete:
-        span = [f"above {name} = {low:.3g}"] * (low > lowest) + [f"up to {name} = {high:.3g}"] * (not bounded)
-        why = "by a bound of its slope" if known else "by its monotonicity"
-        proof = (
-            f"the equation has no other root {' and '.join(span)}".rstrip() + f", {why}: all other {name} are excluded"
-        )
-    elif search.touching:
-        where = search.touching[0][0]
-        proof = f"not decided whether there is a double root near {name} = {where:.9g} (to {RESOLUTION:g})"
-    else:
-        proof = "roots found by changes of sign; it is not proved that there are no others"
-    return Roots(sorted(roots), search.complete and bounded, proof)
+    high = numeric.where(numeric.isfinite(highest), highest * (1 + 1e-9), LARGEST * label)
+    return numeric.where(lowest <= ZERO * label, equation.smallest * high, lowest * (1 - 1e-12)), high

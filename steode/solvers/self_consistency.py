@@ -13,11 +13,12 @@ import abc
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from steode.solvers import smooth_law, stationary
 from steode.solvers.equations import Problem
+from steode.solvers.libraries import numeric
 from steode.solvers.random_maps import NoisyMap, RoundingMap
 
 
@@ -54,15 +55,15 @@ def state(problem: Problem, force: Float[Array, "..."]) -> State:
     # the sign of a gradient has other targets than the gradient
     shift = targets - stationary.best_targets(problem)
     beyond = excess != 0
-    unreachable = unreachable_gap(problem) + weights @ (alpha_2 * jnp.where(beyond, 0.0, shift**2))
-    clipping = weights @ (alpha_2 * jnp.where(beyond, (shift - excess) ** 2, 0.0))
+    unreachable = unreachable_gap(problem) + weights @ (alpha_2 * numeric.where(beyond, 0.0, shift**2))
+    clipping = weights @ (alpha_2 * numeric.where(beyond, (shift - excess) ** 2, 0.0))
     bias = weights @ (alpha_2 * (moments.offset + shift) ** 2)
     dithering = weights @ (alpha_2 * moments.variance)
-    extra = weights @ (alpha_2 * noise) if is_random(problem) else jnp.zeros(())
+    extra = weights @ (alpha_2 * noise) if is_random(problem) else np.zeros(())
     m = weights @ (alpha_1 * problem.teacher * mean)
     q = weights @ (alpha_2 * (mean**2 + moments.variance + noise))
     gap = unreachable_gap(problem) + bias + dithering + extra
-    pull = jnp.zeros(()) if not problem.is_pulled else gap - unreachable - clipping - dithering - extra
+    pull = np.zeros(()) if not problem.is_pulled else gap - unreachable - clipping - dithering - extra
     return State(m, q, gap, unreachable, dithering, clipping, pull, extra)
 
 
@@ -92,7 +93,7 @@ def error_terms(problem: Problem, found: State) -> dict[str, Float[Array, ""]]:
     """
     noise = found.noise
     if problem.output is not None and hasattr(problem.output, "gaussian_square"):
-        noise = noise + problem.output.gaussian_square(jnp.zeros(()), found.self_overlap) - found.self_overlap
+        noise = noise + problem.output.gaussian_square(np.zeros(()), found.self_overlap) - found.self_overlap
     parts = {
         "input_term": found.unreachable,
         "dithering_term": found.dithering,
@@ -105,7 +106,7 @@ def error_terms(problem: Problem, found: State) -> dict[str, Float[Array, ""]]:
 
 def unreachable_gap(problem: Problem) -> Float[Array, ""]:
     """The part of G that no choice of the weights removes: E[w*^2 (lambda - alpha_1^2/alpha_2)]."""
-    variance = jnp.asarray(1.0) if problem.eigenvalues is None else problem.eigenvalues
+    variance = np.asarray(1.0) if problem.eigenvalues is None else problem.eigenvalues
     return problem.teacher_weights @ (problem.teacher**2 * (variance - problem.alpha_1**2 / problem.alpha_2))
 
 
@@ -126,10 +127,10 @@ def _noise(problem: Problem, strength, mean, moments) -> Float[Array, " K"]:
         return weight_map.added + weight_map.factor * (mean**2 + moments.variance)
     if isinstance(weight_map, RoundingMap):
         points, weights = smooth_law.law(problem, strength, stationary.inner_targets(problem))
-        inside = jnp.sum(weights * (weight_map.square(points) - weight_map(points) ** 2), axis=1)
+        inside = numeric.sum(weights * (weight_map.square(points) - weight_map(points) ** 2), axis=1)
         # weights that escape sit beyond the outermost level, where nothing is left to draw
-        return jnp.where(stationary.is_confined(problem), inside, 0.0)
-    return jnp.zeros_like(mean)
+        return numeric.where(stationary.is_confined(problem), inside, 0.0)
+    return numeric.zeros_like(mean)
 
 
 def implied_force(problem: Problem, force: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -140,6 +141,7 @@ def implied_force(problem: Problem, force: Float[Array, "..."]) -> Float[Array, 
     return problem.force(found.teacher_overlap, found.self_overlap)
 
 
+@np.errstate(invalid="ignore")
 def strength_bounds(problem: Problem) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Values of c_2 below and above every fixed point of a linear response (infinite for an unbounded map)."""
     least, most, overlap = gap_bounds(problem)
@@ -156,10 +158,10 @@ def gap_bounds(problem: Problem) -> tuple[Float[Array, ""], Float[Array, ""], Fl
     low, high = stationary.image_range(problem)
     a, weights, alpha_2 = stationary.targets(problem), problem.teacher_weights, problem.alpha_2
     unreachable, rigid = unreachable_gap(problem), stationary.excess(problem) ** 2
-    inside = jnp.clip(a, low, high)
+    inside = numeric.clip(a, low, high)
     widest = rigid + (inside - low) * (high - inside)
     if problem.is_pulled:
-        widest = jnp.maximum((a - low) ** 2, (a - high) ** 2)
+        widest = numeric.maximum((a - low) ** 2, (a - high) ** 2)
     # q is at most that of the outermost levels all the time
-    most = weights @ (alpha_2 * jnp.maximum(low**2, high**2) + 0 * a)
+    most = weights @ (alpha_2 * numeric.maximum(low**2, high**2) + 0 * a)
     return unreachable + weights @ (alpha_2 * rigid), unreachable + weights @ (alpha_2 * widest), most

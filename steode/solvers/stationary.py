@@ -8,11 +8,13 @@ a = -c_* alpha_1 w*/(c_h alpha_2). The equation it closes is in `steode.solvers.
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from steode.solvers import cells, smooth_law
 from steode.solvers.entrywise import IdentityMap, SmoothMap, StepMap
 from steode.solvers.equations import Problem
+from steode.solvers.libraries import as_array, library, numeric
 from steode.solvers.random_maps import NoisyMap, RoundingMap
 
 
@@ -53,8 +55,8 @@ def image_range(problem: Problem) -> tuple[Float[Array, ""], Float[Array, ""]]:
     if isinstance(problem.weight_map, StepMap):
         return problem.weight_map.levels[0], problem.weight_map.levels[-1]
     if isinstance(problem.weight_map, SmoothMap | RoundingMap):
-        return tuple(map(jnp.asarray, problem.weight_map.limits))
-    return jnp.asarray(-jnp.inf), jnp.asarray(jnp.inf)
+        return tuple(map(as_array, problem.weight_map.limits))
+    return np.asarray(-np.inf), np.asarray(np.inf)
 
 
 def is_confined(problem: Problem) -> Float[Array, " K"]:
@@ -67,7 +69,7 @@ def is_confined(problem: Problem) -> Float[Array, " K"]:
 def excess(problem: Problem) -> Float[Array, " K"]:
     """How far the target lies above the range (> 0) or below it (< 0); 0 inside."""
     a = targets(problem)
-    return a - jnp.clip(a, *image_range(problem))
+    return a - numeric.clip(a, *image_range(problem))
 
 
 def escaping(problem: Problem) -> Float[Array, ""]:
@@ -75,11 +77,13 @@ def escaping(problem: Problem) -> Float[Array, ""]:
     return problem.teacher_weights @ (~is_confined(problem) & (excess(problem) != 0))
 
 
+@np.errstate(invalid="ignore")
 def inner_targets(problem: Problem) -> Float[Array, " K"]:
     """Targets, with those that have no stationary law moved inside the range: their results are replaced."""
     low, high = image_range(problem)
-    inside = jnp.where(jnp.isfinite(low + high), (low + high) / 2, jnp.where(jnp.isfinite(low), low + 1, high - 1))
-    return jnp.where(is_confined(problem), targets(problem), jnp.where(jnp.isnan(inside), 0.0, inside))
+    near_end = numeric.where(numeric.isfinite(low), low + 1, high - 1)
+    inside = numeric.where(numeric.isfinite(low + high), (low + high) / 2, near_end)
+    return numeric.where(is_confined(problem), targets(problem), numeric.where(numeric.isnan(inside), 0.0, inside))
 
 
 def cell_probabilities(problem: Problem, variance: Float[Array, ""]) -> Float[Array, "K n"]:
@@ -94,9 +98,9 @@ def cell_probabilities(problem: Problem, variance: Float[Array, ""]) -> Float[Ar
 def _saturated(problem: Problem, probabilities: Float[Array, "K n"]) -> Float[Array, "K n"]:
     """These probabilities of the levels where a law exists, and all of it on the last level elsewhere."""
     levels, a = problem.weight_map.levels, targets(problem)[:, None]
-    index = jnp.arange(levels.size)[None, :]
-    saturated = jnp.where(a >= levels[-1], index == levels.size - 1, index == 0) * 1.0
-    return jnp.where(is_confined(problem)[:, None], probabilities, saturated)
+    index = np.arange(levels.size)[None, :]
+    saturated = numeric.where(a >= levels[-1], index == levels.size - 1, index == 0) * 1.0
+    return numeric.where(is_confined(problem)[:, None], probabilities, saturated)
 
 
 def image_moments(problem: Problem, variance: Float[Array, ""]) -> ImageMoments:
@@ -112,10 +116,10 @@ def image_moments(problem: Problem, variance: Float[Array, ""]) -> ImageMoments:
         probabilities, distances = weights.T, (problem.weight_map(points) - a[:, None]).T
     if not problem.is_pulled:
         # the mean drift vanishes, so the offset is known exactly
-        spread = jnp.sum(probabilities * distances**2, axis=0)
-        return ImageMoments(-excess(problem), jnp.where(is_confined(problem), spread, 0.0))
-    offset = jnp.sum(probabilities * distances, axis=0)
-    return ImageMoments(offset, jnp.sum(probabilities * (distances - offset[None, :]) ** 2, axis=0))
+        spread = numeric.sum(probabilities * distances**2, axis=0)
+        return ImageMoments(-excess(problem), numeric.where(is_confined(problem), spread, 0.0))
+    offset = numeric.sum(probabilities * distances, axis=0)
+    return ImageMoments(offset, numeric.sum(probabilities * (distances - offset[None, :]) ** 2, axis=0))
 
 
 def _affine_moments(problem: Problem, variance) -> ImageMoments:
@@ -127,6 +131,10 @@ def _affine_moments(problem: Problem, variance) -> ImageMoments:
         return [value + 0 * problem.teacher for value in values]
 
     # slopes by differentiation: a difference between 0 and 1 would be lost beside V in small units of the weights
+    if library(variance, *jax.tree.leaves(problem)) is np:
+        # of plain numbers, by the imaginary part of an affine function at i
+        (mean_rate, spread_rate), (mean_image, _), (_, spread_image) = (rates(*at) for at in ((0, 0), (1j, 0), (0, 1j)))
+        return ImageMoments(-mean_rate / mean_image.imag - targets(problem), -spread_rate / spread_image.imag)
     zero, one = jnp.zeros(()), jnp.ones(())
     (mean_rate, spread_rate), (mean_slope, _) = jax.jvp(rates, (zero, zero), (one, zero))
     _, (_, spread_slope) = jax.jvp(rates, (zero, zero), (zero, one))
@@ -138,29 +146,29 @@ def level_probabilities(problem: Problem, variance: Float[Array, ""]) -> Float[A
     if isinstance(problem.weight_map, StepMap):
         return cell_probabilities(problem, variance)
     points, weights = smooth_law.law(problem, variance, inner_targets(problem))
-    return _saturated(problem, jnp.sum(weights[:, :, None] * problem.weight_map.chances(points), axis=1))
+    return _saturated(problem, numeric.sum(weights[:, :, None] * problem.weight_map.chances(points), axis=1))
 
 
 def density(problem: Problem, variance: Float[Array, ""], w: Float[Array, " N"]) -> Float[Array, "K N"]:
     """Stationary density mu(w | w*) of the latent weight for each teacher value; NaN where there is none."""
     confined = is_confined(problem)[:, None]
     if isinstance(problem.weight_map, StepMap):
-        return jnp.where(confined, _cell_density(problem, variance, w), jnp.nan)
+        return numeric.where(confined, _cell_density(problem, variance, w), np.nan)
     if isinstance(problem.weight_map, IdentityMap | NoisyMap):
         moments = _affine_moments(problem, variance)
         mean, spread = (targets(problem) + moments.offset)[:, None], moments.variance[:, None]
-        return jnp.exp(-((w[None, :] - mean) ** 2) / (2 * spread)) / jnp.sqrt(2 * jnp.pi * spread)
-    return jnp.where(confined, smooth_law.density(problem, variance, inner_targets(problem), w), jnp.nan)
+        return numeric.exp(-((w[None, :] - mean) ** 2) / (2 * spread)) / numeric.sqrt(2 * np.pi * spread)
+    return numeric.where(confined, smooth_law.density(problem, variance, inner_targets(problem), w), np.nan)
 
 
 def _cell_density(problem: Problem, variance, w):
     thresholds = problem.weight_map.thresholds
     law = cells.cell_law(problem, variance, inner_targets(problem))
-    cell = jnp.searchsorted(thresholds, w, side="right")
+    cell = numeric.searchsorted(thresholds, w, side="right")
     # the threshold at the lower end of the cell, or the first one for the lowest cell
-    anchor = jnp.maximum(cell - 1, 0)
+    anchor = numeric.maximum(cell - 1, 0)
     logs = law.log_heights[anchor] + law.slopes[cell] * (w - thresholds[anchor])[:, None]
     if problem.is_pulled:
         curvature = cells.curvature(problem, variance)
         logs = logs - curvature * ((w**2 - thresholds[anchor] ** 2) / 2)[:, None]
-    return jnp.exp(logs).T
+    return numeric.exp(logs).T

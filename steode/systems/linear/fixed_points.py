@@ -8,13 +8,12 @@ import numpy as np
 
 from steode.errors import ConvergenceError
 from steode.parts.update_rules import FOGZO
-from steode.solvers import newton_roots, scalar_equations, stationary
+from steode.solvers import all_roots, newton_roots, stationary
 from steode.solvers.equations import Problem
 from steode.solvers.fixed_point import fixed_point_terms, terms_at
-from steode.solvers.grouped import has_linear_output
 from steode.solvers.newton_roots import ForceEquation
 from steode.solvers.recovery import Recovery, scalar_recovery, share_on_last_level, vector_recovery
-from steode.solvers.scalar_equations import Equation, GroupedEquation, Roots
+from steode.solvers.scalar_equations import Equation, TemperatureEquation
 from steode.systems.dispatch import for_every_system
 from steode.systems.linear.fixed_point import EXACT, REGULAR, FixedPoint, FixedPoints
 from steode.systems.linear.fixed_point_function import without_quantizers
@@ -78,10 +77,10 @@ def _found(model: LinearModel) -> FixedPoints:
     if equation is None:
         problem = stationary_problem(model)
         states, recovery = _newton_states(model, problem), vector_recovery(problem)
-        roots = Roots([], False, newton_roots.PROOF)
+        roots = all_roots.Roots([], False, newton_roots.PROOF)
     else:
         problem, coarse = equation.problem, stationary_equation(model, part=0.5)
-        roots, recovery = scalar_equations.find_roots(equation), scalar_recovery(equation)
+        roots, recovery = all_roots.find_roots(equation), scalar_recovery(equation)
         states = [(equation, coarse, np.asarray(root)) for root in roots.values]
     unquantized = unquantized_error(model)
     kinds = ((1.0, problem),) if equation is None else equation.kinds
@@ -93,7 +92,7 @@ def _found(model: LinearModel) -> FixedPoints:
 
 
 def _findings(equation: Equation | None, points: list[FixedPoint]) -> tuple[str, ...]:
-    if isinstance(equation, scalar_equations.TemperatureEquation):
+    if isinstance(equation, TemperatureEquation):
         return ("frozen laws",) if points else ("none moving", "frozen laws")
     unstable = not points or (len(points) == 1 and points[0].stable is False)
     return ("none found" if equation is None else "diverges",) if unstable else ()
@@ -113,18 +112,8 @@ def _newton_states(model: LinearModel, problem: Problem) -> list[tuple]:
 
 
 @eqx.filter_jit
-def _terms(equation: Equation | ForceEquation, root):
-    force, kinds = equation.force(root), equation.kinds
-    escaping = sum(share * stationary.escaping(own.under(force)[0]) for share, own in kinds)
-    by_group = [share * found.gap / 2 for share, found in _states(equation, root)]
-    return terms_at(equation, root), force, escaping, by_group
-
-
-def _states(equation: Equation | ForceEquation, root) -> list:
-    """Each group's share and stationary state; nothing without groups, or where the error is no sum over them."""
-    if not isinstance(equation, GroupedEquation) or not has_linear_output(equation.problem):
-        return []
-    return list(zip(equation.shares, equation.states(root), strict=True))
+def _all_of(equation: ForceEquation, force):
+    return equation.implied(force), terms_at(equation, force), force
 
 
 _smallest_stable = eqx.filter_jit(fixed_point_terms)
@@ -134,31 +123,28 @@ def _point(
     model: LinearModel, equation: Equation | ForceEquation, coarse: Equation | ForceEquation, root, unquantized: float
 ) -> FixedPoint:
     """The fixed point of a root; `coarse` is the equation with half the teacher values."""
-    terms, force, escaping, by_group = jax.device_get(_terms(equation, root))
+    described = _all_of if isinstance(equation, ForceEquation) else all_roots.at
+    fine, terms, force = jax.device_get(described(equation, root))
+    by_group = terms.pop("eps_g_by_group", ())
     terms = {name: float(value) for name, value in terms.items()}
-    fine, half = (_implied(each, root) for each in (equation, coarse))
     residual = float(np.max(np.abs(fine / root - 1)))
-    pairs = zip(coarse.kinds, equation.kinds, strict=True)
-    same = all(half.teacher.size == own.teacher.size for (_, half), (_, own) in pairs)
+    quadrature_error, pairs = 0.0, zip(coarse.kinds, equation.kinds, strict=True)
+    if any(half.teacher.size != own.teacher.size for (_, half), (_, own) in pairs):
+        quadrature_error = float(np.max(np.abs(np.asarray(described(coarse, root)[0]) / fine - 1)))
+    kinds = jax.device_get(equation.kinds)
     return FixedPoint(
         model=model,
         **terms,
         residual=residual * terms["V"],
         converged=residual <= equation.tolerance,
-        quadrature_error=0.0 if same else float(np.max(np.abs(half / fine - 1))),
+        quadrature_error=quadrature_error,
         kind=REGULAR,
-        escaping=float(escaping),
+        escaping=float(sum(share * stationary.escaping(own.under(force)[0]) for share, own in kinds)),
         deviation=terms["eps_g"] - unquantized,
         eps_g_by_group=tuple(map(float, by_group)),
-        problems=tuple(jax.device_put(own) for _, own in equation.kinds),
+        problems=tuple(jax.device_put(own) for _, own in kinds),
         force=force,
     )
-
-
-def _implied(equation: Equation | ForceEquation, root):
-    if isinstance(equation, ForceEquation):
-        return np.asarray(newton_roots.implied_by(equation.problem, np.asarray(root)))
-    return scalar_equations.at(equation, float(root))
 
 
 def _recovered(model: LinearModel, kinds: tuple, recovery: Recovery, unquantized: float) -> FixedPoint:
@@ -182,5 +168,9 @@ def unquantized_error(model: LinearModel) -> float:
     plain = without_quantizers(model)
     if not plain.has_linear_output:
         return np.nan
-    terms = _smallest_stable(stationary_equation(plain))
-    return float(terms["eps_g"]) if terms["converged"] else np.inf
+    equation = stationary_equation(plain)
+    if not equation.is_affine:
+        terms = _smallest_stable(equation)
+        return float(terms["eps_g"]) if terms["converged"] else np.inf
+    root = all_roots.affine_root(equation)
+    return float(all_roots.at(equation, root)[1]["eps_g"]) if 0 < root < np.inf else max(root, 0.0)

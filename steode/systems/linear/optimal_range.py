@@ -25,8 +25,6 @@ LOG = logging.getLogger(__name__)
 PARAMETERS = {"weight_range": ("weight_quantizer",), "input_range": ("input_quantizer",)}
 PARAMETERS["both"] = PARAMETERS["weight_range"] + PARAMETERS["input_range"]
 SCAN_POINTS = 128
-BATCH = 16
-"""Ranges that are solved together, in one program."""
 COARSE_POINTS = 24
 """Ranges tried by the Gaussian closure before the density equation refines the best one."""
 MOVES = 6
@@ -156,15 +154,17 @@ def _ranges(parameter: str, value) -> dict:
 
 
 @eqx.filter_jit
-def _points_along(origin, direction, rows, values):
-    """The smallest stable roots at BATCH ranges, whether they were found, and the errors there."""
+def _points_along(origin, direction, rows, values, count):
+    """Smallest stable roots at the first `count` ranges, whether they were found, and eps_g there."""
 
-    def point(value):
-        equation = _equation_along(origin, direction, rows, value)
+    def point(index, points):
+        equation = _equation_along(origin, direction, rows, values[index])
         root, found = find_root(equation)
-        return root, found, terms_of(equation, root, found)["eps_g"]
+        new = root, found, terms_of(equation, root, found)["eps_g"]
+        return tuple(place.at[index].set(value) for place, value in zip(points, new, strict=True))
 
-    return jax.vmap(point)(values)
+    empty = jnp.zeros(values.shape)
+    return jax.lax.fori_loop(0, count, point, (empty, jnp.zeros(values.shape, bool), empty))
 
 
 @eqx.filter_jit
@@ -192,14 +192,15 @@ def _asymptotic(function: FixedPointFunction, parameter: str, low: float, high: 
         direction = jax.tree.map(lambda a, b: b - a, origin, unit)
         line = (origin, direction, function.rows)
         values = np.geomspace(low, high, SCAN_POINTS)
-        errors = np.concatenate([_points_along(*line, block)[2] for block in values.reshape(-1, BATCH)])
+        errors = np.asarray(_points_along(*line, values, np.asarray(SCAN_POINTS))[2])
         if np.isnan(errors).all():
             raise ConvergenceError("optimal_range: no fixed point was found at any range.")
         index = int(np.nanargmin(errors))
         ends = values[max(index - 1, 0)], values[min(index + 1, SCAN_POINTS - 1)]
 
         def error_and_slope(value: float) -> tuple[float, float]:
-            root, found, error = (part[0] for part in _points_along(*line, np.full(BATCH, value)))
+            alone = jax.device_get(_points_along(*line, np.full(SCAN_POINTS, value), np.asarray(1)))
+            root, found, error = (part[0] for part in alone)
             if not found or root == 0:
                 return float(error), 0.0 * float(error)  # NaN where there is none
             return float(error), float(_slope_at_root(*line, np.asarray(value), root))
