@@ -14,6 +14,7 @@ from .parts.formats import FloatFormat, IntegerFormat, bfloat16, float4_e2m1fn, 
 from .parts.laws import Constant, Discrete, Empirical, Laplace, Normal, Paired, TwoPoint, UniformLaw
 from .parts.quantizers import Identity, Levels, Sign, SignedInteger, Ternary, Uniform
 from .parts.range_rules import FixedRange, FollowingRange, LearnedRange
+from .parts.remedies import Freezing, OscillationFreezing, RunningAverage
 from .parts.schedule import Schedule
 from .parts.spectrum import Eigenvalues, Isotropic, PowerLaw
 from .parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
@@ -81,6 +82,7 @@ __all__ = [
     "Fluctuations",
     "FollowingRange",
     "FormatError",
+    "Freezing",
     "Identity",
     "IdentitySurrogate",
     "IntegerFormat",
@@ -97,12 +99,14 @@ __all__ = [
     "Normal",
     "OptimalRange",
     "OptimalSchedule",
+    "OscillationFreezing",
     "Paired",
     "Plateau",
     "PlateauEstimate",
     "Plateaus",
     "PowerLaw",
     "RestingRange",
+    "RunningAverage",
     "Schedule",
     "ScheduleCheck",
     "Sign",

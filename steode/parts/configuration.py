@@ -27,6 +27,7 @@ from steode.parts import (
     laws,
     quantizers,
     range_rules,
+    remedies,
     spectrum,
     stochastic,
     surrogates,
@@ -76,6 +77,9 @@ _TYPES = {
         range_rules.FixedRange,
         range_rules.LearnedRange,
         range_rules.FollowingRange,
+        remedies.Freezing,
+        remedies.OscillationFreezing,
+        remedies.RunningAverage,
         Schedule,
     )
 }

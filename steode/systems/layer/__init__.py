@@ -15,7 +15,7 @@ from steode.systems.layer.fixed_points import fixed_points
 from steode.systems.layer.grids import KINDS as KINDS
 from steode.systems.layer.optimal_range import LayerRanges, optimal_range
 from steode.systems.layer.ranges import RULES as RULES
-from steode.systems.layer.remedies import Dampening, Freezing
+from steode.parts.remedies import Dampening, Freezing
 from steode.systems.layer.rounding import LayerRounding, rounding
 from steode.systems.layer.runs import LayerRuns
 from steode.systems.layer.simulate import simulate

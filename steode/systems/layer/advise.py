@@ -12,7 +12,7 @@ from steode.systems.layer.fixed_point import LayerFixedPoints, LayerWarning
 from steode.systems.layer.fixed_points import fixed_points, row_equations
 from steode.systems.layer.flips import flip_rate
 from steode.systems.layer.optimal_range import LayerRanges, optimal_range
-from steode.systems.layer.remedies import Dampening, Freezing
+from steode.parts.remedies import Dampening, Freezing
 from steode.systems.layer.rounding import rounding
 from steode.systems.layer.simulate import simulate
 from steode.systems.layer.some_rows import ROWS, some_rows

@@ -13,20 +13,25 @@ from steode import bridge
 from steode._version import __version__
 from steode.errors import ConvergenceError, SpecificationError, check_positive
 from steode.parts.quantizers import StepFunction
+from steode.parts.remedies import Freezing, OscillationFreezing, RunningAverage
 from steode.parts.schedule import Schedule
 from steode.parts.update_rules import SPSA
 from steode.solvers.adaptive import solve_density
+from steode.solvers.averages import Averaging
 from steode.solvers.domain import learning_rates
 from steode.solvers.particles import evolve_particles
 from steode.solvers.programs import padded
 from steode.solvers.start import Start
+from steode.solvers.stopping import Stopping
 from steode.systems.dispatch import for_every_system
 from steode.systems.linear.configuration import to_dict
 from steode.systems.linear.derive import derive
 from steode.systems.linear.problem import drawn_start, make_problem, nominal_start, smoothed_descent
 from steode.systems.linear.properties import missing, require
+from steode.systems.linear.remedy_checks import check_remedies, remedies_written
 from steode.systems.linear.rotated import solve_rotated
 from steode.systems.linear.spec import LinearModel
+from steode.systems.linear.step_length import check_steps, step_ratio
 from steode.systems.linear.trajectory import Density, Provenance, Trajectory, device_name
 
 LOG = logging.getLogger(__name__)
@@ -50,6 +55,8 @@ def solve(
     tolerance: float = 1e-4,
     density_times: Sequence[float] = (),
     start: tuple[np.ndarray, np.ndarray] | None = None,
+    freezing: Freezing | OscillationFreezing | None = None,
+    average: RunningAverage | None = None,
 ) -> Trajectory:
     """Solve the high-dimensional limit of `model` from tau = 0 to `t_end`.
 
@@ -73,7 +80,10 @@ def solve(
     start : drawn (teacher, initial weights), each of shape (d,): start from their empirical joint law instead of the
         model's laws, by dmft as they are in the turned axes. None starts from the laws.
 
-    With SPSA the only method is "particles".
+    freezing, average : as in `simulate`, which says what they add to the observables. The limit of oscillations is in
+        docs/dithering.md.
+
+    With SPSA, freezing and averages the only method is "particles".
 
     Returns
     -------
@@ -96,7 +106,9 @@ def solve(
     tolerance = check_positive("tolerance", tolerance)
     times = checked_times("times", np.linspace(0, t_end, 201) if times is None else times, t_end)
     density_times = checked_times("density_times", density_times, t_end)
-    if method is None and isinstance(model.update_rule, SPSA):
+    check_remedies(model, t_end, freezing, average)
+    remedies = remedies_written(freezing, average)
+    if method is None and (remedies or isinstance(model.update_rule, SPSA)):
         method = "particles"
     if method is None:
         closed = derive(model).exact_moments is not None and missing(model, "solve, moments") is None
@@ -104,6 +116,9 @@ def solve(
     if method not in (*METHODS, ROTATED):
         expected = "one of " + ", ".join((*METHODS, ROTATED))
         raise SpecificationError("method", expected, method, "Leave it out for the exact limit.")
+    if remedies and method != "particles":
+        expected = f'"particles" with {" and ".join(remedies)}'
+        raise SpecificationError("method", expected, method, "Each weight has a memory of its own there.")
     if density_times.size and method != "density":
         raise SpecificationError(
             "density_times", "method 'density'", method, "Other methods do not compute the density."
@@ -111,6 +126,8 @@ def solve(
     if density_times.size:
         require(model, "solve, density kept")
     require(model, f"solve, {method}")
+    if isinstance(freezing, OscillationFreezing):
+        check_steps(model, "freezing")
     if start is not None:
         require(model, "solve, drawn start")
     bridge.check_schedules(model, t_end)
@@ -122,8 +139,11 @@ def solve(
             density = None
         else:
             initial = nominal_start(model) if start is None else drawn_start(model, *_checked_start(start))
-            observables, error, density = _SOLVERS[method](model, initial, times, density_times, tolerance)
-    settings = {"t_end": t_end, "tolerance": tolerance, "start": "nominal" if start is None else "drawn"}
+            if method == "particles":
+                (observables, error), density = _solve_particles(model, initial, times, freezing, average), None
+            else:
+                observables, error, density = _SOLVERS[method](model, initial, times, density_times, tolerance)
+    settings = {"t_end": t_end, "tolerance": tolerance, "start": "nominal" if start is None else "drawn"} | remedies
     provenance = Provenance("limit", method, to_dict(model), settings, __version__, device_name(), model)
     return Trajectory(times, observables, error, density, None, provenance)
 
@@ -163,7 +183,7 @@ def _solve_moments(model, start: Start, times, density_times, tolerance):
     return _checked_ys(found, times.size, "moments", model), {}, None
 
 
-def _solve_particles(model, start: Start, times, density_times, tolerance):
+def _solve_particles(model, start: Start, times, freezing, average):
     problem = make_problem(model, start.rows(np.zeros(0), 2))
     # a small part of the relaxation time, and as many equal steps as end exactly on each reported time
     fastest = float(learning_rates(problem, float(times[-1])).max())
@@ -184,22 +204,37 @@ def _solve_particles(model, start: Start, times, density_times, tolerance):
     steps = np.ceil(spans / longest).astype(int)
     dts = spans / np.maximum(steps, 1)
     keys = jax.random.split(jax.random.key(0), POPULATIONS)
-    populations = (teacher, initial, eigenvalues, keys)
+    stopping = None if freezing is None else _stopping(problem, model, freezing, eigenvalues)
+    averaging = None if average is None else Averaging(average.start, average.memory or np.inf)
+    ratios = None if stopping is None or np.ndim(stopping.ratio) < 2 else stopping.ratio
+    populations = (teacher, initial, eigenvalues, keys, ratios)
     spans = jnp.asarray(steps), jnp.asarray(dts)
-    values = jax.device_get(_evolve_populations(problem, populations, *spans, descent))
+    values = jax.device_get(_evolve_populations(problem, populations, *spans, descent, stopping, averaging))
     if not np.all(np.isfinite(values["std_w"])):
         # a step function hides weights that are not finite: its image of them is a level
         raise ConvergenceError("particles: the weights grow without bound; lower the learning rate, or stop before.")
     error = {name: value.std(axis=0, ddof=1) / np.sqrt(POPULATIONS) for name, value in values.items()}
-    return {name: value.mean(axis=0) for name, value in values.items()}, error, None
+    return {name: value.mean(axis=0) for name, value in values.items()}, error
+
+
+def _stopping(problem, model, freezing, eigenvalues) -> Stopping:
+    if isinstance(freezing, Freezing):
+        return Stopping(problem.weight_map, None, freezing)
+    given, ratio = freezing.threshold, step_ratio(problem, model, None)
+    threshold = bridge.entrywise_function(given) if isinstance(given, Schedule) else lambda time: given
+    if eigenvalues is not None:
+        own, index = np.unique(np.asarray(eigenvalues), return_inverse=True)
+        ratio = step_ratio(problem, model, own)[index].reshape(eigenvalues.shape)
+    return Stopping(problem.weight_map, jnp.asarray(ratio), freezing, threshold)
 
 
 @eqx.filter_jit
-def _evolve_populations(problem, populations, steps, dts, descent):
+def _evolve_populations(problem, populations, steps, dts, descent, stopping, averaging):
     def one(population):
-        teacher, initial, eigenvalues, key = population
+        teacher, initial, eigenvalues, key, ratio = population
         own = dataclasses.replace(problem, eigenvalues=eigenvalues)
-        return evolve_particles(own, teacher, initial, steps, dts, key, descent)
+        stops = stopping if ratio is None else dataclasses.replace(stopping, ratio=ratio)
+        return evolve_particles(own, teacher, initial, steps, dts, key, descent, stops, averaging)
 
     return jax.lax.map(one, populations)
 
@@ -208,7 +243,6 @@ _SOLVERS = {
     "density": _solve_density,
     "gaussian": _solve_gaussian,
     "moments": _solve_moments,
-    "particles": _solve_particles,
 }
 
 
