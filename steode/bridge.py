@@ -127,7 +127,7 @@ def check_learning_rate(learning_rate: float | Schedule, t_end: float, largest: 
 
 
 def check_values(name: str, schedule: Schedule, t_end: float, largest: float, may_vanish: bool = False) -> None:
-    """Raise `SpecificationError` unless the schedule `name` is positive and at most `largest`, or 0 if it may vanish."""
+    """Raise `SpecificationError` unless a schedule is positive, or 0 if it may vanish, and at most `largest`."""
     times, remedy = np.linspace(0, t_end, SCHEDULE_TIMES), "It has to be one real number, written with jax.numpy."
     with jax.enable_x64(True):
         try:

@@ -57,10 +57,12 @@ def evolve_particles(
         return m, q, problem.loss(m, q)
 
     def rates(state, time):
+        """The drift as a function of the weights, and the rest of what moves them."""
         w, *companion = state
         own = problem.at(time)
         if descent is not None:
-            return *descent.rates(own, teacher, w), ()
+            drift, diffusion = descent.rates(own, teacher, w)
+            return (lambda w: drift), diffusion, ()
         m, q, _ = overlaps(w, *companion)
         image = quantizer(w, companion)
         if moving is not None:
@@ -70,17 +72,21 @@ def evolve_particles(
             force = (own.beside(*companion) if companion else own).force(m, q)
             speeds = [own.companion_rate(time, force, *companion)] if companion else []
         now, strength = own.under(force)
-        return now.drift(teacher, image(w), w), now.diffusion(strength), speeds
+        return (lambda w: now.drift(teacher, image(w), w)), now.diffusion(strength), speeds
 
     def step(index, state, time, dt):
         (w, *companion), stopped, averages = state
-        drift, diffusion, speeds = rates((w, *companion), time)
+        drift_at, diffusion, speeds = rates((w, *companion), time)
+        drift = drift_at(w)
         if problem.mobility is not None:
             slope = problem.mobility(w)
             drift, diffusion = slope * drift, slope**2 * diffusion
         drawn = jax.random.fold_in(key, index)
         noise = jax.random.normal(drawn, w.shape, w.dtype)
         change = drift * dt + jnp.sqrt(diffusion * dt) * noise
+        if stopping is not None and stopping.counts_flips:
+            # the density at thresholds, where the drift jumps, is then of first order in dt instead of one half
+            change = change + (drift_at(w + change) - drift) * dt / 2
         if problem.bound is not None:
             change = jnp.where(jnp.abs(w) < problem.bound, change, 0.0)
         moved = w + change

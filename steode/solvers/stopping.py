@@ -51,6 +51,11 @@ class Stopping(eqx.Module):
     plan: Freezing | OscillationFreezing = eqx.field(static=True)
     threshold: Callable | None = eqx.field(static=True, default=None)
 
+    @property
+    def counts_flips(self) -> bool:
+        """True if weights stop where they oscillate."""
+        return self.threshold is not None
+
     def begin(self, w: Float[Array, " P"]) -> Stopped:
         """Nothing is frozen."""
         return Stopped(self.image(w), jnp.zeros(w.shape, bool), jnp.zeros(w.shape))
@@ -61,7 +66,7 @@ class Stopping(eqx.Module):
         forgotten = -jnp.expm1(-dt / self.plan.memory)
         visited = state.visited + forgotten * (self.image(new) - state.visited)
         end = time + dt
-        if self.threshold is None:
+        if not self.counts_flips:
             frequency, frozen = state.frequency, self._in_order(state, visited, time, end)
         else:
             flips = self._flips(old, new, diffusion, dt, key)

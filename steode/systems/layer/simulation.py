@@ -16,8 +16,8 @@ from jaxtyping import Array, Float
 from steode.engine.freezing import followed, freeze_in_order
 from steode.engine.noise import threefry2x32
 from steode.parts.quantizers import StepFunction
-from steode.systems.layer.input_moments import of_activations
 from steode.parts.remedies import Dampening, Freezing
+from steode.systems.layer.input_moments import of_activations
 from steode.systems.layer.spec import LayerModel
 
 MOST_FRACTIONS = 64

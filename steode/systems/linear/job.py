@@ -42,7 +42,7 @@ from steode.systems.linear.literal.measurement import held_out_batches
 from steode.systems.linear.literal.paired import paired_system
 from steode.systems.linear.literal.storage import ROUNDINGS, SIGNIFICANT, StoredSystem
 from steode.systems.linear.literal.system import linear_system
-from steode.systems.linear.remedy_checks import check_remedies, remedies_written
+from steode.systems.linear.remedy_checks import check_remedies, remedies_written, threshold_function
 from steode.systems.linear.spec import LinearModel
 from steode.systems.linear.trajectory import Provenance, Snapshots, Trajectory, device_name
 
@@ -109,7 +109,8 @@ def simulate_models(
             stochastic = options.weight_rounding == "stochastic"
             system = StoredSystem(system, SIGNIFICANT[options.weight_format], stochastic)
         if options.freezing is not None:
-            system = freezing_system(system, models[0].weight_quantizer, options.freezing, entrywise_function)
+            threshold = threshold_function(options.freezing)
+            system = freezing_system(system, models[0].weight_quantizer, options.freezing, threshold)
         if options.average is not None:
             system = averaging_system(system, options.average)
         if options.flips:

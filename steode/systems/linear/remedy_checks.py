@@ -1,8 +1,11 @@
 """What runs and particles take against dithering beside the model: checked, and written into their settings."""
 
+import functools
+from collections.abc import Callable
+
 import numpy as np
 
-from steode.bridge import check_values
+from steode.bridge import check_values, entrywise_function
 from steode.errors import LARGEST, SpecificationError
 from steode.parts.configuration import from_plain, plain
 from steode.parts.laws.array_file import Place
@@ -38,6 +41,15 @@ def check_remedies(model: LinearModel, t_end: float, freezing, average) -> None:
         raise SpecificationError("freezing", f"None with {quantizer}", freezing, remedy)
     if isinstance(freezing, OscillationFreezing) and isinstance(freezing.threshold, Schedule):
         check_values("freezing.threshold", freezing.threshold, t_end, LARGEST, may_vanish=True)
+
+
+@functools.lru_cache(maxsize=64)
+def threshold_function(freezing: Freezing | OscillationFreezing) -> Callable | None:
+    """The threshold of oscillations in time, one function for each, so that compiled programs are found again."""
+    if isinstance(freezing, Freezing):
+        return None
+    given = freezing.threshold
+    return entrywise_function(given) if isinstance(given, Schedule) else lambda time: given
 
 
 def remedies_written(freezing, average) -> dict:

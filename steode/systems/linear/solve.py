@@ -4,34 +4,28 @@ import dataclasses
 import logging
 from collections.abc import Sequence
 
-import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from steode import bridge
 from steode._version import __version__
 from steode.errors import ConvergenceError, SpecificationError, check_positive
-from steode.parts.quantizers import StepFunction
 from steode.parts.remedies import Freezing, OscillationFreezing, RunningAverage
 from steode.parts.schedule import Schedule
 from steode.parts.update_rules import SPSA
 from steode.solvers.adaptive import solve_density
-from steode.solvers.averages import Averaging
-from steode.solvers.domain import learning_rates
-from steode.solvers.particles import evolve_particles
 from steode.solvers.programs import padded
 from steode.solvers.start import Start
-from steode.solvers.stopping import Stopping
 from steode.systems.dispatch import for_every_system
 from steode.systems.linear.configuration import to_dict
 from steode.systems.linear.derive import derive
-from steode.systems.linear.problem import drawn_start, make_problem, nominal_start, smoothed_descent
+from steode.systems.linear.populations import solve_particles
+from steode.systems.linear.problem import drawn_start, make_problem, nominal_start
 from steode.systems.linear.properties import missing, require
 from steode.systems.linear.remedy_checks import check_remedies, remedies_written
 from steode.systems.linear.rotated import solve_rotated
 from steode.systems.linear.spec import LinearModel
-from steode.systems.linear.step_length import check_steps, step_ratio
+from steode.systems.linear.step_length import check_steps
 from steode.systems.linear.trajectory import Density, Provenance, Trajectory, device_name
 
 LOG = logging.getLogger(__name__)
@@ -39,10 +33,6 @@ LOG = logging.getLogger(__name__)
 METHODS = ("density", "gaussian", "moments", "particles")
 ROTATED = "dmft"
 """The method for axes in general position, where all others are for the eigenvectors."""
-POPULATIONS = 8
-PARTICLES = 20_000
-MOST_STEPS = 100_000
-"""Time steps of particles beyond which a request is refused: minutes on a core."""
 
 
 @for_every_system
@@ -140,7 +130,7 @@ def solve(
         else:
             initial = nominal_start(model) if start is None else drawn_start(model, *_checked_start(start))
             if method == "particles":
-                (observables, error), density = _solve_particles(model, initial, times, freezing, average), None
+                (observables, error), density = solve_particles(model, initial, times, freezing, average), None
             else:
                 observables, error, density = _SOLVERS[method](model, initial, times, density_times, tolerance)
     settings = {"t_end": t_end, "tolerance": tolerance, "start": "nominal" if start is None else "drawn"} | remedies
@@ -181,62 +171,6 @@ def _solve_moments(model, start: Start, times, density_times, tolerance):
         problem = dataclasses.replace(problem, **own)
     found = moment_programs.exact_moments(problem, *map(np.asarray, arguments), padded(times), tolerance)
     return _checked_ys(found, times.size, "moments", model), {}, None
-
-
-def _solve_particles(model, start: Start, times, freezing, average):
-    problem = make_problem(model, start.rows(np.zeros(0), 2))
-    # a small part of the relaxation time, and as many equal steps as end exactly on each reported time
-    fastest = float(learning_rates(problem, float(times[-1])).max())
-    longest = min(0.02, 0.02 / (fastest * float(jnp.max(problem.alpha_2))))
-    drawn = [start.draw(np.random.default_rng(seed), PARTICLES) for seed in range(POPULATIONS)]
-    teacher, initial, eigenvalues = (
-        None if arrays[0] is None else jnp.asarray(np.stack(arrays)) for arrays in zip(*drawn, strict=True)
-    )
-    descent = smoothed_descent(model)
-    if descent is not None and isinstance(model.weight_quantizer, StepFunction):
-        at_fastest = dataclasses.replace(problem, eta=jnp.asarray(fastest))
-        longest = min(longest, float(descent.longest_step(at_fastest, teacher[0], initial[0])))
-    spans = np.diff(times, prepend=0.0)
-    if float(times[-1]) > MOST_STEPS * longest:
-        expected = f"at most {MOST_STEPS * longest:.3g}, {MOST_STEPS:,} steps of particles"
-        remedy = f"One may not be longer than {longest:.1e}: lower the learning rate or, for SPSA, raise eps and ratio."
-        raise SpecificationError("times", expected, float(times[-1]), remedy)
-    steps = np.ceil(spans / longest).astype(int)
-    dts = spans / np.maximum(steps, 1)
-    keys = jax.random.split(jax.random.key(0), POPULATIONS)
-    stopping = None if freezing is None else _stopping(problem, model, freezing, eigenvalues)
-    averaging = None if average is None else Averaging(average.start, average.memory or np.inf)
-    ratios = None if stopping is None or np.ndim(stopping.ratio) < 2 else stopping.ratio
-    populations = (teacher, initial, eigenvalues, keys, ratios)
-    spans = jnp.asarray(steps), jnp.asarray(dts)
-    values = jax.device_get(_evolve_populations(problem, populations, *spans, descent, stopping, averaging))
-    if not np.all(np.isfinite(values["std_w"])):
-        # a step function hides weights that are not finite: its image of them is a level
-        raise ConvergenceError("particles: the weights grow without bound; lower the learning rate, or stop before.")
-    error = {name: value.std(axis=0, ddof=1) / np.sqrt(POPULATIONS) for name, value in values.items()}
-    return {name: value.mean(axis=0) for name, value in values.items()}, error
-
-
-def _stopping(problem, model, freezing, eigenvalues) -> Stopping:
-    if isinstance(freezing, Freezing):
-        return Stopping(problem.weight_map, None, freezing)
-    given, ratio = freezing.threshold, step_ratio(problem, model, None)
-    threshold = bridge.entrywise_function(given) if isinstance(given, Schedule) else lambda time: given
-    if eigenvalues is not None:
-        own, index = np.unique(np.asarray(eigenvalues), return_inverse=True)
-        ratio = step_ratio(problem, model, own)[index].reshape(eigenvalues.shape)
-    return Stopping(problem.weight_map, jnp.asarray(ratio), freezing, threshold)
-
-
-@eqx.filter_jit
-def _evolve_populations(problem, populations, steps, dts, descent, stopping, averaging):
-    def one(population):
-        teacher, initial, eigenvalues, key, ratio = population
-        own = dataclasses.replace(problem, eigenvalues=eigenvalues)
-        stops = stopping if ratio is None else dataclasses.replace(stopping, ratio=ratio)
-        return evolve_particles(own, teacher, initial, steps, dts, key, descent, stops, averaging)
-
-    return jax.lax.map(one, populations)
 
 
 _SOLVERS = {

@@ -11,9 +11,8 @@ from jaxtyping import Array, Bool, Float, PyTree
 from steode.engine.freezing import followed, freeze_in_order
 from steode.parts.quantizers import StepFunction
 from steode.parts.remedies import Freezing, OscillationFreezing
-from steode.parts.schedule import Schedule
 from steode.systems.linear.literal.around import Around, innermost_of
-from steode.systems.linear.literal.maps import StepMap, device_map
+from steode.systems.linear.literal.maps import StepMap
 
 
 class Freezes(NamedTuple):
@@ -89,12 +88,9 @@ class FreezingSystem(Around):
 
 
 def freezing_system(
-    system, quantizer: StepFunction, plan: Freezing | OscillationFreezing, compile_map: Callable
+    system, quantizer: StepFunction, plan: Freezing | OscillationFreezing, threshold: Callable | None
 ) -> FreezingSystem:
-    """The system with weights that stop; `compile_map` turns a `Schedule` into a function of time."""
-    threshold = None
-    if isinstance(plan, OscillationFreezing):
-        given = plan.threshold
-        threshold = compile_map(given) if isinstance(given, Schedule) else lambda time: given
+    """The system with weights that stop; `threshold` is that of oscillations, of time."""
     dtype = innermost_of(system).learning_rate.dtype
-    return FreezingSystem(system, device_map(quantizer, dtype, compile_map), plan, threshold)
+    image = StepMap(jnp.asarray(quantizer.levels, dtype), jnp.asarray(quantizer.thresholds, dtype))
+    return FreezingSystem(system, image, plan, threshold)
