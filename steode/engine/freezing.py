@@ -14,6 +14,9 @@ from steode.parts.remedies import Freezing
 Nearest = Callable[[Float[Array, "... d"]], tuple[Float[Array, "... d"], Float[Array, "... d"]]]
 """The level nearest to a value, and the distance to it in steps of the grid."""
 
+ROUNDING = 1e-3
+"""Of the number of weights that are due."""
+
 
 def followed(mean: Array, value: Array, memory: float, dim: int) -> Array:
     """A running mean that forgets within the rescaled time `memory`, one step on."""
@@ -25,7 +28,8 @@ def freeze_in_order(
 ) -> tuple[Float[Array, "... d"], Bool[Array, "... d"]]:
     """Weights and what is frozen after step `index`: in a round those nearest to a level, as many as are due."""
     time = (index + 1).astype(visited.dtype) / dim
-    wanted = jnp.ceil(dim * jnp.clip((time - plan.start) / (plan.stop - plan.start), 0, 1)).astype(jnp.int32)
+    share = jnp.clip((time - plan.start) / (plan.stop - plan.start), 0, 1)
+    wanted = jnp.ceil(dim * share - ROUNDING).astype(jnp.int32)
 
     def choose():
         level, distance = nearest(visited)
