@@ -78,8 +78,8 @@ NETWORK = {
 }
 """Name -> row, or statement, of digits_training.json."""
 SCALINGS = {
-    "m = 0.01, f = 0.01": lambda d: OscillationFreezing(0.01 * np.sqrt(d), 100 / d, BEGIN),
-    "m = 1/(5 d), f = 0.01": lambda d: OscillationFreezing(0.01 * np.sqrt(d), MEMORY, BEGIN),
+    "m = 0.1, f = 0.1": lambda d: OscillationFreezing(0.1 * np.sqrt(d), 10 / d, BEGIN),
+    "m = 1/(5 d), f = 0.03": lambda d: OscillationFreezing(0.03 * np.sqrt(d), MEMORY, BEGIN),
     "m = 1/(5 d), f = 0.3/sqrt(d)": lambda d: OscillationFreezing(THRESHOLD, MEMORY, BEGIN),
 }
 LIMITS = (OscillationFreezing(1e-6, 1e-6, BEGIN), None, OscillationFreezing(THRESHOLD, MEMORY, BEGIN))
