@@ -185,8 +185,10 @@ def test_the_page_shows_the_tables_of_its_example():
         assert abs(row["run"] - row["limit"]) < 4 * row["error"]
     by_case = {(row["rule"], row["dim"]): row for row in data["scalings"]}
     published, fixed, scaled = module.SCALINGS
-    errors = [by_case[published, dim]["eps_g"] for dim in module.DIMS]
-    assert errors == sorted(errors)
-    assert by_case[published, None]["eps_g"] > 1.5 * nothing
-    assert by_case[fixed, 4000]["frozen"] < 0.5 * by_case[fixed, 250]["frozen"]
+    # at no dimension better than nothing
+    for dim in module.DIMS:
+        assert 1.2 * nothing < by_case[published, dim]["eps_g"] < by_case[published, None]["eps_g"]
+    frozen = [by_case[fixed, dim]["frozen"] for dim in module.DIMS]
+    assert frozen == sorted(frozen, reverse=True)
+    assert frozen[-1] < 0.01
     assert abs(by_case[scaled, 4000]["frozen"] - by_case[scaled, None]["frozen"]) < 0.02
