@@ -167,9 +167,10 @@ def test_the_page_shows_the_tables_of_its_example():
     module, data, page = example()
     for text in module.tables(data).values():
         assert text in page
-    assert data["network"] == module.network(pathlib.Path(module.__file__).parents[1] / "docs/images/digits_training.json")
+    images = pathlib.Path(module.__file__).parents[1] / "docs" / "images"
+    assert data["network"] == module.network(images / "digits_training.json")
     # what the page says of them
-    limits, runs = ({row["name"]: row[kind] for row in data["remedies"]} for kind in ("limit", "run"))
+    limits = {row["name"]: row["limit"] for row in data["remedies"]}
     flipped = {row["name"]: row["flips"][0] for row in data["remedies"] if row["flips"]}
     nothing, once = limits["nothing"], data["once"]
     for name in ("momentum 0.9", "Adam"):

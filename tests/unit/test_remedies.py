@@ -92,7 +92,7 @@ def test_weights_freeze_in_the_order_of_certainty_at_a_steady_rate():
     expected = np.ceil(DIM * np.clip((rounds - plan.start) / (plan.stop - plan.start), 0, 1) - 1e-3) / DIM
     np.testing.assert_allclose(runs["frozen_fraction"][0], expected)
     assert set(weights[-1]) <= set(GRID.levels)
-    late = STEPS >= plan.stop
+    late = plan.stop <= STEPS
     assert np.ptp(runs["crossings"][0][late], axis=0).max() == 0
     # the first to stop are those that have not changed their level for longest
     visited = GRID(weights[0])
