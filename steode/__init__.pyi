@@ -15,6 +15,7 @@ from .parts.groups import Group
 from .parts.laws import Constant, Discrete, Empirical, Laplace, Normal, Paired, TwoPoint, UniformLaw
 from .parts.quantizers import Identity, Levels, Sign, SignedInteger, Ternary, Uniform
 from .parts.range_rules import FixedRange, FollowingRange, LearnedRange
+from .parts.remedies import Freezing, OscillationFreezing, RunningAverage
 from .parts.schedule import Schedule
 from .parts.spectrum import Eigenvalues, Isotropic, PowerLaw
 from .parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
@@ -82,6 +83,7 @@ __all__ = [
     "Fluctuations",
     "FollowingRange",
     "FormatError",
+    "Freezing",
     "Group",
     "Identity",
     "IdentitySurrogate",
@@ -99,12 +101,14 @@ __all__ = [
     "Normal",
     "OptimalRange",
     "OptimalSchedule",
+    "OscillationFreezing",
     "Paired",
     "Plateau",
     "PlateauEstimate",
     "Plateaus",
     "PowerLaw",
     "RestingRange",
+    "RunningAverage",
     "Schedule",
     "ScheduleCheck",
     "Sign",

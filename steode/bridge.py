@@ -111,7 +111,7 @@ def check_schedules(model, t_end: float, largest: float = SPAN) -> None:
     """
     check_learning_rate(model.learning_rate, t_end, largest)
     if isinstance(model.dampening, Schedule):
-        _check_values("dampening", model.dampening, t_end, SPAN, may_vanish=True)
+        check_values("dampening", model.dampening, t_end, SPAN, may_vanish=True)
 
 
 def check_learning_rate(learning_rate: float | Schedule, t_end: float, largest: float = SPAN) -> None:
@@ -120,13 +120,14 @@ def check_learning_rate(learning_rate: float | Schedule, t_end: float, largest: 
     A schedule has to be positive at these times too, as the constants of a model are.
     """
     if isinstance(learning_rate, Schedule):
-        _check_values("learning_rate", learning_rate, t_end, largest)
+        check_values("learning_rate", learning_rate, t_end, largest)
     elif learning_rate > largest:
         remedy = "With the usual inputs, training without quantizers diverges beyond 2."
         raise SpecificationError("learning_rate", f"a rate up to {largest:g}", learning_rate, remedy)
 
 
-def _check_values(name: str, schedule: Schedule, t_end: float, largest: float, may_vanish: bool = False) -> None:
+def check_values(name: str, schedule: Schedule, t_end: float, largest: float, may_vanish: bool = False) -> None:
+    """Raise `SpecificationError` unless a schedule is positive, or 0 if it may vanish, and at most `largest`."""
     times, remedy = np.linspace(0, t_end, SCHEDULE_TIMES), "It has to be one real number, written with jax.numpy."
     with jax.enable_x64(True):
         try:

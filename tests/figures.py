@@ -86,7 +86,7 @@ def deployed(error: float = 0.2) -> Deployments:
     shares = dict.fromkeys(("rounded_average", "rounded_teacher", "rounded_target"), error / 2)
     return Deployments(
         MODEL, stationary(error)[0], error, averaged_iterates=error / 4, unquantized=0.05, floor=error / 5,
-        averaging_excess=0.1, averaging_correction=0.0, note="", **shares,
+        averaged_latent=error, averaging_excess=0.1, averaging_correction=0.0, note="", **shares,
     )  # fmt: skip
 
 

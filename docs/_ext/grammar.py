@@ -18,6 +18,9 @@ ALIKE = {
     "a schedule": ("Schedule",),
     "a surrogate": ("IdentitySurrogate",),
     "a step function": ("Uniform",),
+    "a range rule": ("FixedRange",),
+    "freezing": ("Freezing",),
+    "a running average": ("RunningAverage",),
 }
 """Groups of types, each by members that no other group has; the first group that fits gives its name."""
 
@@ -95,12 +98,11 @@ def _written(field: dataclasses.Field) -> str:
 
 
 def _takes(kind: type, field: str) -> str:
-    fits = fitting(kind, field)
+    fits, annotation = fitting(kind, field), typing.get_type_hints(kind)[field]
     if fits:
         for group, members in ALIKE.items():
             if set(members) <= set(fits):
-                return f"[{group}](#types)" + (", or a number" if field == "learning_rate" else "")
-    annotation = typing.get_type_hints(kind)[field]
+                return f"[{group}](#types)" + (", or a number" if float in typing.get_args(annotation) else "")
     entries = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
     names = {float: "number", int: "integer", str: "text", bool: "true or false", list: "list", tuple: "list"}
     found = [names.get(typing.get_origin(entry) or entry) for entry in entries]

@@ -106,6 +106,7 @@ def solve(
             method=settings.method,
             tolerance=settings.tolerance,
             density_times=settings.density_times if settings.method == "density" else (),
+            **settings.remedies,
         )
         show_label(case)
         errors = theory.error.get("eps_g")
@@ -163,6 +164,7 @@ def simulate(
             times=record_times(settings),
             snapshot_times=settings.density_times,
             basis=basis,
+            **settings.remedies,
             checkpoint=None if checkpoint is None else file_of(checkpoint, study, case),
         )
         show_label(case)

@@ -28,6 +28,7 @@ from steode.parts import (
     laws,
     quantizers,
     range_rules,
+    remedies,
     spectrum,
     stochastic,
     surrogates,
@@ -78,6 +79,9 @@ _TYPES = {
         range_rules.LearnedRange,
         range_rules.FollowingRange,
         groups.Group,
+        remedies.Freezing,
+        remedies.OscillationFreezing,
+        remedies.RunningAverage,
         Schedule,
     )
 }

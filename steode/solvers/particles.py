@@ -11,12 +11,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from steode.solvers.averages import Averages, Averaging
 from steode.solvers.blocks import Blocks
 from steode.solvers.entrywise import StepMap
 from steode.solvers.equations import Problem
 from steode.solvers.grouped import error_by_block
 from steode.solvers.moving_range import moved
 from steode.solvers.smoothed_descent import SmoothedDescent
+from steode.solvers.stopping import Stopping
 
 
 def evolve_particles(
@@ -27,10 +29,13 @@ def evolve_particles(
     dts: Float[Array, " T"],
     key: jax.Array,
     descent: SmoothedDescent | None = None,
+    stopping: Stopping | None = None,
+    averaging: Averaging | None = None,
 ) -> dict[str, Float[Array, "T ..."]]:
     """Named observables of one population of P particles after each of T spans: `steps` steps of length `dts` each.
 
-    `descent` is the one of SPSA, whose drift and diffusion replace those of the problem.
+    `descent` is the one of SPSA, whose drift and diffusion replace those of the problem; `stopping` freezes particles,
+    `averaging` carries averages beside them.
     """
     variances = 1.0 if problem.eigenvalues is None else problem.eigenvalues
     # once for the run: with a spectrum they are one number for each particle
@@ -54,10 +59,12 @@ def evolve_particles(
         return m, q, problem.loss(m, q)
 
     def rates(state, time):
+        """The drift as a function of the weights, and the rest of what moves them."""
         w, *companion = state
         own = problem.at(time)
         if descent is not None:
-            return *descent.rates(own, teacher, w), ()
+            drift, diffusion = descent.rates(own, teacher, w)
+            return (lambda w: drift), diffusion, ()
         m, q, _ = overlaps(w, *companion)
         image = quantizer(w, companion)
         if moving is not None:
@@ -67,22 +74,39 @@ def evolve_particles(
             force = (own.beside(*companion) if companion else own).force(m, q)
             speeds = [own.companion_rate(time, force, *companion)] if companion else []
         now, strength = own.under(force)
-        return now.drift(teacher, image(w), w), now.diffusion(strength), speeds
+        return (lambda w: now.drift(teacher, image(w), w)), now.diffusion(strength), speeds
 
     def step(index, state, time, dt):
-        w, *companion = state
-        drift, diffusion, speeds = rates(state, time)
+        (w, *companion), stopped, averages = state
+        drift_at, diffusion, speeds = rates((w, *companion), time)
+        drift = drift_at(w)
         if problem.mobility is not None:
             slope = problem.mobility(w)
             drift, diffusion = slope * drift, slope**2 * diffusion
-        noise = jax.random.normal(jax.random.fold_in(key, index), w.shape, w.dtype)
+        drawn = jax.random.fold_in(key, index)
+        noise = jax.random.normal(drawn, w.shape, w.dtype)
         change = drift * dt + jnp.sqrt(diffusion * dt) * noise
+        if stopping is not None and stopping.counts_flips:
+            # the density at thresholds, where the drift jumps, is then of first order in dt instead of one half
+            change = change + (drift_at(w + change) - drift) * dt / 2
         if problem.bound is not None:
             change = jnp.where(jnp.abs(w) < problem.bound, change, 0.0)
-        return w + change, *(value + rate * dt for value, rate in zip(companion, speeds, strict=True))
+        moved = w + change
+        if stopping is not None:
+            moved, stopped = stopping.step(stopped, w, moved, diffusion, time, dt, drawn)
+        companion = [value + rate * dt for value, rate in zip(companion, speeds, strict=True)]
+        if averaging is not None:
+            averages = averaging.step(averages, quantizer(moved, companion)(moved), moved, time + dt, dt)
+        return (moved, *companion), stopped, averages
+
+    def error_of(mean, square):
+        """The generalization error of weights with these means and mean squares given the particle."""
+        m = jnp.mean(problem.equations.teacher_overlap(problem.alpha_1, teacher, mean))
+        q = jnp.mean(problem.equations.self_overlap(problem.alpha_2, square))
+        return problem.observables(m, q, problem.loss(m, q))["eps_g"]
 
     def observables(state):
-        w, *companion = state
+        (w, *companion), stopped, averages = state
         image_map = quantizer(w, companion)
         values = problem.observables(*overlaps(w, *companion)) | {"mean_w": jnp.mean(w), "std_w": jnp.std(w)}
         if isinstance(problem.weight_map, Blocks):
@@ -94,6 +118,12 @@ def evolve_particles(
             values["range"] = image_map.levels[-1] / problem.weight_map.levels[-1] * moving.start
         elif companion:
             values["second_moment"] = companion[0]
+        if stopping is not None:
+            values["frozen_fraction"] = jnp.mean(stopped.frozen * 1.0)
+        if averaging is not None:
+            for name, mean in (("mean_q", averages.images), ("mean_w", averages.latent)):
+                values[f"eps_g_{name}"] = error_of(mean, mean**2)
+                values[f"eps_g_{name}_rounded"] = error_of(image_map(mean), image_map.square(mean))
         return values
 
     def to_next_record(state, span):
@@ -108,7 +138,10 @@ def evolve_particles(
         begin = (start, jnp.asarray(moving.start, start.dtype))
     elif problem.memory is not None:
         begin = (start, problem.companion_start(*overlaps(start)[:2]))
-    return jax.lax.scan(to_next_record, begin, (ends - steps, ends, jnp.cumsum(lengths) - lengths, dts))[1]
+    stopped = None if stopping is None else stopping.begin(start)
+    averages = None if averaging is None else Averages(quantizer(start, begin[1:])(start), start)
+    spans = (ends - steps, ends, jnp.cumsum(lengths) - lengths, dts)
+    return jax.lax.scan(to_next_record, (begin, stopped, averages), spans)[1]
 
 
 def _range_speed(problem: Problem, force, teacher: Float[Array, " P"], w: Float[Array, " P"], range_now):

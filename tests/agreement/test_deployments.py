@@ -156,9 +156,9 @@ def test_nothing_beats_the_nearest_level_on_the_grid_nor_the_floor_in_the_range(
     assert found.floor == found.averaged_iterates < found.rounded_target
     # the cost of averaging counts the targets inside the range
     assert found.averaging_excess == pytest.approx(0.8 * found.point.V / 8, rel=1e-12)
-    # one line each, between a header and the floor
+    # one line each, between a header and the averaged latent weights and the floor
     lines = repr(found).splitlines()
-    assert len(lines) == 2 + len(found.errors)
+    assert len(lines) == 3 + len(found.errors)
     assert f"{found.rounded_average:.6f}" in lines[2]
 
 

@@ -23,7 +23,7 @@ from steode import (
     simulate,
     solve,
 )
-from steode.systems.linear.flips import mean_steps
+from steode.systems.linear.step_length import mean_steps
 
 pytestmark = pytest.mark.representative
 

@@ -89,13 +89,13 @@ def _run_case(study: Study, case: Case, folder: ResultsFolder, say) -> CaseResul
         density_times = settings.density_times if settings.method == "density" else ()
         theory = solve(
             model, settings.t_end, times=times, method=settings.method, tolerance=settings.tolerance,
-            density_times=density_times,
+            density_times=density_times, **settings.remedies,
         )  # fmt: skip
         folder.trajectory(file_name("limit", study, case, ".nc"), theory)
     with step("simulate"):
         runs = simulate(
             model, settings.dim, settings.t_end, seeds=settings.seeds, key=settings.key, times=times,
-            snapshot_times=settings.density_times,
+            snapshot_times=settings.density_times, **settings.remedies,
         )  # fmt: skip
         folder.trajectory(file_name("simulation", study, case, ".nc"), runs)
         if runs.provenance.settings["interrupted"]:

@@ -21,10 +21,12 @@ import tomllib
 import numpy as np
 
 from steode.errors import LARGEST_SIZE, SpecificationError, check_integer, check_nonnegative, check_positive
-from steode.parts.configuration import build, check_plain, load_toml, set_entry
+from steode.parts.configuration import build, check_plain, from_plain, load_toml, set_entry
 from steode.parts.laws.array_file import Place
+from steode.parts.remedies import Freezing, OscillationFreezing, RunningAverage
 from steode.parts.study_file import check_known, fields_of
 from steode.parts.update_rules import SPSA
+from steode.systems.linear.remedy_checks import REMEDIES, check_remedies
 from steode.systems.linear.solve import METHODS
 from steode.systems.linear.spec import LinearModel
 
@@ -48,6 +50,7 @@ class RunSettings:
     density_times : times at which the law of the weights is drawn (method "density" only).
     table_times : times listed in tables.
     plateau_tolerance : of the plateau rule.
+    freezing, average : of `solve` and `simulate`; the method is then "particles".
 
     Raises `SpecificationError` for a value out of its domain.
     """
@@ -62,6 +65,8 @@ class RunSettings:
     density_times: tuple[float, ...] = ()
     table_times: tuple[float, ...] = ()
     plateau_tolerance: float = 0.05
+    freezing: Freezing | OscillationFreezing | None = None
+    average: RunningAverage | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "t_end", check_positive("run.t_end", self.t_end))
@@ -77,6 +82,11 @@ class RunSettings:
             object.__setattr__(self, name, _times(f"run.{name}", getattr(self, name), self.t_end))
         if not self.table_times:
             object.__setattr__(self, "table_times", tuple(self.t_end * share for share in (0.05, 0.1, 0.25, 0.5, 1.0)))
+
+    @property
+    def remedies(self) -> dict:
+        """Freezing and average as arguments of `solve` and `simulate`."""
+        return {name: getattr(self, name) for name in REMEDIES}
 
 
 def _times(argument: str, values, t_end: float) -> tuple[float, ...]:
@@ -179,10 +189,14 @@ def _study(name: str, document: dict, place: Place, changes: dict | None) -> Stu
         cases.append(Case(label, slug, value, build("model", LinearModel, table, place)))
     settings = as_table("run", document.get("run", {}))
     check_known("run.", settings, keys["run"], keys)
-    if isinstance(cases[0].model.update_rule, SPSA):
+    settings |= {name: from_plain(f"run.{name}", settings[name], place) for name in REMEDIES if name in settings}
+    if isinstance(cases[0].model.update_rule, SPSA) or any(name in settings for name in REMEDIES):
         settings.setdefault("method", "particles")
     title, description = (str(document.get(key, "")).strip() for key in ("title", "description"))
-    return Study(name, title or name, description, parameter, tuple(cases), RunSettings(**settings))
+    settings = RunSettings(**settings)
+    for case in cases:
+        check_remedies(case.model, settings.t_end, **settings.remedies)
+    return Study(name, title or name, description, parameter, tuple(cases), settings)
 
 
 def _vary(table) -> tuple[str | None, list]:

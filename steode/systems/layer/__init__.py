@@ -6,6 +6,7 @@ model = layer.LayerModel(weights, activations=X, bits=3, range="mean square", le
 layer.rounding(model)
 """
 
+from steode.parts.remedies import Dampening, Freezing
 from steode.systems.layer.advice import Finding, LayerAdvice
 from steode.systems.layer.advise import advise
 from steode.systems.layer.compare import LayerComparison, compare
@@ -15,7 +16,6 @@ from steode.systems.layer.fixed_points import fixed_points
 from steode.systems.layer.grids import KINDS as KINDS
 from steode.systems.layer.optimal_range import LayerRanges, optimal_range
 from steode.systems.layer.ranges import RULES as RULES
-from steode.systems.layer.remedies import Dampening, Freezing
 from steode.systems.layer.rounding import LayerRounding, rounding
 from steode.systems.layer.runs import LayerRuns
 from steode.systems.layer.simulate import simulate

@@ -6,13 +6,13 @@ import jax
 import numpy as np
 
 from steode.errors import check_integer
+from steode.parts.remedies import Dampening, Freezing
 from steode.parts.schedule import Schedule
 from steode.systems.layer.advice import Finding, LayerAdvice
 from steode.systems.layer.fixed_point import LayerFixedPoints, LayerWarning
 from steode.systems.layer.fixed_points import fixed_points, row_equations
 from steode.systems.layer.flips import flip_rate
 from steode.systems.layer.optimal_range import LayerRanges, optimal_range
-from steode.systems.layer.remedies import Dampening, Freezing
 from steode.systems.layer.rounding import rounding
 from steode.systems.layer.simulate import simulate
 from steode.systems.layer.some_rows import ROWS, some_rows

@@ -22,8 +22,8 @@ from steode.errors import (
     check_path,
     check_positive,
 )
+from steode.parts.remedies import Dampening, Freezing
 from steode.parts.schedule import Schedule
-from steode.systems.layer.remedies import Dampening, Freezing
 from steode.systems.layer.runs import LayerRuns
 from steode.systems.layer.simulation import layer_system
 from steode.systems.layer.spec import LayerModel, check_model

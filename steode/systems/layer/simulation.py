@@ -13,10 +13,11 @@ import scipy.linalg
 from jax import lax
 from jaxtyping import Array, Float
 
+from steode.engine.freezing import followed, freeze_in_order
 from steode.engine.noise import threefry2x32
 from steode.parts.quantizers import StepFunction
+from steode.parts.remedies import Dampening, Freezing
 from steode.systems.layer.input_moments import of_activations
-from steode.systems.layer.remedies import Dampening, Freezing
 from steode.systems.layer.spec import LayerModel
 
 MOST_FRACTIONS = 64
@@ -148,22 +149,14 @@ class LayerSystem(eqx.Module):
         return self.images[chosen], self.labels[chosen] + noise
 
     def _freeze(self, state, index) -> None:
-        plan, dim = self.freezing, self.dim
-        visited = state["visited"] + (state["q"] - state["visited"]) * min(1.0, 1 / (plan.memory * dim))
+        visited = followed(state["visited"], state["q"], self.freezing.memory, self.dim)
         step, origin = self._wide(self.step_size), self._wide(self.origin)
-        time = (index + 1).astype(visited.dtype) / dim
-        wanted = jnp.ceil(dim * jnp.clip((time - plan.start) / (plan.stop - plan.start), 0, 1)).astype(jnp.int32)
 
-        def choose():
-            code = jnp.clip(jnp.round(visited / step + origin), 0, self.count - 1)
-            level = step * (code - origin)
-            doubt = jnp.where(state["frozen"], -1.0, jnp.abs(visited - level) / step)
-            rank = jnp.argsort(jnp.argsort(doubt, axis=1), axis=1)
-            frozen = state["frozen"] | (rank < wanted)
-            return jnp.where(frozen & ~state["frozen"], level, state["w"]), frozen
+        def nearest(value):
+            level = step * (jnp.clip(jnp.round(value / step + origin), 0, self.count - 1) - origin)
+            return level, jnp.abs(value - level) / step
 
-        due = ((index + 1) % max(1, round(plan.every * dim)) == 0) & (wanted > 0)
-        w, frozen = lax.cond(due, choose, lambda: (state["w"], state["frozen"]))
+        w, frozen = freeze_in_order(self.freezing, index, self.dim, visited, nearest, state["w"], state["frozen"])
         state |= {"visited": visited, "frozen": frozen, "w": w, "q": jnp.where(frozen, self.quantize(w), state["q"])}
 
     def observe(self, fixed, state) -> dict[str, Array]:

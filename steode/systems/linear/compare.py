@@ -28,6 +28,7 @@ from steode.systems.linear import configuration
 from steode.systems.linear.comparison import Comparison, Comparisons
 from steode.systems.linear.fluctuation import Fluctuations
 from steode.systems.linear.observables import OBSERVABLES
+from steode.systems.linear.remedy_checks import REMEDIES, remedies_read
 from steode.systems.linear.solve import ROTATED, solve
 from steode.systems.linear.trajectory import Trajectory
 
@@ -185,6 +186,10 @@ def _check_pair(theory: Trajectory, runs: Trajectory, start: str) -> None:
         differing = ", ".join(key for key in ours if ours[key] != theirs.get(key))
         remedy = "Solve and simulate the same model."
         raise SpecificationError("runs", "the specification of the limit", f"another {differing}", remedy)
+    for name in REMEDIES:
+        ours, theirs = (trajectory.provenance.settings.get(name) for trajectory in (theory, runs))
+        if ours != theirs:
+            raise SpecificationError("runs", f"the {name} of the limit, {ours}", theirs, "Give both the same.")
     if theory.provenance.settings["start"] != "nominal":
         remedy = 'Use solve without start; compare(..., start="drawn") starts it from each run\'s weights.'
         raise SpecificationError("theory", "the limit from the nominal laws", "one from drawn weights", remedy)
@@ -220,4 +225,5 @@ def _at_times(theory: Trajectory, times: np.ndarray) -> Trajectory:
 
 def _solve_again(theory: Trajectory, times: np.ndarray, tolerance: float, start=None) -> Trajectory:
     method = theory.provenance.method
-    return solve(theory.model, float(times[-1]), times=times, method=method, tolerance=tolerance, start=start)
+    options = {"method": method, "tolerance": tolerance, "start": start} | remedies_read(theory.provenance.settings)
+    return solve(theory.model, float(times[-1]), times=times, **options)

@@ -113,6 +113,26 @@ class Deployed:
 
         return self.error(image, lambda row: row.teacher_at(changes[id(row)]))
 
+    @property
+    def averaged_latent(self) -> float:
+        """The error of E[w | w*]."""
+        if not self.strength:
+            return np.nan
+        levels = grid_of(self.point.model.weight_quantizer).levels
+        if not self.rows[0].problem.is_pulled and any(self._reaches(row, levels) for row in self.rows):
+            return np.inf
+
+        def image(row: Row, w: np.ndarray):
+            return np.asarray(latent.mean_weights(row.problem, self.strength, row.ratio * w)), 0.0
+
+        return self.error(image, lambda row: row.teacher_at(levels))
+
+    def _reaches(self, row: Row, levels: np.ndarray) -> bool:
+        """Whether targets lie on or beyond the ends of the range, or a continuous law of them reaches it."""
+        low, high = self.point.model.teacher.support(0.0)
+        ends = row.teacher_at(levels[[0, -1]])
+        return bool(ends.size) and not ends[0] < low <= high < ends[1]
+
     def averaging(self) -> tuple[float, float]:
         """What averages over a time T have beyond `averaged`: the coefficients of 1/T and of -1/T^2."""
         model = self.point.model
@@ -128,14 +148,12 @@ class Deployed:
             speed = float(row.problem.drift(0.0, 0.0, 0.0) - row.problem.drift(0.0, 1.0, 0.0))
             scale = row.share * row.alpha_2 / speed**2
             excess += scale / 2 * float(row.problem.diffusion(self.strength)) * float(weights @ inside)
-            correction += scale * self._variance(row, levels, ends) if self.strength and inside.any() else 0.0
+            correction += scale * self._variance(row, levels) if self.strength and inside.any() else 0.0
         return excess, correction
 
-    def _variance(self, row: Row, levels: np.ndarray, ends: np.ndarray) -> float:
+    def _variance(self, row: Row, levels: np.ndarray) -> float:
         """E[Var(w | w*)] over targets inside the range; infinite where a continuous law reaches its ends."""
-        teacher = self.point.model.teacher
-        low, high = teacher.support(0.0)
-        if isinstance(teacher, ContinuousLaw) and ends.size and not ends[0] < low < high < ends[1]:
+        if isinstance(self.point.model.teacher, ContinuousLaw) and self._reaches(row, levels):
             return np.inf
         nodes, weights = self._quadrature(row.teacher_at(levels))
         inside = (row.ratio * nodes > levels[0]) & (row.ratio * nodes < levels[-1])

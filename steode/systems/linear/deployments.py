@@ -24,6 +24,8 @@ KINDS = {
     "unquantized": "training without any quantizer",
 }
 """What is deployed, by name; the order of tables and figures."""
+LATENT = "latent weights averaged over time, full precision"
+"""For the table alone: it is infinite for most teacher laws."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -40,6 +42,10 @@ class Deployments:
     last_iterate : the quantized weights Q at one late time: `point.eps_g`.
     rounded_average : Q_w(E[w | w*]), the latent weights averaged over time and quantized once.
     averaged_iterates : E[Q | w*], the quantized weights averaged over time; no longer on the grid, without dithering.
+    averaged_latent : E[w | w*], the latent weights averaged over time and deployed as they are. Their mean is not the
+        target: at small learning rates it is the threshold next to it. Infinite where targets reach the end of the
+        range without weight decay or dampening, for these weights never settle; NaN where V = 0, as latent weights then
+        rest wherever they came to.
     rounded_teacher : Q_w(w*), rounding after training: the weights of unquantized training, quantized once.
     rounded_target : the level nearest to a: no weights on the grid have a smaller error.
     unquantized : last iterate of the model without quantizers, eta sigma^2/(2 (2 B - eta)) without weight decay;
@@ -59,6 +65,7 @@ class Deployments:
     last_iterate: float
     rounded_average: float
     averaged_iterates: float
+    averaged_latent: float
     rounded_teacher: float
     rounded_target: float
     unquantized: float
@@ -82,6 +89,14 @@ class Deployments:
         correction = 0.0 if np.isinf(self.averaging_correction) else self.averaging_correction
         return self.averaged_iterates + self.averaging_excess / time - correction / time**2
 
+    def averaged_exponentially(self, memory: float) -> float:
+        """The error of quantized weights averaged exponentially, over a memory long against the time they forget in.
+
+        The mean square of such an average is int_0^oo C exp(-t/memory) dt/memory: half the excess over a time
+        T = memory, and half its correction. Otherwise as `averaged_over`.
+        """
+        return (self.averaged_over(memory) + self.averaged_iterates) / 2
+
     def __repr__(self) -> str:
         width = max(map(len, KINDS.values()))
         rows = [f"{'deployed':<{width}} {'eps_g':>10} {'over floor':>11}"]
@@ -89,6 +104,8 @@ class Deployments:
             f"{meaning:<{width}} {self.errors[name]:10.6f} {self.errors[name] - self.floor:11.6f}"
             for name, meaning in KINDS.items()
         ]
+        latent = self.averaged_latent
+        rows.append(f"{LATENT:<{width}} {latent:10.6f} {latent - self.floor:11.6f}")
         rows.append(f"{'floor: targets clipped at the range':<{width}} {self.floor:10.6f}")
         return "\n".join([*rows, *([self.note] if self.note else [])])
 
@@ -118,7 +135,9 @@ def deployments(model: LinearModel) -> Deployments:
 
     On a grid of step Delta that is fine against the teacher law, and at small learning rate and noise, the last iterate
     exceeds the error of the clipped targets by alpha_2 Delta^2/12 and rounding them once by alpha_2 Delta^2/24. Targets
-    near a level raise the former by the factor 1 + pi^2 theta^2/Delta^4 + ..., theta = eta V/B. Derived here.
+    near a level raise the former by the factor 1 + pi^2 theta^2/Delta^4 + ..., theta = eta V/B. Averaged latent
+    weights that are not rounded crowd at the threshold between the levels, the middle of their cell for the target:
+    uniform targets are Delta^2/12 away from it, as they are from the nearest level. Derived here.
 
     Parameters
     ----------
@@ -156,6 +175,7 @@ def deployments(model: LinearModel) -> Deployments:
             last_iterate=point.eps_g,
             rounded_average=deployed.rounded_average,
             averaged_iterates=deployed.averaged,
+            averaged_latent=deployed.averaged_latent,
             rounded_teacher=deployed.error(lambda row, w: image_of(quantizer, w), lambda row: jumps),
             rounded_target=deployed.error(nearest, lambda row: row.teacher_at(middles)),
             unquantized=found.unquantized_eps_g,

@@ -8,19 +8,12 @@ import numpy as np
 
 from steode.bridge import entrywise_function
 from steode.errors import SpecificationError, UnsupportedError
-from steode.parts.quantizers import Identity, StepFunction
-from steode.parts.range_rules import FixedRange
 from steode.parts.schedule import Schedule
-from steode.parts.stochastic import StochasticMap
-from steode.parts.surrogates import ClippedSurrogate, DerivativeOf
-from steode.parts.update_rules import STE, Momentum, SignSGD
+from steode.parts.surrogates import ClippedSurrogate
 from steode.solvers import stationary
-from steode.solvers.entrywise import Map, StepMap
-from steode.solvers.sign_moments import sign_moments
 from steode.systems.linear.fixed_point import FixedPoint
-from steode.systems.linear.obstacles import residual_not_normal
-from steode.systems.linear.problem import make_problem, nominal_start
 from steode.systems.linear.spec import LinearModel
+from steode.systems.linear.step_length import check_steps, mean_steps
 from steode.systems.linear.trajectory import Trajectory
 
 EQUAL = 1e-9
@@ -117,54 +110,6 @@ def flips(found: FixedPoint | Trajectory) -> Flips:
     return _from_density(found)
 
 
-def mean_steps(model: LinearModel, V: float, eigenvalues: np.ndarray | None) -> np.ndarray:
-    """sqrt(d) E|delta|, the mean length of a weight's step at residual variance V; (K,), or () without eigenvalues."""
-    problem = make_problem(model, nominal_start(model).rows(np.zeros(0), 2))
-    rate, batch = float(problem.eta), float(model.batch_size)
-    values = np.ones(1) if eigenvalues is None else np.unique(eigenvalues)
-    lengths = np.array([_length(model, problem.input_map, batch, V, float(value)) for value in values])
-    steps = rate * (lengths if eigenvalues is None else lengths[np.searchsorted(values, eigenvalues)])
-    return steps[0] if eigenvalues is None else steps
-
-
-def _length(model: LinearModel, input_map: Map, batch: float, V: float, eigenvalue: float) -> float:
-    """The mean length of a step at the learning rate 1."""
-    root = np.sqrt(eigenvalue)
-    if isinstance(input_map, StepMap):
-        # Q(x) as a function of x/sqrt(lambda)
-        input_map, root = StepMap(levels=input_map.levels, thresholds=input_map.thresholds / root), 1.0
-    moments = sign_moments(input_map, batch)
-    if isinstance(model.update_rule, SignSGD):
-        return float(moments.moving)
-    return float(root * np.sqrt(2 * V / np.pi) * moments.student) / batch
-
-
-def _check(model: LinearModel) -> None:
-    """Raise `UnsupportedError` unless the law of one step is known."""
-    reason, rule = "", model.update_rule
-    lost = residual_not_normal(model)
-    if not isinstance(model.weight_quantizer, StepFunction):
-        reason = f"{model.weight_quantizer} has no levels that stay while a weight rests"
-    elif isinstance(rule, Momentum):
-        reason = "a step of momentum is a sum over gradients, whose mean length has no closed form"
-    elif not isinstance(rule, STE | SignSGD):
-        reason = f"the law of a step of {rule} is not derived"
-    elif isinstance(model.surrogate, DerivativeOf):
-        reason = "every weight has steps of its own length"
-    elif model.groups:
-        reason = "every group of coordinates has thresholds of its own"
-    elif not isinstance(model.range_rule, FixedRange):
-        reason = "the thresholds move with the range"
-    elif lost is not None:
-        reason = lost[1]
-    elif isinstance(model.input_quantizer, StochasticMap):
-        reason = f"the inputs are random given x, {model.input_quantizer}"
-    elif not model.spectrum.is_isotropic and not isinstance(model.input_quantizer, Identity | StepFunction):
-        reason = f"under a spectrum {model.input_quantizer} has a law of steps of its own at every eigenvalue"
-    if reason:
-        raise UnsupportedError(f"flips: {reason}; count them in a run, simulate(model, dim, t_end, flips=True).")
-
-
 def _passed(model: LinearModel) -> np.ndarray:
     """1 for every threshold that moving weights pass, 0 for those at or beyond a bound."""
     thresholds = model.weight_quantizer.thresholds
@@ -175,7 +120,7 @@ def _passed(model: LinearModel) -> np.ndarray:
 
 def _at_fixed_point(point: FixedPoint) -> Flips:
     model = point.model
-    _check(model)
+    check_steps(model, "flips")
     thresholds = model.weight_quantizer.thresholds
     rate = np.zeros(thresholds.shape)
     if point.V > 0:
@@ -193,7 +138,7 @@ def _at_fixed_point(point: FixedPoint) -> Flips:
 
 def _from_density(found: Trajectory) -> Flips:
     model, density = found.model, found.density
-    _check(model)
+    check_steps(model, "flips")
     thresholds = model.weight_quantizer.thresholds
     nearest = np.abs(density.nodes[None, :] - thresholds[:, None]).argmin(axis=1)
     wrong = np.abs(density.nodes[nearest] - thresholds) > EQUAL * np.abs(density.nodes).max()

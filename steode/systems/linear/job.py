@@ -32,14 +32,18 @@ from steode.errors import (
 )
 from steode.parts.quantizers import StepFunction
 from steode.parts.range_rules import FixedRange
+from steode.parts.remedies import Freezing, OscillationFreezing, RunningAverage
 from steode.parts.schedule import check_writable
 from steode.systems.linear import configuration
+from steode.systems.linear.literal.averaging import averaging_system
 from steode.systems.linear.literal.counting import CountingSystem
+from steode.systems.linear.literal.freezing import freezing_system
 from steode.systems.linear.literal.groups import draw_weights
 from steode.systems.linear.literal.measurement import held_out_batches
 from steode.systems.linear.literal.paired import paired_system
 from steode.systems.linear.literal.storage import ROUNDINGS, SIGNIFICANT, StoredSystem
 from steode.systems.linear.literal.system import linear_system
+from steode.systems.linear.remedy_checks import check_remedies, remedies_written, threshold_function
 from steode.systems.linear.spec import LinearModel
 from steode.systems.linear.trajectory import Provenance, Snapshots, Trajectory, device_name
 
@@ -62,6 +66,8 @@ class Options:
     flips: bool = False
     weight_format: str | None = None
     weight_rounding: str = "nearest"
+    freezing: Freezing | OscillationFreezing | None = None
+    average: RunningAverage | None = None
     teacher_weights: object = None
     initial_weights: object = None
     checkpoint: object = None
@@ -103,6 +109,11 @@ def simulate_models(
         if options.weight_format is not None:
             stochastic = options.weight_rounding == "stochastic"
             system = StoredSystem(system, SIGNIFICANT[options.weight_format], stochastic)
+        if options.freezing is not None:
+            threshold = threshold_function(options.freezing)
+            system = freezing_system(system, models[0].weight_quantizer, options.freezing, threshold)
+        if options.average is not None:
+            system = averaging_system(system, options.average)
         if options.flips:
             system = CountingSystem(system, jax.numpy.asarray(models[0].weight_quantizer.thresholds, job.dtype))
         begin = engine.Progress.begin(system.begin(job.initial if len(models) > 1 else job.initial[:, 0]))
@@ -129,7 +140,7 @@ def _prepare(models: tuple[LinearModel, ...], dim: int, t_end: float, options: O
         # a rate at which training diverges is for the runs to find out
         check_schedules(model, t_end, largest=LARGEST)
         if options.checkpoint is not None:
-            check_writable(configuration.to_dict(model))
+            check_writable(configuration.to_dict(model) | remedies_written(options.freezing, None).get("freezing", {}))
     test_samples = check_integer("test_samples", options.test_samples, 0)
     dtype = options.dtype
     if dtype not in ("float32", "float64"):
@@ -138,6 +149,10 @@ def _prepare(models: tuple[LinearModel, ...], dim: int, t_end: float, options: O
         _check_flips(models)
     if options.weight_format is not None:
         _check_storage(models, options)
+    if len(models) > 1 and (options.freezing or options.average):
+        given = "freezing" if options.freezing else "average"
+        raise SpecificationError(given, "None for several models", getattr(options, given), "Run each alone.")
+    check_remedies(models[0], t_end, options.freezing, options.average)
     records, snapshots = record_steps(options.times, t_end, dim), snapshot_steps(options.snapshot_times, t_end, dim)
     edges = histogram_edges(options.histogram_edges)
     words = key_words(options.key)
@@ -171,6 +186,7 @@ def _prepare(models: tuple[LinearModel, ...], dim: int, t_end: float, options: O
         "given": [name for name, array in given.items() if array is not None],
         "paired": len(models),
     } | ({"flips": True} if options.flips else {})
+    settings |= remedies_written(options.freezing, options.average)
     if options.weight_format is not None:
         settings |= {"weight_format": options.weight_format, "weight_rounding": options.weight_rounding}
     return Job(

@@ -3,6 +3,7 @@
 import jax
 
 from steode.engine.checkpoint import CheckpointWarning
+from steode.parts.remedies import Freezing, OscillationFreezing, RunningAverage
 from steode.systems.dispatch import for_every_system
 from steode.systems.linear.job import Options, simulate_models
 from steode.systems.linear.spec import LinearModel
@@ -28,6 +29,8 @@ def simulate(
     flips: bool = False,
     weight_format: str | None = None,
     weight_rounding: str = "nearest",
+    freezing: Freezing | OscillationFreezing | None = None,
+    average: RunningAverage | None = None,
     teacher_weights=None,
     initial_weights=None,
     checkpoint=None,
@@ -74,6 +77,9 @@ def simulate(
         There is no limit to compare with: steps are of order d^(-1/2) and the format is not, so that rounding to the
         nearest loses all steps below half its unit from some d on (docs/simulation.md).
     weight_rounding : "nearest", or "stochastic", which keeps the mean of every step.
+    freezing : `Freezing` or `OscillationFreezing`: weights stop, each on a level; recorded is "frozen_fraction".
+    average : a `RunningAverage` of Q_w(w) and of w beside the run. Recorded are the errors of deploying them:
+        "eps_g_mean_q" and "eps_g_mean_w" as they are, "eps_g_mean_q_rounded" and "eps_g_mean_w_rounded" quantized once.
     teacher_weights, initial_weights : arrays (dim,), or (seeds, dim), in place of draws from the model's laws.
     checkpoint : a path; what is done is written there at least every `checkpoint_seconds` (0: after every chunk of
         steps), and when the run ends, however it ends. A run of the same request goes on from there, and ends
@@ -106,6 +112,8 @@ def simulate(
         flips=flips,
         weight_format=weight_format,
         weight_rounding=weight_rounding,
+        freezing=freezing,
+        average=average,
         teacher_weights=teacher_weights,
         initial_weights=initial_weights,
         checkpoint=checkpoint,

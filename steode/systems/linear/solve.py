@@ -5,38 +5,29 @@ import functools
 import logging
 from collections.abc import Sequence
 
-import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from steode import bridge
 from steode._version import __version__
 from steode.errors import ConvergenceError, SpecificationError, check_positive
-from steode.parts.quantizers import StepFunction
+from steode.parts.remedies import Freezing, OscillationFreezing, RunningAverage
 from steode.parts.schedule import Schedule
 from steode.parts.update_rules import SPSA
 from steode.solvers.adaptive import solve_density
-from steode.solvers.blocks import counts_of
-from steode.solvers.domain import learning_rates
-from steode.solvers.particles import evolve_particles
 from steode.solvers.programs import padded
 from steode.solvers.start import Start
 from steode.systems.dispatch import for_every_system
 from steode.systems.linear import moment_programs
 from steode.systems.linear.configuration import to_dict
 from steode.systems.linear.derive import derive
-from steode.systems.linear.problem import (
-    blocks,
-    drawn_start,
-    make_problem,
-    member_problems,
-    nominal_start,
-    smoothed_descent,
-)
+from steode.systems.linear.populations import solve_particles
+from steode.systems.linear.problem import drawn_start, make_problem, member_problems, nominal_start
 from steode.systems.linear.properties import missing, require
+from steode.systems.linear.remedy_checks import check_remedies, remedies_written
 from steode.systems.linear.rotated import solve_rotated
 from steode.systems.linear.spec import LinearModel
+from steode.systems.linear.step_length import check_steps
 from steode.systems.linear.trajectory import Density, Provenance, Trajectory, device_name
 
 LOG = logging.getLogger(__name__)
@@ -44,10 +35,6 @@ LOG = logging.getLogger(__name__)
 METHODS = ("density", "gaussian", "moments", "particles")
 ROTATED = "dmft"
 """The method for axes in general position, where all others are for the eigenvectors."""
-POPULATIONS = 8
-PARTICLES = 20_000
-MOST_STEPS = 100_000
-"""Time steps of particles beyond which a request is refused: minutes on a core."""
 
 
 @for_every_system
@@ -60,6 +47,8 @@ def solve(
     tolerance: float = 1e-4,
     density_times: Sequence[float] = (),
     start: tuple[np.ndarray, np.ndarray] | None = None,
+    freezing: Freezing | OscillationFreezing | None = None,
+    average: RunningAverage | None = None,
 ) -> Trajectory:
     """Solve the high-dimensional limit of `model` from tau = 0 to `t_end`.
 
@@ -83,7 +72,10 @@ def solve(
     start : drawn (teacher, initial weights), each of shape (d,): start from their empirical joint law instead of the
         model's laws, by dmft as they are in the turned axes. None starts from the laws.
 
-    With SPSA the only method is "particles".
+    freezing, average : as in `simulate`, which says what they add to the observables. The limit of oscillations is in
+        docs/dithering.md.
+
+    With SPSA, freezing and averages the only method is "particles".
 
     Returns
     -------
@@ -106,7 +98,9 @@ def solve(
     tolerance = check_positive("tolerance", tolerance)
     times = checked_times("times", np.linspace(0, t_end, 201) if times is None else times, t_end)
     density_times = checked_times("density_times", density_times, t_end)
-    if method is None and isinstance(model.update_rule, SPSA):
+    check_remedies(model, t_end, freezing, average)
+    remedies = remedies_written(freezing, average)
+    if method is None and (remedies or isinstance(model.update_rule, SPSA)):
         method = "particles"
     if method is None:
         closed = derive(model).exact_moments is not None and missing(model, "solve, moments") is None
@@ -114,6 +108,9 @@ def solve(
     if method not in (*METHODS, ROTATED):
         expected = "one of " + ", ".join((*METHODS, ROTATED))
         raise SpecificationError("method", expected, method, "Leave it out for the exact limit.")
+    if remedies and method != "particles":
+        expected = f'"particles" with {" and ".join(remedies)}'
+        raise SpecificationError("method", expected, method, "Each weight has a memory of its own there.")
     if density_times.size and method != "density":
         raise SpecificationError(
             "density_times", "method 'density'", method, "Other methods do not compute the density."
@@ -121,6 +118,8 @@ def solve(
     if density_times.size:
         require(model, "solve, density kept")
     require(model, f"solve, {method}")
+    if isinstance(freezing, OscillationFreezing):
+        check_steps(model, "freezing")
     if start is not None:
         require(model, "solve, drawn start")
     bridge.check_schedules(model, t_end)
@@ -132,8 +131,11 @@ def solve(
             density = None
         else:
             initial = nominal_start(model) if start is None else drawn_start(model, *_checked_start(start))
-            observables, error, density = _SOLVERS[method](model, initial, times, density_times, tolerance)
-    settings = {"t_end": t_end, "tolerance": tolerance, "start": "nominal" if start is None else "drawn"}
+            if method == "particles":
+                (observables, error), density = solve_particles(model, initial, times, freezing, average), None
+            else:
+                observables, error, density = _SOLVERS[method](model, initial, times, density_times, tolerance)
+    settings = {"t_end": t_end, "tolerance": tolerance, "start": "nominal" if start is None else "drawn"} | remedies
     provenance = Provenance("limit", method, to_dict(model), settings, __version__, device_name(), model)
     return Trajectory(times, observables, error, density, None, provenance)
 
@@ -169,55 +171,10 @@ def _solve_moments(model, start: Start, times, density_times, tolerance):
     return _checked_ys(found, times.size, "moments", model), {}, None
 
 
-def _solve_particles(model, start: Start, times, density_times, tolerance):
-    problem = make_problem(model, start.rows(np.zeros(0), 2))
-    if model.groups:
-        weight_map, bound = blocks(model, counts_of(model.shares, PARTICLES))
-        problem = dataclasses.replace(problem, weight_map=weight_map, bound=bound)
-    # a small part of the relaxation time, and as many equal steps as end exactly on each reported time
-    fastest = float(learning_rates(problem, float(times[-1])).max())
-    longest = min(0.02, 0.02 / (fastest * float(jnp.max(problem.alpha_2))))
-    drawn = [start.draw(np.random.default_rng(seed), PARTICLES) for seed in range(POPULATIONS)]
-    teacher, initial, eigenvalues = (
-        None if arrays[0] is None else jnp.asarray(np.stack(arrays)) for arrays in zip(*drawn, strict=True)
-    )
-    descent = smoothed_descent(model)
-    if descent is not None and isinstance(model.weight_quantizer, StepFunction):
-        at_fastest = dataclasses.replace(problem, eta=jnp.asarray(fastest))
-        longest = min(longest, float(descent.longest_step(at_fastest, teacher[0], initial[0])))
-    spans = np.diff(times, prepend=0.0)
-    if float(times[-1]) > MOST_STEPS * longest:
-        expected = f"at most {MOST_STEPS * longest:.3g}, {MOST_STEPS:,} steps of particles"
-        remedy = f"One may not be longer than {longest:.1e}: lower the learning rate or, for SPSA, raise eps and ratio."
-        raise SpecificationError("times", expected, float(times[-1]), remedy)
-    steps = np.ceil(spans / longest).astype(int)
-    dts = spans / np.maximum(steps, 1)
-    keys = jax.random.split(jax.random.key(0), POPULATIONS)
-    populations = (teacher, initial, eigenvalues, keys)
-    spans = jnp.asarray(steps), jnp.asarray(dts)
-    values = jax.device_get(_evolve_populations(problem, populations, *spans, descent))
-    if not np.all(np.isfinite(values["std_w"])):
-        # a step function hides weights that are not finite: its image of them is a level
-        raise ConvergenceError("particles: the weights grow without bound; lower the learning rate, or stop before.")
-    error = {name: value.std(axis=0, ddof=1) / np.sqrt(POPULATIONS) for name, value in values.items()}
-    return {name: value.mean(axis=0) for name, value in values.items()}, error, None
-
-
-@eqx.filter_jit
-def _evolve_populations(problem, populations, steps, dts, descent):
-    def one(population):
-        teacher, initial, eigenvalues, key = population
-        own = dataclasses.replace(problem, eigenvalues=eigenvalues)
-        return evolve_particles(own, teacher, initial, steps, dts, key, descent)
-
-    return jax.lax.map(one, populations)
-
-
 _SOLVERS = {
     "density": _solve_density,
     "gaussian": _solve_gaussian,
     "moments": _solve_moments,
-    "particles": _solve_particles,
 }
 
 

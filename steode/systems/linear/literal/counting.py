@@ -8,7 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree, UInt32
 
-from steode.systems.linear.literal.system import LinearSystem
+from steode.systems.linear.literal.around import Around
 
 WORD = 2.0**32
 
@@ -21,29 +21,19 @@ class Counted(eqx.Module):
     high: UInt32[Array, "... thresholds"]
 
 
-class CountingSystem(eqx.Module):
-    """A `LinearSystem` that counts; see `steode.engine.engine.System` for the form."""
+class CountingSystem(Around):
+    """A system that counts."""
 
-    system: LinearSystem
     thresholds: Float[Array, " thresholds"]
 
-    @property
-    def normals(self) -> int:
-        """Standard normal numbers in one step."""
-        return self.system.normals
-
-    def sample(self, teacher, normals) -> tuple:
-        """As `LinearSystem.sample`."""
-        return self.system.sample(teacher, normals)
+    def inner(self, state: Counted) -> PyTree:
+        """The state of the system inside."""
+        return state.state
 
     def begin(self, weights: Float[Array, "... d"]) -> Counted:
         """The state of a run that starts at these weights."""
         zero = jnp.zeros((*weights.shape[:-1], self.thresholds.size), jnp.uint32)
         return Counted(self.system.begin(weights), zero, zero)
-
-    def weights(self, state: Counted) -> Float[Array, "... d"]:
-        """The weights of a state."""
-        return self.system.weights(state.state)
 
     def step(self, teacher, state: Counted, sample, index) -> tuple[Counted, Array]:
         """The state after step `index`, and a number that is finite as long as all is well."""
@@ -60,9 +50,4 @@ class CountingSystem(eqx.Module):
         """Observables by name, with "crossings" of each threshold by a weight since the start."""
         kind = self.thresholds.dtype
         count = state.high.astype(kind) * WORD + state.low.astype(kind)
-        dim = jnp.asarray(self.system.dim, kind)
-        return self.system.observe(teacher, state.state) | {"crossings": count / dim}
-
-    def held_out(self, teacher, state: Counted, normals) -> dict[str, Array]:
-        """As `LinearSystem.held_out`."""
-        return self.system.held_out(teacher, state.state, normals)
+        return super().observe(teacher, state) | {"crossings": count / jnp.asarray(self.dim, kind)}

@@ -6,29 +6,23 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtr
 from jaxtyping import Array, Float, PyTree
 
-from steode.systems.linear.literal.system import LinearSystem
+from steode.systems.linear.literal.around import Around
 
 SIGNIFICANT = {"bfloat16": 8, "float16": 11}
 """Format -> binary digits of a number in it, the leading one included."""
 ROUNDINGS = ("nearest", "stochastic")
 
 
-class StoredSystem(eqx.Module):
-    """A `LinearSystem` whose weights are rounded after every step; see `steode.engine.engine.System` for the form."""
+class StoredSystem(Around):
+    """A `LinearSystem` whose weights are rounded after every step."""
 
-    system: LinearSystem
     digits: int = eqx.field(static=True)
     stochastic: bool = eqx.field(static=True)
 
     @property
-    def dim(self) -> int:
-        """Input dimension."""
-        return self.system.dim
-
-    @property
     def normals(self) -> int:
         """Standard normal numbers in one step: those of the system, and one a weight for stochastic rounding."""
-        return self.system.normals + (self.system.dim if self.stochastic else 0)
+        return self.system.normals + (self.dim if self.stochastic else 0)
 
     def sample(self, teacher, normals) -> tuple:
         """As `LinearSystem.sample`, with the numbers that decide how weights are rounded."""
@@ -39,10 +33,6 @@ class StoredSystem(eqx.Module):
         """The state of a run that starts at these weights, rounded to the nearest number of the format."""
         return self.system.begin(self._nearest(weights))
 
-    def weights(self, state: PyTree) -> Float[Array, "... d"]:
-        """The weights of a state."""
-        return self.system.weights(state)
-
     def step(self, teacher, state: PyTree, sample, index) -> tuple[PyTree, Array]:
         """The state after step `index`, and a number that is finite as long as all is well."""
         own, numbers = sample
@@ -50,10 +40,6 @@ class StoredSystem(eqx.Module):
         weights = self.system.weights(following)
         stored = self._drawn(weights, numbers) if self.stochastic else self._nearest(weights)
         return self.system.with_weights(following, stored), health
-
-    def observe(self, teacher, state) -> dict[str, Array]:
-        """As `LinearSystem.observe`."""
-        return self.system.observe(teacher, state)
 
     def held_out(self, teacher, state, normals) -> dict[str, Array]:
         """As `LinearSystem.held_out`."""
