@@ -18,7 +18,7 @@ from .parts.schedule import Schedule
 from .parts.spectrum import Eigenvalues, Isotropic, PowerLaw
 from .parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
 from .parts.surrogates import ClippedSurrogate, DerivativeOf, IdentitySurrogate
-from .parts.toolkit_grid import toolkit_grid
+from .parts.toolkit_grid import toolkit_grid, toolkit_surrogate
 from .parts.update_rules import FOGZO, SPSA, STE, Adam, Momentum, SignSGD
 from .plot.explore import explore
 from .solvers.log_linear import LogLinear
@@ -156,4 +156,5 @@ __all__ = [
     "stability",
     "sweep",
     "toolkit_grid",
+    "toolkit_surrogate",
 ]

@@ -146,7 +146,7 @@ def solve_density(
         size = _program_size(mesh.fraction.size, rows.teacher.size, halvings)
         fine = _solve_once(problem, rows, mesh, times, density_times, own, size)
         low_mass, high_mass = (rows.weights @ fine.masses[-1, :, end].sum(-1) for end in (slice(2), slice(-2, None)))
-        if problem.bound is None and max(low_mass, high_mass) > EDGE_MASS:
+        if problem.band is None and max(low_mass, high_mass) > EDGE_MASS:
             length = ends[1] - ends[0]
             ends = (ends[0] - length * (low_mass > EDGE_MASS) / 2, ends[1] + length * (high_mass > EDGE_MASS) / 2)
             solutions = []
@@ -201,9 +201,8 @@ def _ratio(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
 
 def _mesh(problem: Problem, start: Start, ends, intervals: int, halvings: int, t_end: float) -> Mesh:
-    bound = None if problem.bound is None else float(problem.bound)
     fineness = resolution(problem, start.extent, t_end)
-    return make_mesh(breakpoints_of(problem), bound, *ends, fineness, intervals, halvings)
+    return make_mesh(breakpoints_of(problem), problem.band, *ends, fineness, intervals, halvings)
 
 
 def _program_size(nodes: int, rows: int, halvings: int) -> int:
@@ -212,8 +211,8 @@ def _program_size(nodes: int, rows: int, halvings: int) -> int:
 
 
 def _solve_once(problem, rows, mesh: Mesh, times, density_times, tolerance, size: int) -> DensitySolution:
-    nodes = mesh.nodes(breakpoints_of(problem), problem.bound)
-    masses = rows.masses(nodes, problem.bound)
+    nodes = mesh.nodes(breakpoints_of(problem), problem.band)
+    masses = rows.masses(nodes, problem.band)
     if problem.moving_range is not None:
         # the law of weights in units of the range, under the map of range 1
         unit = 1 / problem.moving_range.start

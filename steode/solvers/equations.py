@@ -76,7 +76,7 @@ class Problem(eqx.Module):
     decay: Float[Array, ""] | None  # kappa; None: the equations do not contain it
     batch: Float[Array, ""]
     sigma: Float[Array, ""]
-    bound: Float[Array, ""] | None  # half-width of the band where the surrogate is 1; None: everywhere
+    band: Float[Array, " 2"] | None  # ends of the band where the surrogate is 1; None: everywhere
     weight_map: Map
     input_map: Map
     teacher: Float[Array, " K"]

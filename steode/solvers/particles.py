@@ -75,8 +75,9 @@ def evolve_particles(
             drift, diffusion = slope * drift, slope**2 * diffusion
         noise = jax.random.normal(jax.random.fold_in(key, index), w.shape, w.dtype)
         change = drift * dt + jnp.sqrt(diffusion * dt) * noise
-        if problem.bound is not None:
-            change = jnp.where(jnp.abs(w) < problem.bound, change, 0.0)
+        if problem.band is not None:
+            low, high = problem.band
+            change = jnp.where((w > low) & (w < high), change, 0.0)
         return w + change, *(value + rate * dt for value, rate in zip(companion, speeds, strict=True))
 
     def observables(state):

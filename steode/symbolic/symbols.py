@@ -18,6 +18,7 @@ omega_f = Symbol("omega_f", positive=True)
 omega_l = Symbol("omega_l", positive=True)
 omega_o = Symbol("omega_o", positive=True)
 bound = Symbol("c", positive=True)
+lower = Symbol("c_-", nonpositive=True)
 kappa = Symbol("kappa", positive=True)
 zeta = Symbol("zeta", positive=True)
 batch = Symbol("B", positive=True)
@@ -162,6 +163,7 @@ PARAMETERS: dict[str, Symbol] = {
     "weight_range": omega,
     "input_range": omega_x,
     "bound": bound,
+    "lower": lower,
     "weight_decay": kappa,
     "dampening": zeta,
 }

@@ -167,7 +167,8 @@ def _passed(model: LinearModel) -> np.ndarray:
     """1 for every threshold that moving weights pass, 0 for those at or beyond a bound."""
     thresholds = model.weight_quantizer.thresholds
     if isinstance(model.surrogate, ClippedSurrogate):
-        return (np.abs(thresholds) < model.surrogate.bound * (1 - EQUAL)) * 1.0
+        low, high = np.array(model.surrogate.band) * (1 - EQUAL)
+        return ((thresholds > low) & (thresholds < high)) * 1.0
     return np.ones(thresholds.shape)
 
 

@@ -16,12 +16,12 @@ from steode.parts.laws import Law, Paired
 from steode.parts.quantizers import StepFunction
 from steode.parts.range_rules import FollowingRange, LearnedRange
 from steode.parts.schedule import Schedule
-from steode.parts.surrogates import ClippedSurrogate, DerivativeOf
+from steode.parts.surrogates import ClippedSurrogate, DerivativeOf, OutputSurrogate
 from steode.parts.update_rules import FOGZO, SPSA, STE, Adam, Momentum, UpdateRule
 from steode.solvers.cuts import smooth_cuts
 from steode.solvers.entrywise import Map
 from steode.solvers.equations import Problem
-from steode.solvers.libraries import as_array
+from steode.solvers.libraries import as_array, library
 from steode.solvers.log_linear import TracedRate
 from steode.solvers.moving_range import MovingRange
 from steode.solvers.output import INNER_COUNT, GeneralOutput, inner_rule
@@ -66,8 +66,6 @@ def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None)
     if isinstance(model.update_rule, SPSA):
         # overlaps and observables are the same, and `smoothed_descent` is what moves the weights
         model = model.replace(update_rule=STE())
-    bound = model.surrogate.bound if isinstance(model.surrogate, ClippedSurrogate) else None
-    bound = parameters.get("bound", bound)
     limit = derive(model)
     scales = {"learning_rate": ("eta", rate_factor(model.update_rule)), "dampening": ("dampening", 1.0)}
     values, schedules, rate = {}, [], None
@@ -99,7 +97,7 @@ def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None)
         dampening=as_array(values["dampening"]).astype(float) if model.dampening else None,
         batch=as_array(parameters.get("batch_size", float(model.batch_size))),
         sigma=as_array(parameters.get("noise", model.noise)),
-        bound=None if bound is None else as_array(bound),
+        band=_band(model.surrogate, parameters),
         mobility=_mobility(model),
         weight_map=weight_map,
         input_map=bridge.numeric_map(model.input_quantizer, parameters.get("input_range")),
@@ -167,6 +165,14 @@ def _constants(rule: UpdateRule, limit: Limit) -> tuple:
     return tuple(np.asarray(known.get(symbol.name, 1.0)) for symbol in symbols)
 
 
+def _band(surrogate: OutputSurrogate, parameters: dict) -> np.ndarray | None:
+    if not isinstance(surrogate, ClippedSurrogate):
+        return None
+    bound = as_array(parameters.get("bound", surrogate.bound))
+    lower = -bound if surrogate.lower is None else as_array(parameters.get("lower", surrogate.lower))
+    return library(lower, bound).stack([lower, bound])
+
+
 def _mobility(model: LinearModel) -> Callable | None:
     surrogate = model.surrogate
     if not isinstance(surrogate, DerivativeOf):
@@ -208,7 +214,7 @@ def numeric_output(model: LinearModel, output: Output) -> Map | GeneralOutput:
     return GeneralOutput(
         activation=bridge.numeric_map(model.activation),
         backward=backward,
-        bound=np.asarray(surrogate.bound) if isinstance(surrogate, ClippedSurrogate) else None,
+        band=_band(surrogate, {}),
         teacher_map=bridge.numeric_map(model.teacher_activation),
         label_map=bridge.numeric_map(model.label_quantizer),
         residual_map=bridge.numeric_map(model.residual_quantizer),

@@ -77,15 +77,17 @@ def asymmetry(quantizer: EntrywiseMap) -> str:
 
 
 def check_bound(surrogate: WeightSurrogate, quantizer: EntrywiseMap) -> None:
-    """Refuse a bound that is almost a threshold."""
+    """Refuse bounds that are almost thresholds."""
     if not (isinstance(surrogate, ClippedSurrogate) and isinstance(quantizer, StepFunction)):
         return
-    distances = abs(abs(quantizer.thresholds) / surrogate.bound - 1)
-    if ((distances > EQUAL) & (distances < 1e-3)).any():
-        nearest = float(abs(quantizer.thresholds[distances.argmin()]))
-        remedy = "On a threshold weights freeze at the outer level, below it at the inner one: say exactly which."
-        expected = f"a bound equal to the threshold {nearest!r} or clearly apart from it"
-        raise SpecificationError("surrogate.bound", expected, surrogate.bound, remedy)
+    names = ("bound", "bound") if surrogate.lower is None else ("lower", "bound")
+    for name, end in zip(names, surrogate.band, strict=True):
+        distances = abs(quantizer.thresholds - end)
+        if ((distances > EQUAL * abs(end)) & (distances < 1e-3 * abs(end))).any():
+            nearest = float(quantizer.thresholds[distances.argmin()])
+            remedy = "On a threshold weights freeze at the outer level, within it at the inner one: say exactly which."
+            expected = f"a bound equal to the threshold {nearest!r} or clearly apart from it"
+            raise SpecificationError(f"surrogate.{name}", expected, getattr(surrogate, name), remedy)
 
 
 def check_scales(model) -> None:

@@ -157,7 +157,8 @@ def parameters_of(model: LinearModel, maps: Maps) -> dict[sympy.Symbol, float]:
     optional = {sym.kappa: model.weight_decay, sym.batch: model.batch_size if model.batch_size > 1 else 0}
     values |= {symbol: value for symbol, value in optional.items() if value}
     if isinstance(model.surrogate, ClippedSurrogate):
-        values[sym.bound] = model.surrogate.bound
+        bounds = {sym.bound: model.surrogate.bound, sym.lower: model.surrogate.lower}
+        values |= {symbol: value for symbol, value in bounds.items() if value is not None}
     if isinstance(model.range_rule, LearnedRange):
         values[sym.eta_range] = model.range_rule.rate
     rule = model.update_rule
@@ -248,12 +249,13 @@ def _evolution(model: LinearModel, motion: Motion) -> list[Step]:
         )
     ]
     if isinstance(model.surrogate, ClippedSurrogate):
-        density_at = [sympy.Eq(density.subs(sym.w, end), 0) for end in (-sym.bound, sym.bound)]
+        lower = -sym.bound if model.surrogate.lower is None else sym.lower
+        density_at = [sympy.Eq(density.subs(sym.w, end), 0) for end in (lower, sym.bound)]
         steps.append(
             Step(
                 "absorption at the clipping bound",
                 tuple(density_at),
-                "Where s = 0 nothing moves: weights that reach the bound freeze there, so the density vanishes at the "
+                "Where s = 0 nothing moves: weights that reach a bound freeze there, so the density vanishes at the "
                 "ends of the band and its outflow collects in atoms; weights that start outside stay where they are.",
             )
         )

@@ -63,8 +63,9 @@ def _setting(model: LinearModel, residual: Residual) -> list[Step]:
     if model.batch_size > 1:
         gradient = sympy.Function(r"\mathrm{mean}_{B}")(gradient)
     update = -sym.eta / sympy.sqrt(sym.d) * gradient * sym.s + regularization(model)
-    clipped = isinstance(model.surrogate, ClippedSurrogate)
-    surrogate = sympy.Piecewise((1, sympy.Abs(sym.w) < sym.bound), (0, True)) if clipped else sympy.S.One
+    surrogate = sympy.S.One
+    if isinstance(model.surrogate, ClippedSurrogate):
+        surrogate = model.surrogate.indicator(sym.w, sym.lower, sym.bound)
     if isinstance(model.surrogate, DerivativeOf):
         surrogate = model.surrogate.derivative.subs(model.surrogate.proxy.variable, sym.w)
     samples = "a batch of B fresh samples, whose gradients are averaged," if model.batch_size > 1 else "a fresh sample"

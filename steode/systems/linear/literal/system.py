@@ -63,7 +63,7 @@ class LinearSystem(eqx.Module):
     decay: Float[Array, ""] | None
     dampening: Float[Array, ""] | None  # of the first step, if there is a schedule
     mobility: Callable | None = eqx.field(static=True)  # surrogate derivative of the weights; None: it is 1
-    bound: Float[Array, ""] | None  # half-width of the band where the surrogate derivative is 1; None: everywhere
+    band: Float[Array, " 2"] | None  # ends of the band where the surrogate derivative is 1; None: everywhere
     weight_map: RandomMap
     input_map: RandomMap
     label_map: RandomMap
@@ -139,8 +139,8 @@ class LinearSystem(eqx.Module):
             change = self.rule.change(rate, weights, errors, inputs, losses, rule_numbers)
             if self.mobility is not None:
                 change = change * jnp.asarray(self.mobility(weights), change.dtype)
-            if self.bound is not None:
-                change = jnp.where(jnp.abs(weights) < self.bound, change, 0)
+            if self.band is not None:
+                change = jnp.where((weights > self.band[0]) & (weights < self.band[1]), change, 0)
             return change
 
         def pull(rate) -> Float[Array, " d"]:
@@ -265,7 +265,7 @@ def linear_system(
         decay=jnp.asarray(model.weight_decay, dtype) if model.weight_decay else None,
         dampening=jnp.asarray(rates["dampening"], dtype) if model.dampening else None,
         mobility=smooth_slope(model.surrogate, compile_map) if isinstance(model.surrogate, DerivativeOf) else None,
-        bound=jnp.asarray(model.surrogate.bound, dtype) if isinstance(model.surrogate, ClippedSurrogate) else None,
+        band=jnp.asarray(model.surrogate.band, dtype) if isinstance(model.surrogate, ClippedSurrogate) else None,
         weight_map=quantizer(model.weight_quantizer),
         input_map=quantizer(model.input_quantizer),
         label_map=quantizer(model.label_quantizer),
