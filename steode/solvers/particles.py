@@ -41,9 +41,13 @@ def evolve_particles(
         """The map of the weights, which moves where its range does."""
         if moving is None:
             return problem.weight_map
-        power = jnp.mean(jnp.abs(w) ** moving.power) ** (1 / max(moving.power, 1))
-        now = companion[0] if moving.gradient else moving.rate * power
+        now = companion[0] if moving.gradient else moving.rate * moving.followed(w)
         return moved(problem.weight_map, now / moving.start)
+
+    def parts(state):
+        """Weights, their mean gradients if they have inertia, and the number beside the law if there is one."""
+        w, *others = state
+        return (w, [], others) if problem.friction is None else (w, others, [])
 
     def overlaps(w, *companion):
         image = quantizer(w, companion)
@@ -52,7 +56,7 @@ def evolve_particles(
         return m, q, problem.loss(m, q)
 
     def rates(state, time):
-        w, *companion = state
+        w, _, companion = parts(state)
         own = problem.at(time)
         if descent is not None:
             return *descent.rates(own, teacher, w), ()
@@ -68,8 +72,11 @@ def evolve_particles(
         return now.drift(teacher, image(w), w), now.diffusion(strength), speeds
 
     def step(index, state, time, dt):
-        w, *companion = state
+        w, inertia, companion = parts(state)
         drift, diffusion, speeds = rates(state, time)
+        if inertia:
+            draws = jax.random.normal(jax.random.fold_in(key, index), (2, *w.shape), w.dtype)
+            return langevin(problem.at(time).eta, problem.friction, drift, diffusion, w, *inertia, dt, draws)
         if problem.mobility is not None:
             slope = problem.mobility(w)
             drift, diffusion = slope * drift, slope**2 * diffusion
@@ -81,7 +88,7 @@ def evolve_particles(
         return w + change, *(value + rate * dt for value, rate in zip(companion, speeds, strict=True))
 
     def observables(state):
-        w, *companion = state
+        w, _, companion = parts(state)
         image_map = quantizer(w, companion)
         values = problem.observables(*overlaps(w, *companion)) | {"mean_w": jnp.mean(w), "std_w": jnp.std(w)}
         if isinstance(problem.weight_map, StepMap):
@@ -105,7 +112,28 @@ def evolve_particles(
         begin = (start, jnp.asarray(moving.start, start.dtype))
     elif problem.memory is not None:
         begin = (start, problem.companion_start(*overlaps(start)[:2]))
+    elif problem.friction is not None:
+        begin = (start, 0 * start)
     return jax.lax.scan(to_next_record, begin, (ends - steps, ends, jnp.cumsum(lengths) - lengths, dts))[1]
+
+
+def langevin(eta, friction, drift, diffusion, w: Float[Array, " P"], b: Float[Array, " P"], dt, draws) -> tuple:
+    """Weights and mean gradients after a step, exact for a force that stands still; `draws` are two normal numbers.
+
+    With F = -drift/eta, D = diffusion/eta^2 and gamma the friction, db = gamma (F - b) dtau + gamma sqrt(D) dB and
+    dw = -eta b dtau: b and its integral over the step are normal together.
+    """
+    force, noise = -drift / eta, diffusion / eta**2
+    lost = -jnp.expm1(-friction * dt)
+    twice = -jnp.expm1(-2 * friction * dt)
+    variance, common = noise * friction * twice / 2, noise * lost**2 / 2
+    of_integral = noise * (dt - 2 * lost / friction + twice / (2 * friction))
+    spread = jnp.sqrt(variance)
+    # without noise there is nothing to share
+    shared = common / jnp.where(spread > 0, spread, 1.0)
+    integral = force * dt + (b - force) * lost / friction + shared * draws[0]
+    integral = integral + jnp.sqrt(jnp.maximum(of_integral - shared**2, 0.0)) * draws[1]
+    return w - eta * integral, b + (force - b) * lost + spread * draws[0]
 
 
 def _range_speed(problem: Problem, force, teacher: Float[Array, " P"], w: Float[Array, " P"], range_now):

@@ -69,7 +69,7 @@ def python_source(limit, version: str) -> str:
     Raises `UnsupportedError` for equations that do not close, or whose averages have no closed form.
     """
     equations = limit.exact_moments or limit.gaussian_closure
-    if limit.output is not None or equations is None or not limit.model.spectrum.is_isotropic:
+    if limit.output is not None or equations is None or not limit.model.spectrum.is_isotropic or limit.inert:
         reason = "the equations of this model do not close over a few moments"
         raise UnsupportedError(f"to_python: {reason}; save a solution instead: solve(model, t_end).save(path).")
     exact = limit.exact_moments is not None

@@ -27,6 +27,13 @@ batch = Symbol("B", positive=True)
 beta = Symbol("beta", nonnegative=True)
 eta_eff = Symbol(r"\eta_{\mathrm{eff}}", positive=True)
 
+# mean gradient over d/gamma steps: friction, the mean times d^(1/2), and the moments of its Gaussian closure
+friction = Symbol("gamma", positive=True)
+b = Symbol("b", real=True)
+M_b = Symbol("M_b", real=True)
+C_b = Symbol("C_b", real=True)
+S_b = Symbol("S_b", nonnegative=True)
+
 # sign of the gradient: averages of the norm of a batch of inputs, chance that it is not zero, gradient given the inputs
 beta_1 = Symbol("beta_1", positive=True)
 beta_2 = Symbol("beta_2", positive=True)

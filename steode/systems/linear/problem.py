@@ -8,16 +8,17 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+import scipy.optimize
 
 from steode import bridge
 from steode.errors import UnsupportedError
 from steode.parts.elementwise import Elementwise
-from steode.parts.laws import Law, Paired
+from steode.parts.laws import ContinuousLaw, Law, Paired
 from steode.parts.quantizers import StepFunction
 from steode.parts.range_rules import FollowingRange, LearnedRange
 from steode.parts.schedule import Schedule
 from steode.parts.surrogates import ClippedSurrogate, DerivativeOf, OutputSurrogate
-from steode.parts.update_rules import FOGZO, SPSA, STE, Adam, Momentum, UpdateRule
+from steode.parts.update_rules import FOGZO, SPSA, STE, Adam, KineticMomentum, Momentum, UpdateRule
 from steode.solvers.cuts import smooth_cuts
 from steode.solvers.entrywise import Map
 from steode.solvers.equations import Problem
@@ -111,6 +112,7 @@ def make_problem(model: LinearModel, rows: Rows, parameters: dict | None = None)
         linear_response=limit.output is None or limit.output.is_linear,
         constants=_constants(model.update_rule, limit),
         memory=_memory(model.update_rule),
+        friction=np.asarray(model.update_rule.friction) if isinstance(model.update_rule, KineticMomentum) else None,
         moving_range=moving_range,
     )
     return problem.with_input_averages()
@@ -129,9 +131,7 @@ def _scaled(schedule: Callable, factor: float) -> Callable:
 
 def stationary_problem(model: LinearModel, response: tuple | None = None, part: float = 1.0) -> Problem:
     """The equations of a model with its teacher law, cut at the kinks that they have under a response, or their own."""
-    if isinstance(model.update_rule, Adam):
-        # in a stationary state its memory does not matter
-        model = model.replace(update_rule=Adam())
+    model = at_rest(model)
     nodes, values = NODES, None if model.spectrum.is_isotropic else model.spectrum.values
     if isinstance(model.weight_quantizer, StepFunction):
         levels, eigenvalues = len(model.weight_quantizer.unit_levels), 1 if values is None else np.unique(values).size
@@ -139,6 +139,13 @@ def stationary_problem(model: LinearModel, response: tuple | None = None, part: 
     bare = make_problem(model, NO_ROWS)
     cut = bare if response is None else dataclasses.replace(bare, response=response)
     return dataclasses.replace(rows_of(model, cut, nodes, part).place(cut), response=bare.response)
+
+
+def at_rest(model: LinearModel) -> LinearModel:
+    """The model without what does not matter in a stationary state: memory of Adam, and inertia."""
+    if isinstance(model.update_rule, KineticMomentum):
+        return model.replace(update_rule=STE())
+    return model.replace(update_rule=Adam()) if isinstance(model.update_rule, Adam) else model
 
 
 def rows_of(model: LinearModel, problem: Problem, nodes: int, part: float = 1.0) -> TeacherRows | PairedRows:
@@ -186,10 +193,20 @@ def _moving_range(model: LinearModel) -> MovingRange | None:
         start, rate = np.asarray(model.weight_quantizer.range), np.asarray(rule.rate * rate_factor(model.update_rule))
         return MovingRange(start, rate, rule.gradient, rule.logarithmic, rule.sequential)
     if isinstance(rule, FollowingRange):
+        if rule.percentile is not None:
+            share = rule.percentile / 100
+            start = rule.factor * _quantile(model.init, share)
+            return MovingRange(np.asarray(start), np.asarray(rule.factor), None, share=np.asarray(share))
         points, chances = model.init.quadrature(np.zeros(1), LAW_NODES)
         start = rule.factor * (chances @ np.abs(points) ** rule.power) ** (1 / rule.power)
         return MovingRange(np.asarray(start), np.asarray(rule.factor), None, power=rule.power)
     return None
+
+
+def _quantile(law: ContinuousLaw, share: float) -> float:
+    """The number q with P(|w| <= q) equal to the share."""
+    cdf, reach = law.distribution.cdf, max(abs(end) for end in law.support((1 - share) / 4))
+    return scipy.optimize.brentq(lambda q: cdf(q) - cdf(-q) - share, 0.0, reach, xtol=1e-14 * reach)
 
 
 def _memory(rule: UpdateRule) -> np.ndarray | None:

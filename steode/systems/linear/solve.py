@@ -14,7 +14,7 @@ from steode._version import __version__
 from steode.errors import ConvergenceError, SpecificationError, check_positive
 from steode.parts.quantizers import StepFunction
 from steode.parts.schedule import Schedule
-from steode.parts.update_rules import SPSA
+from steode.parts.update_rules import SPSA, KineticMomentum
 from steode.solvers.adaptive import solve_density
 from steode.solvers.domain import learning_rates
 from steode.solvers.particles import evolve_particles
@@ -96,8 +96,9 @@ def solve(
     tolerance = check_positive("tolerance", tolerance)
     times = checked_times("times", np.linspace(0, t_end, 201) if times is None else times, t_end)
     density_times = checked_times("density_times", density_times, t_end)
-    if method is None and isinstance(model.update_rule, SPSA):
-        method = "particles"
+    if method is None and isinstance(model.update_rule, SPSA | KineticMomentum):
+        closure = derive(model).gaussian_closure
+        method = "gaussian" if closure is not None and closure.exact else "particles"
     if method is None:
         closed = derive(model).exact_moments is not None and missing(model, "solve, moments") is None
         method = "moments" if closed and not density_times.size else "density"

@@ -5,6 +5,7 @@ import numpy as np
 from steode.errors import SPAN, SpecificationError
 from steode.parts.laws import Constant, ContinuousLaw, Discrete, Empirical, TwoPoint
 from steode.parts.quantizers import EntrywiseMap, Identity, StepFunction
+from steode.parts.range_rules import FollowingRange
 from steode.parts.schedule import Schedule
 from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
 from steode.parts.surrogates import ClippedSurrogate, IdentitySurrogate, WeightSurrogate
@@ -41,6 +42,9 @@ def check_range_rule(model) -> None:
     if others:
         expected = f"FixedRange() with this {' and '.join(others)}"
         raise SpecificationError("range_rule", expected, rule, "A range that moves is not derived with it.")
+    if isinstance(rule, FollowingRange) and rule.percentile is not None and not isinstance(model.init, ContinuousLaw):
+        remedy = "A percentile jumps from value to value where they are few: give them a width, as in Normal(std=0.1)."
+        raise SpecificationError("init", "a law with a density, beside a percentile", model.init, remedy)
 
 
 def check_smooth_surrogate(model) -> None:
@@ -127,6 +131,13 @@ def _levels(quantizer: EntrywiseMap) -> np.ndarray:
     grid = quantizer.grid if isinstance(quantizer, StochasticRounding) else quantizer
     levels = abs(grid.levels) if isinstance(grid, StepFunction) else np.zeros(0)
     return levels[levels > 0]
+
+
+def check_inertia(model) -> None:
+    """Refuse a surrogate under which the weights with inertia are not derived."""
+    if not isinstance(model.surrogate, IdentitySurrogate):
+        expected, remedy = "IdentitySurrogate() with this update_rule", "A weight with inertia slides across a bound."
+        raise SpecificationError("surrogate", expected, model.surrogate, remedy)
 
 
 def check_update_rule(model) -> None:

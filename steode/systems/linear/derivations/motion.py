@@ -36,6 +36,8 @@ class Motion:
     smoothed : True if drift and diffusion depend on the weight by more than Q(w), so that nothing further is derived.
     rate : what stands for the learning rate eta in all that follows from the setting.
     companion : a number that moves beside the law of the weights, if there is one.
+    evolution : steps about the law of the weights; None: the density equation of drift and diffusion.
+    closure : maps -> steps of the Gaussian closure and its equations; None: that of drift and diffusion.
     """
 
     setting: list[Step]
@@ -50,6 +52,8 @@ class Motion:
     smoothed: bool = False
     rate: sympy.Symbol = sym.eta
     companion: Companion | None = None
+    evolution: list[Step] | None = None
+    closure: Callable | None = None
 
 
 def straight_through(model: LinearModel, residual: Residual, output: Output | None) -> Motion:

@@ -61,6 +61,8 @@ def _learned(model: LinearModel, motion: Motion) -> list[Step]:
 
 def _following(model: LinearModel, motion: Motion) -> list[Step]:
     rule = model.range_rule
+    if rule.percentile is not None:
+        return _percentile(motion)
     power = sympy.Abs(sym.w) ** rule.power
     mean = sympy.Symbol(rf"\mathrm{{E}}\left[{latex(power)}\right]", positive=True)
     factor = sympy.Symbol("f_{\\omega}", positive=True)
@@ -79,6 +81,29 @@ def _following(model: LinearModel, motion: Motion) -> list[Step]:
             + (", with the density at zero, where |w| has its kink." if rule.power == 1 else "."),
         )
     ]
+
+
+def _percentile(motion: Motion) -> list[Step]:
+    place, share = sympy.Symbol("q_p", positive=True), sympy.Symbol("p", positive=True)
+    chance = sympy.Symbol(rf"\mathrm{{P}}\left(\lvert w \rvert \le {latex(place)}\right)", positive=True)
+    density, flux = sym.mu(sym.tau, sym.w), sympy.Function("J")
+    local = {sym.s: 1, sym.Q: sympy.Function("Q_w")(sym.w)}
+    drift, diffusion = motion.drift.subs(local), motion.diffusion.subs(local)
+    carried = drift * density - sympy.Derivative(diffusion * density / 2, sym.w)
+    heights = density.subs(sym.w, place) + density.subs(sym.w, -place)
+    moves = sympy.Eq(sympy.Derivative(place, sym.tau), (flux(place) - flux(-place)) / heights, evaluate=False)
+    equations = (
+        sympy.Eq(sym.omega, sympy.Symbol("f_{\\omega}", positive=True) * place),
+        sympy.Eq(chance, share, evaluate=False),
+        moves,
+        sympy.Eq(flux(sym.w), sympy.Symbol(rf"\mathrm{{E}}_{{w^{{*}}}}\left[{latex(carried)}\right]"), evaluate=False),
+    )
+    reason = (
+        "The range is a quantile of the law of |w| at every time. What flows through q and -q would change the "
+        "probability between them, were they not to move: q moves by the flux over the density there, both averaged "
+        "over the teacher weights."
+    )
+    return [Step("range", equations, reason)]
 
 
 def _in_units(motion: Motion) -> Step:
