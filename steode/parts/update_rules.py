@@ -46,6 +46,11 @@ class Momentum:
         if not isinstance(self.nesterov, bool):
             raise SpecificationError("Momentum.nesterov", "True or False", self.nesterov, "False is heavy ball.")
 
+    @property
+    def at_once(self) -> float:
+        """The part of what a gradient moves a weight by in all that its own step does."""
+        return (1 - self.beta) * (1 + self.beta * self.nesterov)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class KineticMomentum:

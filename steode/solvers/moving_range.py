@@ -33,6 +33,7 @@ class MovingRange(eqx.Module):
     rate : of a learned range.
     gradient : "lsq" or "pact"; None: it follows the weights.
     power : of |w| in the mean that it follows.
+    at_once : the part of a gradient's effect on a weight that its own step has, where the range is stepped after it.
     share : P(|w| <= q), where it follows q.
     """
 
@@ -42,6 +43,7 @@ class MovingRange(eqx.Module):
     logarithmic: bool = eqx.field(static=True, default=False)
     sequential: bool = eqx.field(static=True, default=False)
     power: int = eqx.field(static=True, default=0)
+    at_once: float = eqx.field(static=True, default=1.0)
     share: Float[Array, ""] | None = None
 
     def followed(self, w: Float[Array, " P"]) -> Float[Array, ""]:
@@ -60,7 +62,7 @@ class MovingRange(eqx.Module):
         student, teacher, strength = force
         gradient = student * range_now * by_weight + teacher * by_teacher
         if self.sequential:
-            gradient = gradient - problem.eta * strength / problem.batch * slope / range_now
+            gradient = gradient - self.at_once * problem.eta * strength / problem.batch * slope / range_now
         return -self.rate * gradient * (range_now**2 if self.logarithmic else 1.0)
 
 

@@ -23,6 +23,7 @@ from steode import (
     UnsupportedError,
     derive,
     fixed_points,
+    flips,
     optimal_range,
     simulate,
     solve,
@@ -181,6 +182,27 @@ def test_runs_come_to_rest_at_the_fixed_point_of_every_friction(friction):
     times = np.arange(60.0, 121.0, 10.0)
     late = simulate(model, 1000, 120.0, seeds=seeds, times=times, key=5)["eps_g"].mean(axis=1)
     assert abs(late.mean() - point) < LARGEST_Z * late.std(ddof=1) / np.sqrt(seeds)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"update_rule": KineticMomentum(friction=4.0), "batch_size": 2, "input_quantizer": Uniform(3, 2.5)},
+        {"spectrum": Eigenvalues([0.6, 1.4]), "activation": Uniform(4, 3.0), "noise": 0.5},
+    ],
+    ids=str,
+)
+def test_flips_at_rest_are_those_of_runs(changes):
+    """A weight passes a threshold as often in a unit of tau at every dimension."""
+    model = MODEL.replace(**{"teacher": TwoPoint(1.0), "learning_rate": 0.5} | changes)
+    predicted = flips(fixed_points(model)[0])
+    for dim, seeds in ((250, 16), (1000, 16)):
+        runs = flips(simulate(model, dim, 80.0, seeds=seeds, times=[40.0, 80.0], flips=True, key=13))
+        assert abs(runs.total[0] - predicted.total) < LARGEST_Z * runs.total_error[0]
+        assert np.all(np.abs(runs.rate[0] - predicted.rate) < LARGEST_Z * runs.error[0])
+        assert runs.per_step(dim)[0] == pytest.approx(runs.total[0] / dim)
+    assert "times d, simulation" in repr(runs)
 
 
 @pytest.mark.representative

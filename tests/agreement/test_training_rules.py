@@ -180,6 +180,16 @@ RUNS = {
     "learned": {"range_rule": LearnedRange(rate=0.3)},
     "learned, PACT, logarithm": {"range_rule": LearnedRange(rate=0.3, gradient="pact", logarithmic=True)},
     "learned after the weights": {"range_rule": LearnedRange(rate=0.2, sequential=True)},
+    "learned beside momentum": {
+        "range_rule": LearnedRange(rate=0.3),
+        "update_rule": Momentum(0.7),
+        "learning_rate": 0.03,
+    },
+    "learned after momentum": {
+        "range_rule": LearnedRange(rate=0.2, sequential=True),
+        "update_rule": Momentum(0.5, nesterov=True),
+        "learning_rate": 0.05,
+    },
     "learned, spectrum, output noise": {
         "range_rule": LearnedRange(rate=0.2),
         "spectrum": Eigenvalues([0.5, 1.5]),

@@ -190,8 +190,9 @@ def _mobility(model: LinearModel) -> Callable | None:
 def _moving_range(model: LinearModel) -> MovingRange | None:
     rule = model.range_rule
     if isinstance(rule, LearnedRange):
-        start, rate = np.asarray(model.weight_quantizer.range), np.asarray(rule.rate * rate_factor(model.update_rule))
-        return MovingRange(start, rate, rule.gradient, rule.logarithmic, rule.sequential)
+        start, rate = np.asarray(model.weight_quantizer.range), np.asarray(rule.rate)
+        at_once = model.update_rule.at_once if isinstance(model.update_rule, Momentum) else 1.0
+        return MovingRange(start, rate, rule.gradient, rule.logarithmic, rule.sequential, at_once=at_once)
     if isinstance(rule, FollowingRange):
         if rule.percentile is not None:
             share = rule.percentile / 100

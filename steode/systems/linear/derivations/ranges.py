@@ -3,6 +3,7 @@
 import sympy
 
 from steode.parts.range_rules import LearnedRange
+from steode.parts.update_rules import Momentum
 from steode.symbolic import symbols as sym
 from steode.symbolic.derivation import Step
 from steode.symbolic.expectation import fokker_planck, generator
@@ -33,7 +34,7 @@ def _learned(model: LinearModel, motion: Motion) -> list[Step]:
     rate = -sym.eta_range * gradient
     if rule.sequential:
         slope = sympy.Symbol(r"\mathrm{E}\left[\partial l/\partial w\right]", real=True)
-        rate += sym.eta_range * motion.diffusion.subs(sym.s, 1) / sym.eta * slope
+        rate += sym.eta_range * motion.diffusion.subs(sym.s, 1) / sym.eta * slope * _at_once(model)
     if rule.logarithmic:
         rate *= sym.omega**2
     noise = (
@@ -45,6 +46,7 @@ def _learned(model: LinearModel, motion: Motion) -> list[Step]:
         noise += (
             " Stepped after the weights, l is taken at weights that have moved by the same residual: their product "
             "adds the variance of a step times the mean slope of l, with the density at its jumps."
+            + (" Of momentum only what the newest gradient does at once counts." if _at_once(model) != 1 else "")
         )
     if rule.logarithmic:
         noise += " Its logarithm moves by omega times the gradient, so the range by its square."
@@ -57,6 +59,13 @@ def _learned(model: LinearModel, motion: Motion) -> list[Step]:
         ),
         Step("range", (sympy.Eq(sympy.Derivative(sym.omega, sym.tau), rate),), noise),
     ]
+
+
+def _at_once(model: LinearModel) -> sympy.Expr:
+    """The part of a gradient's effect on a weight that its own step has; see `Momentum.at_once`."""
+    if not isinstance(model.update_rule, Momentum):
+        return sympy.S.One
+    return (1 - sym.beta) * (1 + sym.beta if model.update_rule.nesterov else 1)
 
 
 def _following(model: LinearModel, motion: Motion) -> list[Step]:
