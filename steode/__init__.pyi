@@ -20,8 +20,8 @@ from .parts.schedule import Schedule
 from .parts.spectrum import Eigenvalues, Isotropic, PowerLaw
 from .parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
 from .parts.surrogates import ClippedSurrogate, DerivativeOf, IdentitySurrogate
-from .parts.toolkit_grid import toolkit_grid
-from .parts.update_rules import FOGZO, SPSA, STE, Adam, Momentum, SignSGD
+from .parts.toolkit_grid import toolkit_grid, toolkit_surrogate
+from .parts.update_rules import FOGZO, SPSA, STE, Adam, KineticMomentum, Momentum, SignSGD
 from .plot.explore import explore
 from .solvers.log_linear import LogLinear
 from .studies.sweep import sweep
@@ -89,6 +89,7 @@ __all__ = [
     "IdentitySurrogate",
     "IntegerFormat",
     "Isotropic",
+    "KineticMomentum",
     "Laplace",
     "LearnedRange",
     "Levels",
@@ -162,4 +163,5 @@ __all__ = [
     "stability",
     "sweep",
     "toolkit_grid",
+    "toolkit_surrogate",
 ]

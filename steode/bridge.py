@@ -193,7 +193,8 @@ def compile_limit(limit: Limit) -> Equations:
         )
     closure = moments = None
     if limit.gaussian_closure is not None:
-        arguments = (*one_coordinate, strength, sym.Q_w, sym.M, sym.S)
+        states = limit.gaussian_closure.states
+        arguments = (*one_coordinate, strength, sym.Q_w, *states, *([sym.friction] if sym.M_b in states else []))
         closure = _compile_all(closure_rates, arguments)
     if limit.exact_moments is not None:
         teacher_square = sym.rho_w if general else sym.rho

@@ -20,6 +20,7 @@ from steode import (
     DerivativeOf,
     Elementwise,
     Identity,
+    KineticMomentum,
     LearnedRange,
     LinearModel,
     MultiplicativeNoise,
@@ -110,6 +111,13 @@ MODELS = {
         learning_rate=0.1,
         noise=0.1,
         update_rule=Adam(second_moment_rate=1.0),
+    ),
+    "kinetic": LinearModel(
+        weight_quantizer=TWO_BITS,
+        teacher=Constant(1.0),
+        learning_rate=0.3,
+        noise=0.3,
+        update_rule=KineticMomentum(friction=1.0),
     ),
     "dampening": LinearModel(
         weight_quantizer=TWO_BITS, teacher=Constant(0.9), learning_rate=0.1, noise=0.3, dampening=0.5
@@ -245,6 +253,10 @@ CHECKS = {
     "adam": {
         "mean square of the gradient": (checks.trajectory, 40.0),
         "Gaussian closure": (checks.closure, 40.0),
+    },
+    "kinetic": {
+        "generalization error": (checks.trajectory, 30.0),
+        "Gaussian closure": (checks.closure, 30.0),
     },
     "dampening": {
         "generalization error": (checks.trajectory, 30.0),

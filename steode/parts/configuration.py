@@ -71,6 +71,7 @@ _TYPES = {
         surrogates.DerivativeOf,
         update_rules.STE,
         update_rules.Momentum,
+        update_rules.KineticMomentum,
         update_rules.SignSGD,
         update_rules.Adam,
         update_rules.FOGZO,

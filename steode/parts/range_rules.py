@@ -2,11 +2,11 @@
 
 import dataclasses
 
-from steode.errors import SpecificationError, check_positive
+from steode.errors import SpecificationError, check_finite, check_positive
 from steode.parts.quantizers import StepFunction
 
 GRADIENTS = ("lsq", "pact")
-STATISTICS = ("mean absolute", "root mean square")
+STATISTICS = ("mean absolute", "root mean square", "percentile")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,35 +72,49 @@ class LearnedRange:
 class FollowingRange:
     """A range that is a statistic of the latent weights in every step, as in ternary training and BitNet.
 
-        range = factor * mean_i |w_i|    or    factor * (mean_i w_i^2)^(1/2).
+        range = factor * mean_i |w_i|,    factor * (mean_i w_i^2)^(1/2),    or    factor * percentile of the |w_i|.
 
-    The largest weight is no such statistic: in the limit it is infinite for laws such as the normal one, and at finite
-    d grows like (2 log d)^(1/2). The range of the model's quantizer is not used.
+    A percentile of a run is that of `numpy.percentile`: between two weights in order of size it is interpolated
+    linearly. In the limit it is the number q with P(|w| <= q) = percentile/100, and the initial law must have a
+    density. The largest weight, percentile 100, is no such statistic: in the limit it is infinite for laws such as the
+    normal one, and at finite d grows like (2 log d)^(1/2). The range of the model's quantizer is not used.
 
     Parameters
     ----------
-    statistic : "mean absolute" or "root mean square".
+    statistic : "mean absolute", "root mean square" or "percentile".
     factor : > 0.
+    percentile : > 0 and < 100, with that statistic alone.
 
     Raises
     ------
     SpecificationError
-        If the statistic is unknown or the factor not positive.
+        If the statistic is unknown, the factor not positive, or the percentile missing, out of its domain or not used.
     """
 
     statistic: str = "mean absolute"
     factor: float = 1.0
+    percentile: float | None = None
 
     def __post_init__(self):
+        largest = "The largest weight, percentile 100, has no limit."
         if self.statistic not in STATISTICS:
             expected = "one of " + ", ".join(STATISTICS)
-            raise SpecificationError("FollowingRange.statistic", expected, self.statistic, "The largest has no limit.")
+            raise SpecificationError("FollowingRange.statistic", expected, self.statistic, largest)
         object.__setattr__(self, "factor", check_positive("FollowingRange.factor", self.factor))
+        if self.statistic != "percentile":
+            if self.percentile is not None:
+                remedy = 'Say statistic="percentile".'
+                raise SpecificationError("FollowingRange.percentile", "None", self.percentile, remedy)
+            return
+        percentile = check_finite("FollowingRange.percentile", self.percentile, "For example 99.")
+        if not 0 < percentile < 100:
+            raise SpecificationError("FollowingRange.percentile", "a number > 0 and < 100", self.percentile, largest)
+        object.__setattr__(self, "percentile", percentile)
 
     @property
     def power(self) -> int:
-        """The power of |w| that is averaged."""
-        return 1 + STATISTICS.index(self.statistic)
+        """The power of |w| that is averaged; 0: it is a percentile."""
+        return (1 + STATISTICS.index(self.statistic)) % len(STATISTICS)
 
 
 RangeRule = FixedRange | LearnedRange | FollowingRange

@@ -6,7 +6,7 @@ import functools
 import numpy as np
 import sympy
 
-from steode.errors import SpecificationError, check_positive
+from steode.errors import SpecificationError, check_finite, check_positive
 from steode.parts.elementwise import Elementwise, evaluate
 
 MASS = sympy.Symbol("m", real=True)
@@ -21,20 +21,49 @@ class IdentitySurrogate:
 
 @dataclasses.dataclass(frozen=True)
 class ClippedSurrogate:
-    """Surrogate derivative s(u) = 1 for |u| < bound, 0 otherwise.
+    """Surrogate derivative s(u) = 1 for |u| < bound, or for lower < u < bound, and 0 otherwise.
 
-    For weights: those that reach the bound freeze there. Frozen weights have just crossed the bound, so a bound equal
+    Two bounds are those of a grid with more codes on one side: two's complement passes the gradient of weights that
+    round to its codes, half a step beyond the outermost ones (see `toolkit_grid`).
+
+    For weights: those that reach a bound freeze there. Frozen weights have just crossed the bound, so a bound equal
     to a threshold (to 1e-9) freezes them at the outer level, and one slightly below at the inner level. Runs of finite
     dimension overshoot by O(d^-1/2) and cannot tell the two apart: `LinearModel` refuses a bound that nearly equals a
     threshold.
 
-    Raises `SpecificationError` unless bound is positive and finite.
+    Parameters
+    ----------
+    bound : upper end of the band, > 0.
+    lower : its lower end, <= 0; None: -bound.
+
+    Raises
+    ------
+    SpecificationError
+        If a bound is out of its domain or not finite.
     """
 
     bound: float
+    lower: float | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "bound", check_positive("ClippedSurrogate.bound", self.bound))
+        if self.lower is not None:
+            lower, remedy = check_finite("ClippedSurrogate.lower", self.lower), "None is -bound."
+            if lower > 0:
+                raise SpecificationError("ClippedSurrogate.lower", "a number <= 0", self.lower, remedy)
+            object.__setattr__(self, "lower", lower)
+
+    @property
+    def band(self) -> tuple[float, float]:
+        """Its two ends, between which it is 1."""
+        return (-self.bound if self.lower is None else self.lower), self.bound
+
+    def indicator(self, variable: sympy.Symbol, lower, bound) -> sympy.Expr:
+        """The surrogate derivative in a variable, with symbols or numbers for its bounds."""
+        inside = sympy.Abs(variable) < bound
+        if self.lower is not None:
+            inside = sympy.And(lower < variable, variable < bound)
+        return sympy.Piecewise((1, inside), (0, True))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -46,6 +46,39 @@ class Momentum:
         if not isinstance(self.nesterov, bool):
             raise SpecificationError("Momentum.nesterov", "True or False", self.nesterov, "False is heavy ball.")
 
+    @property
+    def at_once(self) -> float:
+        """The part of what a gradient moves a weight by in all that its own step does."""
+        return (1 - self.beta) * (1 + self.beta * self.nesterov)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KineticMomentum:
+    """Follow the mean of the gradients over a part of d steps: momentum whose memory is as long as training itself.
+
+        g = straight-through gradient + weight_decay w/sqrt(d),    m <- beta m + (1 - beta) g,
+        w <- w - (learning_rate/sqrt(d)) m,    1 - beta = friction/d,
+
+    m = 0 at the start. The buffer remembers a time 1/friction in tau = step/d, so that weights have inertia in the
+    limit: it is a law of weight and mean gradient together, and that of the straight-through gradient at the same
+    learning rate for large friction. At rest the law of the weights does not depend on friction.
+
+    Parameters
+    ----------
+    friction : gamma = (1 - beta) d > 0, fixed as d grows.
+
+    Raises
+    ------
+    SpecificationError
+        If friction is not positive.
+    """
+
+    friction: float
+
+    def __post_init__(self):
+        remedy = "It is (1 - beta) d; momentum of a fixed beta is Momentum(beta)."
+        object.__setattr__(self, "friction", check_positive("KineticMomentum.friction", self.friction, remedy))
+
 
 @dataclasses.dataclass(frozen=True)
 class SignSGD:
@@ -199,4 +232,4 @@ def _check_directions(name: str, directions: object) -> None:
         raise SpecificationError(f"{name}.directions", expected, directions, "All have mean zero and variance one.")
 
 
-UpdateRule = STE | Momentum | SignSGD | Adam | FOGZO | SPSA
+UpdateRule = STE | Momentum | KineticMomentum | SignSGD | Adam | FOGZO | SPSA

@@ -66,7 +66,7 @@ def _atoms(nodes: np.ndarray, surrogate) -> np.ndarray:
     """True at the two nodes where weights freeze under a clipped surrogate."""
     if not isinstance(surrogate, ClippedSurrogate):
         return np.zeros(nodes.size, dtype=bool)
-    return np.isclose(np.abs(nodes), surrogate.bound, rtol=0, atol=1e-9 * surrogate.bound)
+    return np.any([np.isclose(nodes, end, rtol=0, atol=1e-9 * surrogate.bound) for end in surrogate.band], axis=0)
 
 
 def _mark_atoms(ax: Axes, places: np.ndarray, masses: np.ndarray, height: float) -> None:

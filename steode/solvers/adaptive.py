@@ -165,16 +165,15 @@ def _size(rows: tuple[Rows, ...]) -> int:
 def _grown(ends: tuple[float, float], law: Law, problem: Problem) -> tuple[float, float]:
     """The ends of the domain, moved where there is mass."""
     low_mass, high_mass = (law.rows.weights @ law.masses[-1, :, end].sum(-1) for end in (slice(2), slice(-2, None)))
-    if problem.bound is not None or max(low_mass, high_mass) <= EDGE_MASS:
+    if problem.band is not None or max(low_mass, high_mass) <= EDGE_MASS:
         return ends
     length = ends[1] - ends[0]
     return ends[0] - length * (low_mass > EDGE_MASS) / 2, ends[1] + length * (high_mass > EDGE_MASS) / 2
 
 
 def _mesh(problem: Problem, start: Start, ends, intervals: int, halvings: int, t_end: float) -> Mesh:
-    bound = None if problem.bound is None else float(problem.bound)
     fineness = resolution(problem, start.extent, t_end)
-    return make_mesh(breakpoints_of(problem), bound, *ends, fineness, intervals, halvings)
+    return make_mesh(breakpoints_of(problem), problem.band, *ends, fineness, intervals, halvings)
 
 
 class _Part(NamedTuple):
@@ -188,8 +187,8 @@ class _Part(NamedTuple):
 
 def _part(problem: Problem, rows: Rows, mesh: Mesh, few: bool) -> _Part:
     """`few` says that this is the first mesh, and a small one: its program is that of the second, which is to come."""
-    nodes = mesh.nodes(breakpoints_of(problem), problem.bound)
-    masses = rows.masses(nodes, problem.bound)
+    nodes = mesh.nodes(breakpoints_of(problem), problem.band)
+    masses = rows.masses(nodes, problem.band)
     if problem.moving_range is not None:
         # the law of weights in units of the range, under the map of range 1
         unit = 1 / problem.moving_range.start

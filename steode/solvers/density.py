@@ -71,10 +71,12 @@ class DensityOperator(eqx.Module):
         self.image = image
         self.speed = self._speed(problem)
         self.mobile, self.at_bound = np.ones(nodes.shape), np.zeros(nodes.shape)
-        if problem.bound is not None:
-            self.mobile = (abs(nodes) < inside(problem.bound)) * 1.0
-            # frozen nodes beyond the bound, a threshold perhaps, hold what started around them
-            self.at_bound = (1 - self.mobile) * (inside(abs(nodes)) < problem.bound)
+        if problem.band is not None:
+            low, high = inside(problem.band)
+            self.mobile = ((nodes > low) & (nodes < high)) * 1.0
+            # frozen nodes beyond the band, a threshold perhaps, hold what started around them
+            low, high = problem.band
+            self.at_bound = (1 - self.mobile) * (inside(nodes) >= low) * (inside(nodes) <= high)
         self.between = None
         if problem.mobility is not None:
             slope = lambda w: jnp.broadcast_to(problem.mobility(w), w.shape)  # noqa: E731
@@ -120,9 +122,9 @@ class DensityOperator(eqx.Module):
         """What is given between the nodes, averaged over the control volume of each."""
         widths = self.widths
         average = (_left(values * widths) + _right(values * widths)) / (2 * self.volumes)
-        if self.problem.bound is None:
+        if self.problem.band is None:
             return average
-        # weights frozen at the bound have just crossed it, so they take the value outside
+        # weights frozen at an end of the band have just crossed it, so they take the value outside
         where = library(average).where
         outside = where(self.nodes > 0, _right(values), _left(values))
         return where(self.at_bound == 1, outside, average)
@@ -239,7 +241,7 @@ class DensityOperator(eqx.Module):
         np_or_jnp = library(self.nodes, self.problem.weight_map.levels)
         middles = (self.nodes[1:] + self.nodes[:-1]) / 2
         cell = np_or_jnp.searchsorted(self.problem.weight_map.thresholds, middles, side="right")
-        # a control volume cut by a threshold belongs to both cells in proportion; that at the bound to the outer cell
+        # a control volume cut by a threshold belongs to both cells in proportion; one at a bound to the outer cell
         share = np_or_jnp.stack([_left(self.widths), _right(self.widths)]) / (2 * self.volumes)[None, :]
         outer = np_or_jnp.stack([self.nodes <= 0, self.nodes > 0]) * 1.0
         share = np_or_jnp.where(self.at_bound[None, :] == 1, outer, share)

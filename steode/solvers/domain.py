@@ -118,8 +118,10 @@ def reach(problem: Problem, extent: Extent, t_end: float) -> tuple[float, float]
     for side, start in ((-1, extent.low), (1, extent.high)):
         targets = np.asarray(problem.teacher)
         edge = max(side * start, *(side * thresholds), float(np.max(side * targets)), 0.0)
-        if problem.bound is not None:
-            ends.append(side * max(side * start, float(problem.bound)) + side * 0.05 * float(problem.bound))
+        if problem.band is not None:
+            low, high = np.asarray(problem.band)
+            bound = low if side < 0 else high
+            ends.append(side * max(side * start, side * float(bound)) + side * 0.05 * float(high - low) / 2)
             continue
         # the drift outwards beyond every threshold, or at the edge for a map that is not a step function
         beyond_edge = np.full(targets.shape, side * (edge + 1.0))
@@ -147,7 +149,7 @@ def resolution(problem: Problem, extent: Extent, t_end: float = 0.0) -> Resoluti
         largest = min(largest, 0.25 * extent.std)
     slowest = float(learning_rates(problem, t_end).min())
     at_bound = np.inf
-    if problem.bound is not None:
+    if problem.band is not None:
         at_bound = min(LAYER_FRACTION * _layer_at_the_bound(problem, slowest, smallest), largest)
     if not isinstance(problem.weight_map, StepMap):
         return Resolution(np.full(points.size, largest), largest, at_bound)
@@ -159,7 +161,7 @@ def resolution(problem: Problem, extent: Extent, t_end: float = 0.0) -> Resoluti
 def _layer_at_the_bound(problem: Problem, rate: float, variance: float) -> float:
     """Least width D/|f| of the layer that a drift f towards an absorbing bound forms there."""
     problem = dataclasses.replace(problem, eta=np.asarray(rate))
-    inside = np.array([-1.0, 1.0]) * problem.bound * (1 - 1e-6)
+    inside = problem.band * (1 - 1e-6)
     drift = problem.drift(problem.teacher[:, None], problem.weight_map(inside)[None, :], inside[None, :])
     diffusivity = np.min(np.asarray(problem.diffusion(variance))) / 2
     return diffusivity / max(float(np.max(np.abs(drift))), 1e-300)

@@ -76,7 +76,7 @@ class Problem(eqx.Module):
     decay: Float[Array, ""] | None  # kappa; None: the equations do not contain it
     batch: Float[Array, ""]
     sigma: Float[Array, ""]
-    bound: Float[Array, ""] | None  # half-width of the band where the surrogate is 1; None: everywhere
+    band: Float[Array, " 2"] | None  # ends of the band where the surrogate is 1; None: everywhere
     weight_map: Map
     input_map: Map
     teacher: Float[Array, " K"]
@@ -93,6 +93,7 @@ class Problem(eqx.Module):
     mobility: Callable | None = eqx.field(static=True, default=None)  # surrogate derivative of the weights; None: 1
     constants: tuple = ()  # of the force: see `Equations.constants`
     moving_range: eqx.Module | None = None  # see `steode.solvers.moving_range`; then weights are in units of the range
+    friction: Float[Array, ""] | None = None  # gamma, where weights follow a mean gradient; None: they have no inertia
     memory: Float[Array, ""] | None = None  # c_v, the rate at which a companion of the law forgets; None: there is none
 
     def at(self, time) -> "Problem":

@@ -14,62 +14,62 @@ from steode.solvers.libraries import either, library, sums_at
 
 
 @functools.singledispatch
-def node_masses(law: laws.Law, nodes: Float[Array, " N"], bound=None) -> Float[Array, " N"]:
+def node_masses(law: laws.Law, nodes: Float[Array, " N"], band=None) -> Float[Array, " N"]:
     """Masses that sum to 1, shape (N,). Laws with a density give it by their distribution function at the faces between
     nodes; atoms are split between the two neighboring nodes so that mass and mean are kept.
 
-    Nodes at +-`bound` absorb. Weights that start inside it are not absorbed yet: those nearest to the bound belong to
-    the node before it.
+    Nodes at the ends of the `band`, (2,), absorb. Weights that start inside it are not absorbed yet: those nearest to
+    an end belong to the node before it.
     """
     raise SpecificationError("init", "a law with a known distribution function", law, "Use one of steode's laws.")
 
 
 @node_masses.register
-def _(law: laws.Normal, nodes, bound=None):
-    faces = _faces(nodes, bound)
+def _(law: laws.Normal, nodes, band=None):
+    faces = _faces(nodes, band)
     return _from_tails(faces, either(faces, scipy.special.ndtr, jax.scipy.special.ndtr), law.mean, law.std)
 
 
 @node_masses.register
-def _(law: laws.Laplace, nodes, bound=None):
-    faces = _faces(nodes, bound)
+def _(law: laws.Laplace, nodes, band=None):
+    faces = _faces(nodes, band)
     cdf = either(faces, scipy.stats.laplace.cdf, jax.scipy.stats.laplace.cdf)
     return _from_tails(faces, cdf, law.mean, law.scale)
 
 
 @node_masses.register
-def _(law: laws.UniformLaw, nodes, bound=None):
+def _(law: laws.UniformLaw, nodes, band=None):
     center, half = (law.low + law.high) / 2, (law.high - law.low) / 2
-    return _from_tails(_faces(nodes, bound), lambda u: library(u).clip((u + 1) / 2, 0, 1), center, half)
+    return _from_tails(_faces(nodes, band), lambda u: library(u).clip((u + 1) / 2, 0, 1), center, half)
 
 
 @node_masses.register(laws.Constant)
 @node_masses.register(laws.TwoPoint)
 @node_masses.register(laws.Discrete)
-def _(law, nodes, bound=None):
+def _(law, nodes, band=None):
     values, weights = law.atoms
     return split_atoms(values, weights, nodes)
 
 
 @node_masses.register
-def _(law: laws.Empirical, nodes, bound=None):
+def _(law: laws.Empirical, nodes, band=None):
     return split_atoms(law.values, np.full(law.values.size, 1 / law.values.size), nodes)
 
 
-def _faces(nodes, bound):
-    """Middles between neighboring nodes; next to an absorbing node, inside, the face is at the bound itself."""
+def _faces(nodes, band):
+    """Middles between neighboring nodes; next to an absorbing node, inside, the face is at the end itself."""
     faces = (nodes[1:] + nodes[:-1]) / 2
-    if bound is None:
+    if band is None:
         return faces
-    last, first = (nodes[1:] >= inside(bound)) & (nodes[:-1] < inside(bound)), nodes[:-1] <= -inside(bound)
-    first &= nodes[1:] > -inside(bound)
-    where = library(nodes, bound).where
+    low, high = inside(band)
+    last, first = (nodes[1:] >= high) & (nodes[:-1] < high), (nodes[:-1] <= low) & (nodes[1:] > low)
+    where = library(nodes, band).where
     return where(last, nodes[1:], where(first, nodes[:-1], faces))
 
 
-def inside(bound):
-    """A node beyond this is at the bound: thresholds that equal it may do so to rounding."""
-    return bound * (1 - 1e-9)
+def inside(ends):
+    """A node beyond this is at the end of the band: thresholds that equal it may do so to rounding."""
+    return ends * (1 - 1e-9)
 
 
 def _from_tails(faces, cdf, center, scale):

@@ -35,7 +35,7 @@ class Mesh(eqx.Module):
     Attributes
     ----------
     segment, fraction : the node lies at breakpoint[segment] + fraction * length of that segment.
-    order : position of each breakpoint in the concatenation (low, high, thresholds, -bound, bound).
+    order : position of each breakpoint in the concatenation (low, high, thresholds, ends of the band).
     low, high : ends of the domain.
     """
 
@@ -45,26 +45,26 @@ class Mesh(eqx.Module):
     low: float
     high: float
 
-    def nodes(self, thresholds: Float[Array, " n"], bound: Float[Array, ""] | None) -> Float[Array, " N"]:
-        """Node positions for these thresholds and clipping bound."""
-        np_or_jnp = library(thresholds, bound)
-        bounds = np.zeros(0) if bound is None else np_or_jnp.stack([-bound, bound])
+    def nodes(self, thresholds: Float[Array, " n"], band: Float[Array, " 2"] | None) -> Float[Array, " N"]:
+        """Node positions for these thresholds and clipping bounds."""
+        np_or_jnp = library(thresholds, band)
+        bounds = np.zeros(0) if band is None else band
         breakpoints = np_or_jnp.concatenate([np.array([self.low, self.high]), thresholds, bounds])[self.order]
         return breakpoints[self.segment] + self.fraction * np_or_jnp.diff(breakpoints)[self.segment]
 
 
 @dataclasses.dataclass(frozen=True)
 class Resolution:
-    """How fine a mesh must be where: spacing at each threshold and at the bound, and the largest spacing anywhere."""
+    """How fine a mesh must be where: spacing at each threshold and at the bounds, and the largest spacing anywhere."""
 
     at_threshold: np.ndarray  # (n,), one for each threshold
     largest: float  # between thresholds; beyond the last one spacing keeps growing
-    at_bound: float = np.inf  # inside the bound, where mass is absorbed
+    at_bound: float = np.inf  # inside the bounds, where mass is absorbed
 
 
 def make_mesh(
     thresholds: np.ndarray,
-    bound: float | None,
+    band: np.ndarray | None,
     low: float,
     high: float,
     resolution: Resolution,
@@ -77,7 +77,7 @@ def make_mesh(
     Each halving doubles the number of intervals between any two breakpoints, however many there are, which is what
     error estimates by two meshes rely on.
     """
-    bounds = np.array([] if bound is None else [-bound, bound])
+    bounds = np.array([]) if band is None else np.asarray(band)
     points = np.concatenate([[low, high], thresholds, bounds])
     # a bound on a threshold is that threshold's node
     repeated = np.isin(np.arange(points.size), 2 + thresholds.size + np.flatnonzero(_close(bounds, thresholds)))
@@ -85,7 +85,7 @@ def make_mesh(
     _, first = np.unique(points[inside], return_index=True)
     order = inside[first]
     breakpoints = points[order]
-    fine, counts = _refined_segments(breakpoints, thresholds, bound, resolution)
+    fine, counts = _refined_segments(breakpoints, thresholds, bounds, resolution)
     shares = _integer_shares(counts, intervals) << halvings
     segments, fractions = [], []
     for index, (share, (position, coordinate)) in enumerate(zip(shares, fine, strict=True)):
@@ -106,7 +106,7 @@ def _close(values: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.isclose(values[:, None], others[None, :], rtol=1e-9, atol=0).any(axis=1)
 
 
-def _refined_segments(breakpoints, thresholds, bound, resolution):
+def _refined_segments(breakpoints, thresholds, bounds, resolution):
     """For each segment, positions in [0, 1] with the mesh coordinate there, and the number of intervals wanted."""
     fine, counts = [], []
     for left, right in zip(breakpoints[:-1], breakpoints[1:], strict=True):
@@ -118,8 +118,9 @@ def _refined_segments(breakpoints, thresholds, bound, resolution):
         for index in _nearest_thresholds(thresholds, left, right):
             graded = resolution.at_threshold[index] + GROWTH * np.abs(middle - thresholds[index])
             spacing = np.minimum(spacing, graded)
-        if bound is not None and -bound <= left and right <= bound:
-            spacing = np.minimum(spacing, resolution.at_bound + GROWTH * (bound - np.abs(middle)))
+        if bounds.size and bounds[0] <= left and right <= bounds[1]:
+            distance = np.minimum(middle - bounds[0], bounds[1] - middle)
+            spacing = np.minimum(spacing, resolution.at_bound + GROWTH * distance)
         # equal steps have exactly this width
         equal = position.size == POSITIONS + 1
         widths = (right - left) / POSITIONS if equal else (right - left) * np.diff(position)

@@ -45,19 +45,23 @@ class MomentEquations(NamedTuple):
 def gaussian_closure(problem: Problem, mean: Float[Array, " K"], variance: Float[Array, " K"]) -> MomentEquations:
     """Mean and variance of w for each teacher value, from those at time 0."""
 
+    # with inertia three more moments, those of the mean gradient, begin at zero
+    inertia = [] if problem.friction is None else [problem.friction]
+    count = 2 + 3 * len(inertia)
+
     def overlaps(state):
         return problem.overlaps(problem.weight_map.gaussian_mean(*state), problem.weight_map.gaussian_square(*state))
 
     def rates(t, state):
-        own, *companion = problem.at(t), *state[2:]
+        own, *companion = problem.at(t), *state[count:]
         force = (own.beside(*companion) if companion else own).gaussian_force(*state[:2])
         now, strength = own.under(force)
         arguments = (*now.training, problem.alpha_1, problem.alpha_2, problem.teacher, strength)
         moving = [problem.companion_rate(t, force, *companion)] if companion else []
-        return *problem.equations.closure(*arguments, problem.weight_map, *state[:2]), *moving
+        return *problem.equations.closure(*arguments, problem.weight_map, *state[:count], *inertia), *moving
 
     def observables(state):
-        means, variances, *companion = state
+        (means, variances), companion = state[:2], state[count:]
         mean_w = problem.teacher_weights @ means
         spread = problem.teacher_weights @ (variances + (means - mean_w) ** 2)
         values = problem.observables(*overlaps(state[:2])) | {"mean_w": mean_w, "std_w": jnp.sqrt(spread)}
@@ -69,8 +73,9 @@ def gaussian_closure(problem: Problem, mean: Float[Array, " K"], variance: Float
 
     weights = problem.teacher**2, mean**2 + variance
     start = (mean, jnp.maximum(variance, LEAST_VARIANCE * largest_square(*weights)))
+    start = (*start, *[0 * start[0]] * (count - 2))
     if problem.memory is not None:
-        start = (*start, problem.companion_start(*overlaps(start)[:2]))
+        start = (*start, problem.companion_start(*overlaps(start[:2])[:2]))
     square = largest_square(*weights, problem.sigma**2)
     return _equations(rates, start, observables, square)
 

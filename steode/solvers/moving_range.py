@@ -6,7 +6,11 @@ rate d log(omega)/dtau. A learned range has the rate
     d omega/dtau = -rate E[l (c_h alpha_2 Q + c_* alpha_1 w*)]    (+ rate eta alpha_2 c_2/B E[dl/dw] if sequential),
 
 omega^2 times as large where its logarithm is learned. One that follows a mean (E|w|^k)^{1/k} has the rate of that mean,
-which the operator itself gives at fixed omega. Derived here.
+which the operator itself gives at fixed omega. One that follows the number q with P(|w| <= q) = p has the rate
+
+    d q/dtau = -(d/dtau P(|w| <= q) at fixed q)/(mu(q) + mu(-q)),
+
+and in units of omega that number stands still, at the inverse of the factor. Derived here.
 """
 
 import equinox as eqx
@@ -14,6 +18,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from steode.solvers.companion import Coupled, CoupledOperator
+from steode.solvers.density import DensityOperator
 from steode.solvers.entrywise import StepMap
 from steode.solvers.equations import Problem
 from steode.solvers.libraries import library
@@ -28,6 +33,8 @@ class MovingRange(eqx.Module):
     rate : of a learned range.
     gradient : "lsq" or "pact"; None: it follows the weights.
     power : of |w| in the mean that it follows.
+    at_once : the part of a gradient's effect on a weight that its own step has, where the range is stepped after it.
+    share : P(|w| <= q), where it follows q.
     """
 
     start: Float[Array, ""]
@@ -36,6 +43,14 @@ class MovingRange(eqx.Module):
     logarithmic: bool = eqx.field(static=True, default=False)
     sequential: bool = eqx.field(static=True, default=False)
     power: int = eqx.field(static=True, default=0)
+    at_once: float = eqx.field(static=True, default=1.0)
+    share: Float[Array, ""] | None = None
+
+    def followed(self, w: Float[Array, " P"]) -> Float[Array, ""]:
+        """What it follows, of these weights."""
+        if self.share is not None:
+            return jnp.quantile(jnp.abs(w), self.share)
+        return jnp.mean(jnp.abs(w) ** self.power) ** (1 / self.power)
 
     def derivative(self, unit: StepMap, u: Float[Array, "..."]) -> Float[Array, "..."]:
         """l, that of Q with respect to the range, at weights in units of it."""
@@ -47,7 +62,7 @@ class MovingRange(eqx.Module):
         student, teacher, strength = force
         gradient = student * range_now * by_weight + teacher * by_teacher
         if self.sequential:
-            gradient = gradient - problem.eta * strength / problem.batch * slope / range_now
+            gradient = gradient - self.at_once * problem.eta * strength / problem.batch * slope / range_now
         return -self.rate * gradient * (range_now**2 if self.logarithmic else 1.0)
 
 
@@ -75,8 +90,11 @@ class MovingRangeOperator(CoupledOperator):
         if moving.gradient is None:
             still = density.rates(force[2] if problem.linear_response else force, companion)
             change = problem.teacher_weights @ density.apply(still, masses)
+            marginal = problem.teacher_weights @ masses
+            if moving.share is not None:
+                return companion * relative_rate(density, marginal, change, 1 / moving.rate)
             power = jnp.abs(density.nodes) ** moving.power
-            return companion * (change @ power) / (moving.power * (problem.teacher_weights @ masses @ power))
+            return companion * (change @ power) / (moving.power * (marginal @ power))
         between = interval_derivatives(moving, problem.weight_map, density.nodes)
         of_image, of_one = (masses @ density.node_average(values) for values in (between * density.image, between))
         slopes = (masses / density.volumes[None, :])[:, 1:-1] @ jnp.diff(between)
@@ -92,6 +110,15 @@ class MovingRangeOperator(CoupledOperator):
 
     def observables(self, state):
         return self.density.observables(state.masses, state.companion) | {"range": state.companion}
+
+
+def relative_rate(density: DensityOperator, marginal, change, place) -> Float[Array, ""]:
+    """Rate of log q, of P(|u| <= q) = const, where q is at `place`, from the marginal masses and their rates, (N,)."""
+    nodes = density.nodes
+    faces = jnp.concatenate([nodes[:1], (nodes[1:] + nodes[:-1]) / 2, nodes[-1:]])
+    below = jnp.diff(jnp.clip(faces, -place, place)) / density.volumes
+    heights = jnp.interp(jnp.stack([-place, place]), nodes, marginal / density.volumes)
+    return -(change @ below) / (place * jnp.sum(heights))
 
 
 def in_motion(problem: Problem, force: Float[Array, " 5"]) -> tuple:

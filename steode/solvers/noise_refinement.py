@@ -71,11 +71,10 @@ def solve_noise(
     while True:
         problem = make_problem(rows)
         ends = ends or reach(problem, start.extent, float(times[-1]))
-        bound = None if problem.bound is None else float(problem.bound)
         fineness = resolution(problem, start.extent, float(times[-1]))
-        mesh = make_mesh(breakpoints_of(problem), bound, *ends, fineness, intervals, level)
-        nodes = mesh.nodes(jnp.asarray(breakpoints_of(problem)), problem.bound)
-        initial = rows.masses(nodes, problem.bound)
+        mesh = make_mesh(breakpoints_of(problem), problem.band, *ends, fineness, intervals, level)
+        nodes = mesh.nodes(jnp.asarray(breakpoints_of(problem)), problem.band)
+        initial = rows.masses(nodes, problem.band)
         dts, indices = time_steps(problem, nodes, initial, times, STEP_TOLERANCE / 8**level)
         if dts.size * rows.teacher.size * nodes.size * times.size > MOST_NUMBERS:
             raise ConvergenceError(
@@ -86,7 +85,7 @@ def solve_noise(
         if not all(np.all(np.isfinite(getattr(fine, part))) for part in PARTS):
             raise ConvergenceError("fluctuations: the linearized limit is not finite on this model; V may vanish.")
         low, high = fine.edge_mass > EDGE_MASS
-        if bound is None and (low or high):
+        if problem.band is None and (low or high):
             length = ends[1] - ends[0]
             ends, coarse = (ends[0] - length * low / 2, ends[1] + length * high / 2), None
             continue

@@ -71,8 +71,8 @@ class GeneralOutput(eqx.Module):
     """Maps of output, teacher's output, labels and residual, and the surrogate derivative of the output."""
 
     activation: Map
-    backward: Callable | None = eqx.field(static=True)  # None: 1, up to the bound
-    bound: Float[Array, ""] | None
+    backward: Callable | None = eqx.field(static=True)  # None: 1, within the band
+    band: Float[Array, " 2"] | None
     teacher_map: Map
     label_map: Map
     residual_map: Map
@@ -103,12 +103,14 @@ class GeneralOutput(eqx.Module):
 
     def _surrogate(self, h):
         values = jnp.ones_like(h) if self.backward is None else self.backward(h) * jnp.ones_like(h)
-        return values if self.bound is None else jnp.where(jnp.abs(h) < self.bound, values, 0.0)
+        if self.band is None:
+            return values
+        return jnp.where((h > self.band[0]) & (h < self.band[1]), values, 0.0)
 
     def _edges(self, scale, slope, spread, sigma):
         jumps = [self.cuts]
         jumps += [self.activation.thresholds] if isinstance(self.activation, StepMap) else []
-        jumps += [] if self.bound is None else [jnp.stack([-self.bound, self.bound])]
+        jumps += [] if self.band is None else [self.band]
         if isinstance(self.activation, RoundingMap):
             jumps.append(self.activation.levels)
         # near perfect recovery the label changes within a narrow passage as its mean crosses a threshold

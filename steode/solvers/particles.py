@@ -48,9 +48,13 @@ def evolve_particles(
         """The map of the weights, which moves where its range does."""
         if moving is None:
             return problem.weight_map
-        power = jnp.mean(jnp.abs(w) ** moving.power) ** (1 / max(moving.power, 1))
-        now = companion[0] if moving.gradient else moving.rate * power
+        now = companion[0] if moving.gradient else moving.rate * moving.followed(w)
         return moved(problem.weight_map, now / moving.start)
+
+    def parts(state):
+        """Weights, their mean gradients if they have inertia, and the number beside the law if there is one."""
+        w, *others = state
+        return (w, [], others) if problem.friction is None else (w, others, [])
 
     def overlaps(w, *companion):
         image = quantizer(w, companion)
@@ -60,7 +64,7 @@ def evolve_particles(
 
     def rates(state, time):
         """The drift as a function of the weights, and the rest of what moves them."""
-        w, *companion = state
+        w, _, companion = parts(state)
         own = problem.at(time)
         if descent is not None:
             drift, diffusion = descent.rates(own, teacher, w)
@@ -77,27 +81,38 @@ def evolve_particles(
         return (lambda w: now.drift(teacher, image(w), w)), now.diffusion(strength), speeds
 
     def step(index, state, time, dt):
-        (w, *companion), stopped, averages = state
-        drift_at, diffusion, speeds = rates((w, *companion), time)
-        drift = drift_at(w)
+        weights, stopped, averages = state
+        w, inertia, companion = parts(weights)
+        drift_at, diffusion, speeds = rates(weights, time)
+        drift, drawn = drift_at(w), jax.random.fold_in(key, index)
+        if inertia:
+            draws = jax.random.normal(drawn, (2, *w.shape), w.dtype)
+            moved, *inertia = langevin(problem.at(time).eta, problem.friction, drift, diffusion, w, *inertia, dt, draws)
+        else:
+            moved, stopped = overdamped(w, stopped, drift_at, drift, diffusion, time, dt, drawn)
+        companion = [value + rate * dt for value, rate in zip(companion, speeds, strict=True)]
+        if averaging is not None:
+            averages = averaging.step(averages, quantizer(moved, companion)(moved), moved, time + dt, dt)
+        return (moved, *inertia, *companion), stopped, averages
+
+    def overdamped(w, stopped, drift_at, drift, diffusion, time, dt, drawn):
+        """Weights after a step of Euler and Maruyama, and which of them are frozen."""
         if problem.mobility is not None:
             slope = problem.mobility(w)
             drift, diffusion = slope * drift, slope**2 * diffusion
-        drawn = jax.random.fold_in(key, index)
         noise = jax.random.normal(drawn, w.shape, w.dtype)
         change = drift * dt + jnp.sqrt(diffusion * dt) * noise
         if stopping is not None and stopping.counts_flips:
             # the density at thresholds, where the drift jumps, is then of first order in dt instead of one half
             change = change + (drift_at(w + change) - drift) * dt / 2
-        if problem.bound is not None:
-            change = jnp.where(jnp.abs(w) < problem.bound, change, 0.0)
-        moved = w + change
-        if stopping is not None:
-            moved, stopped = stopping.step(stopped, w, moved, diffusion, time, dt, drawn)
-        companion = [value + rate * dt for value, rate in zip(companion, speeds, strict=True)]
-        if averaging is not None:
-            averages = averaging.step(averages, quantizer(moved, companion)(moved), moved, time + dt, dt)
-        return (moved, *companion), stopped, averages
+        if problem.band is not None:
+            low, high = problem.band
+            change = jnp.where((w > low) & (w < high), change, 0.0)
+        return (
+            (w + change, stopped)
+            if stopping is None
+            else stopping.step(stopped, w, w + change, diffusion, time, dt, drawn)
+        )
 
     def error_of(mean, square):
         """The generalization error of weights with these means and mean squares given the particle."""
@@ -106,7 +121,8 @@ def evolve_particles(
         return problem.observables(m, q, problem.loss(m, q))["eps_g"]
 
     def observables(state):
-        (w, *companion), stopped, averages = state
+        weights, stopped, averages = state
+        w, _, companion = parts(weights)
         image_map = quantizer(w, companion)
         values = problem.observables(*overlaps(w, *companion)) | {"mean_w": jnp.mean(w), "std_w": jnp.std(w)}
         if isinstance(problem.weight_map, Blocks):
@@ -138,10 +154,31 @@ def evolve_particles(
         begin = (start, jnp.asarray(moving.start, start.dtype))
     elif problem.memory is not None:
         begin = (start, problem.companion_start(*overlaps(start)[:2]))
+    elif problem.friction is not None:
+        begin = (start, 0 * start)
     stopped = None if stopping is None else stopping.begin(start)
     averages = None if averaging is None else Averages(quantizer(start, begin[1:])(start), start)
     spans = (ends - steps, ends, jnp.cumsum(lengths) - lengths, dts)
     return jax.lax.scan(to_next_record, (begin, stopped, averages), spans)[1]
+
+
+def langevin(eta, friction, drift, diffusion, w: Float[Array, " P"], b: Float[Array, " P"], dt, draws) -> tuple:
+    """Weights and mean gradients after a step, exact for a force that stands still; `draws` are two normal numbers.
+
+    With F = -drift/eta, D = diffusion/eta^2 and gamma the friction, db = gamma (F - b) dtau + gamma sqrt(D) dB and
+    dw = -eta b dtau: b and its integral over the step are normal together.
+    """
+    force, noise = -drift / eta, diffusion / eta**2
+    lost = -jnp.expm1(-friction * dt)
+    twice = -jnp.expm1(-2 * friction * dt)
+    variance, common = noise * friction * twice / 2, noise * lost**2 / 2
+    of_integral = noise * (dt - 2 * lost / friction + twice / (2 * friction))
+    spread = jnp.sqrt(variance)
+    # without noise there is nothing to share
+    shared = common / jnp.where(spread > 0, spread, 1.0)
+    integral = force * dt + (b - force) * lost / friction + shared * draws[0]
+    integral = integral + jnp.sqrt(jnp.maximum(of_integral - shared**2, 0.0)) * draws[1]
+    return w - eta * integral, b + (force - b) * lost + spread * draws[0]
 
 
 def _range_speed(problem: Problem, force, teacher: Float[Array, " P"], w: Float[Array, " P"], range_now):

@@ -141,8 +141,8 @@ class _StackedRows(Rows):
         self.rho = rho
         self._parts = parts
 
-    def masses(self, nodes, bound=None):
-        parts = [part.masses(nodes, bound) for part in self._parts]
+    def masses(self, nodes, band=None):
+        parts = [part.masses(nodes, band) for part in self._parts]
         return library(*parts).concatenate(parts)
 
 

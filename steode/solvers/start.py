@@ -81,10 +81,10 @@ class Rows(abc.ABC):
     eigenvalues: np.ndarray | None = None
 
     @abc.abstractmethod
-    def masses(self, nodes, bound=None):
+    def masses(self, nodes, band=None):
         """Initial mass in the control volume of each node, shape (K, N); each row sums to 1.
 
-        Nodes at +-`bound` absorb; see `steode.solvers.initial`.
+        Nodes at the ends of the `band`, (2,), absorb; see `steode.solvers.initial`.
         """
 
 
@@ -118,8 +118,8 @@ class _NominalRows(Rows):
         self.mean = np.full(values.shape, start.init.mean)
         self.variance = np.full(values.shape, start.init.variance)
 
-    def masses(self, nodes, bound=None):
-        row = node_masses(self._init, nodes, bound)
+    def masses(self, nodes, band=None):
+        row = node_masses(self._init, nodes, band)
         return library(row).broadcast_to(row[None, :], (self.teacher.size, nodes.size))
 
 
@@ -175,7 +175,7 @@ class _DrawnRows(Rows):
         self.mean = np.bincount(self._row, self._share * self._initial)
         self.variance = np.bincount(self._row, self._share * (self._initial - self.mean[self._row]) ** 2)
 
-    def masses(self, nodes, bound=None):
+    def masses(self, nodes, band=None):
         nodes = np.asarray(nodes)
         right = np.clip(np.searchsorted(nodes, self._initial, side="right"), 1, nodes.size - 1)
         fraction = (self._initial - nodes[right - 1]) / (nodes[right] - nodes[right - 1])

@@ -96,6 +96,11 @@ class Limit(Derived):
     companion: Companion | None = None
     rate: sympy.Symbol = sym.eta
 
+    @property
+    def inert(self) -> bool:
+        """True if weights have inertia: drift and diffusion are then those of large friction."""
+        return self.gaussian_closure is not None and sym.M_b in self.gaussian_closure.states
+
     def at_rate(self, rate: sympy.Symbol) -> "Limit":
         """The same equations with another symbol for the learning rate; the derivation stays as it is."""
 

@@ -69,7 +69,7 @@ def python_source(limit, version: str) -> str:
     Raises `UnsupportedError` for equations that do not close, or whose averages have no closed form.
     """
     equations = limit.exact_moments or limit.gaussian_closure
-    spread = limit.model.groups or not limit.model.spectrum.is_isotropic
+    spread = limit.model.groups or not limit.model.spectrum.is_isotropic or limit.inert
     if limit.output is not None or equations is None or spread:
         reason = "the equations of this model do not close over a few moments"
         raise UnsupportedError(f"to_python: {reason}; save a solution instead: solve(model, t_end).save(path).")

@@ -18,6 +18,7 @@ omega_f = Symbol("omega_f", positive=True)
 omega_l = Symbol("omega_l", positive=True)
 omega_o = Symbol("omega_o", positive=True)
 bound = Symbol("c", positive=True)
+lower = Symbol("c_-", nonpositive=True)
 kappa = Symbol("kappa", positive=True)
 zeta = Symbol("zeta", positive=True)
 batch = Symbol("B", positive=True)
@@ -25,6 +26,13 @@ batch = Symbol("B", positive=True)
 # momentum: what the buffer keeps, and the learning rate at which it moves the weights
 beta = Symbol("beta", nonnegative=True)
 eta_eff = Symbol(r"\eta_{\mathrm{eff}}", positive=True)
+
+# mean gradient over d/gamma steps: friction, the mean times d^(1/2), and the moments of its Gaussian closure
+friction = Symbol("gamma", positive=True)
+b = Symbol("b", real=True)
+M_b = Symbol("M_b", real=True)
+C_b = Symbol("C_b", real=True)
+S_b = Symbol("S_b", nonnegative=True)
 
 # sign of the gradient: averages of the norm of a batch of inputs, chance that it is not zero, gradient given the inputs
 beta_1 = Symbol("beta_1", positive=True)
@@ -162,6 +170,7 @@ PARAMETERS: dict[str, Symbol] = {
     "weight_range": omega,
     "input_range": omega_x,
     "bound": bound,
+    "lower": lower,
     "weight_decay": kappa,
     "dampening": zeta,
 }

@@ -57,6 +57,17 @@ CASES = {
         (0.5, 2.0, 5.0, 20.0),
         {},
     ),
+    "clipped at two bounds": (
+        LinearModel(
+            teacher=TwoPoint(1.0),
+            weight_quantizer=Uniform(3, 2.0),
+            surrogate=ClippedSurrogate(0.85, lower=-1.4),
+            learning_rate=0.5,
+            noise=0.3,
+        ),
+        (0.5, 2.0, 5.0, 20.0),
+        {},
+    ),
     "clipped at a threshold": (
         LinearModel(
             teacher=Constant(0.4),
@@ -170,7 +181,7 @@ def reference_case(model: LinearModel, ends=(-9.0, 9.0), smallest=1e-4, largest=
         sigma=model.noise,
         decay=model.weight_decay,
         batch=model.batch_size,
-        bound=model.surrogate.bound if isinstance(model.surrogate, ClippedSurrogate) else None,
+        band=model.surrogate.band if isinstance(model.surrogate, ClippedSurrogate) else None,
         smallest=smallest,
         largest=largest,
         uneven=np.array([model.init.low, model.init.high]) if uniform else np.zeros(0),

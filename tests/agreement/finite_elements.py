@@ -65,7 +65,7 @@ class Case:
     sigma: float = 0.0
     decay: float = 0.0
     batch: int = 1
-    bound: float | None = None
+    band: tuple[float, float] | None = None
     smallest: float = 1e-4
     largest: float = 0.25
     first_step: float = 1e-5
@@ -74,8 +74,8 @@ class Case:
 
 def element_ends(case: Case, refinement: int) -> np.ndarray:
     """Ends of the elements: geometric towards the points where something is not smooth, cut into `refinement` parts."""
-    low, high = case.ends if case.bound is None else (-case.bound, case.bound)
-    points = np.concatenate([case.kinks, case.uneven, [] if case.bound is None else [low, high]])
+    low, high = case.ends if case.band is None else case.band
+    points = np.concatenate([case.kinks, case.uneven, [] if case.band is None else [low, high]])
     points = np.unique(points[(points >= low) & (points <= high)])
     edges = [np.array([low, high])]
     borders = np.union1d(points, [low, high])
@@ -158,22 +158,22 @@ class _Run:
         self.stacked_stiffness = self._stack(self.stacked_stiffness / case.batch)
         self.ends = np.concatenate([np.arange(rows) * space.size, np.arange(1, rows + 1) * space.size - 1])
         self.frozen = np.zeros((2, rows))
-        if case.bound is not None:
+        if case.band is not None:
             self._outside()
 
     def _outside(self):
-        """Mass that starts beyond the bound stays there with its own image."""
+        """Mass that starts beyond the band stays there with its own image."""
         case = self.case
         points, rule = np.polynomial.legendre.leggauss(40)
         self.static = []
-        for low, high in ((case.ends[0], -case.bound), (case.bound, case.ends[1])):
+        for low, high in zip((case.ends[0], case.band[1]), (case.band[0], case.ends[1]), strict=True):
             inner = np.concatenate([case.kinks, case.uneven, np.linspace(low, high, 20)])
             edges = np.union1d(inner[(inner > low) & (inner < high)], [low, high])
             where = (edges[1:] + edges[:-1])[:, None] / 2 + np.diff(edges)[:, None] / 2 * points
             weight = rule * np.diff(edges)[:, None] / 2 * case.density(where)
             self.static.append(tuple(np.sum(weight * values(where)) for values in (case.image, case.square)))
-        beyond = case.bound * (1 + 1e-9)
-        self.atoms = [(case.image(np.array([x]))[0], case.square(np.array([x]))[0]) for x in (-beyond, beyond)]
+        beyond = np.array(case.band) * (1 + 1e-9)
+        self.atoms = [(case.image(beyond[[side]])[0], case.square(beyond[[side]])[0]) for side in (0, 1)]
 
     def _stack(self, blocks):
         """Rows one after the other in one banded matrix; their bands do not touch."""
@@ -191,10 +191,10 @@ class _Run:
         return result
 
     def variance(self, state) -> float:
-        """V of a state: coefficients of mu, or with a bound the mass of the atom in the two end entries."""
+        """V of a state: coefficients of mu, or with a band the mass of the atom in the two end entries."""
         case, values = self.case, state.reshape(self.rows, -1)
         image, square = np.zeros(self.rows), np.zeros(self.rows)
-        if case.bound is not None:
+        if case.band is not None:
             values = values.copy()
             for side, entry in enumerate((0, -1)):
                 atom = values[:, entry].copy()
@@ -207,7 +207,7 @@ class _Run:
 
     def _with_atoms(self, matrix, is_mass: bool):
         """Columns of the end entries act on the atoms: their mass is itself, and they do not move."""
-        if self.case.bound is None:
+        if self.case.band is None:
             return matrix
         matrix = matrix.copy()
         matrix[:, self.ends] = 0

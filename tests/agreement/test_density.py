@@ -75,7 +75,7 @@ def _run(model, t_end, intervals, controller, first_step):
     problem = make_problem(model, rows)
     ends = reach(problem, start.extent, t_end)
     mesh = make_mesh(thresholds_of(problem), None, *ends, resolution(problem, start.extent), intervals)
-    nodes = mesh.nodes(jnp.asarray(thresholds_of(problem)), problem.bound)
+    nodes = mesh.nodes(jnp.asarray(thresholds_of(problem)), problem.band)
     times = jnp.array([t_end])
     solution = _evolve(problem, nodes, rows.masses(nodes), times, controller, jnp.asarray(first_step))
     return float(solution.ys[0]["eps_g"][0])
@@ -136,11 +136,12 @@ def _discretized(model, intervals, halvings=0):
     start = NominalStart(model.teacher, model.init)
     rows = start.rows(np.zeros(0), 2)
     problem = make_problem(model, rows)
-    bound = None if problem.bound is None else float(problem.bound)
     layers = resolution(problem, start.extent)
-    mesh = make_mesh(thresholds_of(problem), bound, *reach(problem, start.extent, 5.0), layers, intervals, halvings)
-    nodes = mesh.nodes(jnp.asarray(thresholds_of(problem)), problem.bound)
-    return DensityOperator(problem, nodes), rows.masses(nodes, problem.bound)
+    mesh = make_mesh(
+        thresholds_of(problem), problem.band, *reach(problem, start.extent, 5.0), layers, intervals, halvings
+    )
+    nodes = mesh.nodes(jnp.asarray(thresholds_of(problem)), problem.band)
+    return DensityOperator(problem, nodes), rows.masses(nodes, problem.band)
 
 
 def _steps(operator, masses, dt, count):

@@ -39,7 +39,7 @@ def final_values(intervals, controller, first_step):
     problem = make_problem(MODEL, rows)
     ends = reach(problem, start.extent, T_END)
     mesh = make_mesh(thresholds_of(problem), None, *ends, resolution(problem, start.extent), intervals)
-    nodes = mesh.nodes(jnp.asarray(thresholds_of(problem)), problem.bound)
+    nodes = mesh.nodes(jnp.asarray(thresholds_of(problem)), problem.band)
     found = _evolve(problem, nodes, rows.masses(nodes), controller, jnp.asarray(first_step)).ys[0]
     return [float(found[name][0]) for name in ("eps_g", "mean_slope")]
 

@@ -25,7 +25,7 @@ from steode import (
 from steode.solvers.entrywise import IdentityMap
 from steode.solvers.output import GeneralOutput
 from steode.symbolic import symbols as sym
-from steode.systems.linear.problem import numeric_output
+from steode.systems.linear.numeric_output import numeric_output
 
 pytestmark = pytest.mark.representative
 

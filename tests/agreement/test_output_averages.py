@@ -21,7 +21,7 @@ from steode import (
     solve,
 )
 from steode.solvers import output
-from steode.systems.linear.problem import numeric_output
+from steode.systems.linear.numeric_output import numeric_output
 
 TANH = Elementwise(sympy.tanh(sympy.Symbol("x")))
 BASE = LinearModel(teacher=TwoPoint(1.0), init=Normal(std=0.5), learning_rate=0.3, noise=0.2)

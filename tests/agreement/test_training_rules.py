@@ -43,6 +43,7 @@ from steode import (
 from steode.bridge import entrywise_function
 from steode.symbolic import symbols as sym
 from steode.systems.linear.literal.system import linear_system
+from tests.agreement.limit_of_ranges import assert_particles_agree, assert_runs_follow
 
 GRID = Uniform(bits=2, range=2.0)
 MODEL = LinearModel(teacher=Constant(1.0), weight_quantizer=GRID, init=Normal(std=1.0), learning_rate=0.1, noise=0.1)
@@ -179,6 +180,16 @@ RUNS = {
     "learned": {"range_rule": LearnedRange(rate=0.3)},
     "learned, PACT, logarithm": {"range_rule": LearnedRange(rate=0.3, gradient="pact", logarithmic=True)},
     "learned after the weights": {"range_rule": LearnedRange(rate=0.2, sequential=True)},
+    "learned beside momentum": {
+        "range_rule": LearnedRange(rate=0.3),
+        "update_rule": Momentum(0.7),
+        "learning_rate": 0.03,
+    },
+    "learned after momentum": {
+        "range_rule": LearnedRange(rate=0.2, sequential=True),
+        "update_rule": Momentum(0.5, nesterov=True),
+        "learning_rate": 0.05,
+    },
     "learned, spectrum, output noise": {
         "range_rule": LearnedRange(rate=0.2),
         "spectrum": Eigenvalues([0.5, 1.5]),
@@ -199,25 +210,12 @@ QUICK = {"scheduled dampening", "Adam", "learned, spectrum, output noise", "foll
     "name", [pytest.param(name, marks=[pytest.mark.representative] * (name in QUICK)) for name in RUNS]
 )
 def test_runs_follow_the_limit(name):
-    model = MODEL.replace(noise=0.3, **RUNS[name])
-    limit = solve(model, 8.0, times=[1.0, 3.0, 8.0], tolerance=1e-3)
-    for dim, seeds in ((400, 24), (1600, 12)):
-        runs = simulate(model, dim, 8.0, seeds=seeds, times=[1.0, 3.0, 8.0], key=7)
-        for observable in ["eps_g"] + ["range"] * ("range" in limit.observables):
-            values = runs[observable]
-            gap = values.mean(axis=0) - np.interp(runs.times, limit.times, limit[observable])
-            # beside the scatter of the seeds a run is O(1/d) away from the limit
-            error = values.std(axis=0, ddof=1) / np.sqrt(seeds) + 3 * limit[observable].max() / dim
-            assert np.all(np.abs(gap) < 4 * error), (observable, dim, gap / error)
+    assert_runs_follow(MODEL.replace(noise=0.3, **RUNS[name]))
 
 
 @pytest.mark.parametrize("name", ["Adam", "learned", "following", "Adam behind an output"])
 def test_particles_agree_with_the_density(name):
-    model = MODEL.replace(noise=0.3, **RUNS[name])
-    exact, drawn = (solve(model, 4.0, times=[1.0, 4.0], method=method) for method in ("density", "particles"))
-    for observable in ["eps_g"] + ["range"] * ("range" in exact.observables):
-        gap = np.abs(drawn[observable] - exact[observable])
-        assert np.all(gap < 4 * drawn.error[observable] + 2e-3 * exact[observable])
+    assert_particles_agree(MODEL.replace(noise=0.3, **RUNS[name]))
 
 
 @pytest.mark.representative

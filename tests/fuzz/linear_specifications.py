@@ -35,6 +35,8 @@ def linear_table(numbers: Numbers) -> dict:
         table["weight_decay"] = n.positive(0.01, 0.5)
     if n.chance(0.12):
         table["surrogate"] = {"type": "ClippedSurrogate", "bound": n.positive(0.5, 3.0)}
+        if n.chance(0.3):
+            table["surrogate"]["lower"] = -n.positive(0.5, 3.0)
     rule = n.weighted(STE=0.8, FOGZO=0.12, SPSA=0.08)
     if rule == "STE" or n.chance(0.1):
         table |= _around(n)

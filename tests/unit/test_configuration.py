@@ -54,7 +54,7 @@ def test_maps_come_back_as_they_were(entrywise_map):
         teacher=Constant(1.0),
         weight_quantizer=entrywise_map,
         input_quantizer=inputs,
-        surrogate=ClippedSurrogate(1.5),
+        surrogate=ClippedSurrogate(1.5, lower=-0.5),
     )
     assert from_dict(json.loads(json.dumps(to_dict(model)))) == model
 

@@ -86,6 +86,10 @@ REFUSED = {
         },
     ),
     "ClippedSurrogate.bound": (ClippedSurrogate, NOT_POSITIVE),
+    "ClippedSurrogate.lower": (
+        lambda value: ClippedSurrogate(1.0, value),
+        {name: bad for name, bad in NUMBERS.items() if name != "None"} | {"positive": 0.5},
+    ),
     "Constant.value": (Constant, NUMBERS),
     "TwoPoint.value": (TwoPoint, NOT_POSITIVE),
     "TwoPoint.probability": (lambda value: TwoPoint(1.0, value), NUMBERS | {"zero": 0, "one": 1, "negative": -0.1}),

@@ -75,6 +75,9 @@ def test_a_bound_that_nearly_equals_a_threshold_is_refused():
     LinearModel(teacher=Constant(1.0), weight_quantizer=grid, surrogate=ClippedSurrogate(threshold))
     with pytest.raises(SpecificationError, match=r"surrogate\.bound: expected a bound equal to the threshold"):
         LinearModel(teacher=Constant(1.0), weight_quantizer=grid, surrogate=ClippedSurrogate(0.7333))
+    LinearModel(teacher=Constant(1.0), weight_quantizer=grid, surrogate=ClippedSurrogate(0.5, -threshold))
+    with pytest.raises(SpecificationError, match=r"surrogate\.lower: expected a bound equal to the threshold -"):
+        LinearModel(teacher=Constant(1.0), weight_quantizer=grid, surrogate=ClippedSurrogate(0.5, -0.7333))
 
 
 class _Unknown(StochasticMap):

@@ -5,7 +5,9 @@ import pytest
 
 from steode.errors import SpecificationError
 from steode.parts.formats import float4_e2m1fn, float8_e4m3fn, float8_e5m2
-from steode.parts.toolkit_grid import TOOLKIT_GRIDS, toolkit_grid
+from steode.parts.quantizers import Uniform
+from steode.parts.surrogates import ClippedSurrogate
+from steode.parts.toolkit_grid import TOOLKIT_GRIDS, TOOLKIT_SURROGATES, toolkit_grid, toolkit_surrogate
 
 QWIX_FIXED = {
     "int2": [-2.66666675, -1.33333337, 0.0, 1.33333337],
@@ -71,6 +73,7 @@ def test_two_bits_and_range_two_by_toolkit():
         "aqt": [-third, 0, third],
         "aqt-preserve-max": [-2, 0, 2],
         "dorefa": [-2, -third / 2, third / 2, 2],
+        "paretoq": [-1.5, -0.5, 0.5, 1.5],
     }
     assert expected.keys() == TOOLKIT_GRIDS.keys()
     for name, levels in expected.items():
@@ -93,3 +96,32 @@ def test_the_constructors_check_their_arguments():
         toolkit_grid("qwix", 4, 0.0)
     with pytest.raises(SpecificationError, match="bits"):
         toolkit_grid("aqt", 1, 1.0)
+
+
+def test_paretoq_rounds_as_its_quantizer_does():
+    """round(clip(w/alpha, -0.99, 0.99) 2^(b-1) - 1/2) + 1/2, over 2^(b-1), times alpha (arXiv 2502.02631)."""
+    alpha, w = 0.7, np.random.default_rng(0).normal(size=1000)
+    for bits in (1, 2, 3, 4):
+        half = 2 ** (bits - 1)
+        expected = alpha * (np.round(np.clip(w / alpha, -0.99, 0.99) * half - 0.5) + 0.5) / half
+        np.testing.assert_allclose(toolkit_grid("paretoq", bits, alpha)(w), expected, rtol=1e-14)
+    assert toolkit_grid("paretoq", 2, alpha) == Uniform(2, 0.75 * alpha)
+    assert toolkit_surrogate("paretoq", 2, alpha) == ClippedSurrogate(0.99 * alpha)
+
+
+@pytest.mark.parametrize(("name", "low", "high"), [("pytorch", -8, 7), ("pytorch-narrow", -7, 7)])
+def test_pytorch_passes_the_gradient_of_codes_that_are_not_clamped(name, low, high):
+    """A code is clamped if round(w/step) lies beyond the outermost ones."""
+    grid, surrogate = toolkit_grid(name, 4, 2.0), toolkit_surrogate(name, 4, 2.0)
+    step, w = grid.levels[1] - grid.levels[0], np.random.default_rng(0).normal(0, 3, size=1000)
+    codes = np.round(w / step)
+    below, above = surrogate.band
+    np.testing.assert_array_equal((w > below) & (w < above), (codes >= low) & (codes <= high))
+    np.testing.assert_allclose(surrogate.band, ((low - 0.5) * step, (high + 0.5) * step), rtol=1e-14)
+
+
+def test_surrogates_are_known_by_names_of_grids():
+    assert TOOLKIT_SURROGATES.keys() <= TOOLKIT_GRIDS.keys()
+    assert toolkit_surrogate("qwix", 4, 2.0) == ClippedSurrogate(2.0)
+    with pytest.raises(SpecificationError, match=r"name: expected one of pytorch, .*received 'aqt'"):
+        toolkit_surrogate("aqt", 4, 1.0)

@@ -23,6 +23,7 @@ PARAMETERS = {
     "weight_quantizer.range": "weight_range",
     "input_quantizer.range": "input_range",
     "surrogate.bound": "bound",
+    "surrogate.lower": "lower",
 }
 """Keys of numbers that may change within one compiled function, and the names of its parameters."""
 
@@ -83,7 +84,7 @@ class Grid:
     def check(self) -> list[Group]:
         """Make sure that every point is a model; return the groups with all continuous parameters free.
 
-        Continuous parameters other than the bound of the clipped surrogate are checked one by one: no condition joins
+        Continuous parameters other than the bounds of the clipped surrogate are checked one by one: no condition joins
         them to anything else, and a large grid is checked at once.
         """
         free = [axis for axis in self.axes if self._parameter(axis, None)]

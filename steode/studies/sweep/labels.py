@@ -12,6 +12,7 @@ KEYS = {
     "input_quantizer.range": ("quantization range of the inputs", r"\omega_x"),
     "input_quantizer.bits": ("bits of the inputs", "b_x"),
     "surrogate.bound": ("bound of the clipped surrogate", "c"),
+    "surrogate.lower": ("lower bound of the clipped surrogate", "c_-"),
     "teacher.value": ("teacher weight", "w^*"),
     "teacher.std": ("standard deviation of the teacher", ""),
     "teacher.scale": ("scale of the teacher", ""),

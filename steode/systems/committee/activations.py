@@ -63,8 +63,8 @@ def surrogate_expression(activation: str | Elementwise, surrogate: OutputSurroga
     if isinstance(surrogate, IdentitySurrogate):
         return sympy.S.One
     if isinstance(surrogate, ClippedSurrogate):
-        bound = sympy.Float(surrogate.bound)
-        return sympy.Heaviside(bound - sympy.Abs(X), 0)
+        low, high = map(sympy.Float, surrogate.band)
+        return sympy.Heaviside(high - X, 0) * sympy.Heaviside(X - low, 0)
     return surrogate.derivative.xreplace({surrogate.proxy.variable: X})
 
 

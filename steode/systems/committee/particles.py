@@ -58,8 +58,9 @@ def evolve(
         drift = drift + problem.decay.astype(light) * w
         spread = _root(now.noise) * eta * jnp.sqrt(problem.alpha_2)
         change = -(eta * dt).astype(light) * drift + noise @ spread.T.astype(light)
-        if problem.bound is not None:
-            change = jnp.where(jnp.abs(w) < problem.bound, change, 0)
+        if problem.band is not None:
+            low, high = problem.band
+            change = jnp.where((w > low) & (w < high), change, 0)
         return w + change, readout + dt * problem.readout_rate(time, now)
 
     def double(index, carry, begin, dt):

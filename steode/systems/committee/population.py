@@ -40,7 +40,7 @@ def particles(model: CommitteeModel, problem: Problem, times: np.ndarray, tolera
             raise ConvergenceError("particles: the weights grow without bound; lower the learning rate.")
         values, step_error = {}, {}
         for name in fine:
-            values[name], step_error[name] = extrapolated(fine[name], coarse[name], problem.bound is not None)
+            values[name], step_error[name] = extrapolated(fine[name], coarse[name], problem.band is not None)
         spread = {name: value.std(axis=0, ddof=1) / np.sqrt(POPULATIONS) for name, value in values.items()}
         own = {name: np.abs(value.mean(axis=0)) for name, value in step_error.items()}
         scale = tolerance * np.abs(values["eps_g"].mean(axis=0)).max()

@@ -38,7 +38,7 @@ class Problem(eqx.Module):
     alpha_1: Float[Array, ""]  # E[x z]
     alpha_2: Float[Array, ""]  # E[z^2]
     decay: Float[Array, ""]
-    bound: Float[Array, ""] | None
+    band: Float[Array, " 2"] | None
     weight_map: Map
     learning_rate: Rate
     output_rate: Rate | None
@@ -80,7 +80,7 @@ def make_problem(model: CommitteeModel, draw: int = 0) -> Problem:
         alpha_1=jnp.asarray(input_map.gaussian_slope(np.zeros(()), np.ones(()))),
         alpha_2=jnp.asarray(input_map.gaussian_square(np.zeros(()), np.ones(()))),
         decay=jnp.asarray(model.weight_decay),
-        bound=jnp.asarray(surrogate.bound) if isinstance(surrogate, ClippedSurrogate) else None,
+        band=jnp.asarray(surrogate.band) if isinstance(surrogate, ClippedSurrogate) else None,
         weight_map=numeric_map(model.weight_quantizer),
         learning_rate=_rate(model.learning_rate),
         output_rate=None if model.output_learning_rate is None else _rate(model.output_learning_rate),

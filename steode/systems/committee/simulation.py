@@ -36,7 +36,7 @@ class CommitteeSystem(eqx.Module):
     output_rate: Float[Array, ""] | None
     noise: Float[Array, ""]
     decay: Float[Array, ""] | None
-    bound: Float[Array, ""] | None
+    band: Float[Array, " 2"] | None
     teacher_readout: Float[Array, " M"]
     overlap: Float[Array, ""]  # E[x z]
     power: Float[Array, ""]  # E[z^2]
@@ -78,8 +78,8 @@ class CommitteeSystem(eqx.Module):
         residual = _dot(hidden, v) - labels
         error = residual[:, None] * v[None, :] * self.surrogate(h)
         change = _dot(error.T, images) * (-rate / (np.sqrt(self.dim) * self.batch))
-        if self.bound is not None:
-            change = jnp.where(jnp.abs(w) < self.bound, change, 0)
+        if self.band is not None:
+            change = jnp.where((w > self.band[0]) & (w < self.band[1]), change, 0)
         if self.decay is not None:
             change = change - (rate * self.decay / self.dim) * w
         if self.output_rate is not None:
@@ -160,7 +160,7 @@ def committee_system(
         output_rate=None if pace is None else number(pace),
         noise=array(model.noise),
         decay=array(model.weight_decay) if model.weight_decay else None,
-        bound=array(surrogate.bound) if isinstance(surrogate, ClippedSurrogate) else None,
+        band=array(surrogate.band) if isinstance(surrogate, ClippedSurrogate) else None,
         teacher_readout=array(model.teacher_readout),
         overlap=array(moments.overlap[0]),
         power=array(moments.power[0]),

@@ -23,7 +23,7 @@ from steode.solvers.stationary_rows import TeacherRows
 from steode.solvers.teacher import ContinuousTeacher
 from steode.symbolic import symbols as sym
 from steode.systems.linear.derive import derive
-from steode.systems.linear.problem import NO_ROWS, make_problem, rows_of
+from steode.systems.linear.problem import NO_ROWS, at_rest, make_problem, rows_of
 from steode.systems.linear.properties import require
 from steode.systems.linear.solve import check_model
 from steode.systems.linear.spec import MAPS, LinearModel
@@ -115,7 +115,7 @@ class FixedPointFunction:
 
     def without_teacher(self, parameters: dict) -> Problem:
         """The equations with these numbers in them, and no teacher law yet."""
-        return make_problem(self.model, NO_ROWS, parameters)
+        return make_problem(at_rest(self.model), NO_ROWS, parameters)
 
     def _check(self, parameters) -> None:
         """Raise `SpecificationError` unless names and trailing shapes are those of `self.parameters`."""

@@ -10,6 +10,7 @@ from steode.bridge import entrywise_function
 from steode.errors import SpecificationError, UnsupportedError
 from steode.parts.schedule import Schedule
 from steode.parts.surrogates import ClippedSurrogate
+from steode.parts.update_rules import KineticMomentum
 from steode.solvers import stationary
 from steode.systems.linear.fixed_point import FixedPoint
 from steode.systems.linear.spec import LinearModel
@@ -23,6 +24,8 @@ EQUAL = 1e-9
 @dataclasses.dataclass(frozen=True, eq=False)
 class Flips:
     """Rates of flips in units of d^-1/2: the share of weights that pass a threshold in one step, times sqrt(d).
+
+    With `KineticMomentum`, whose weights pass a threshold a finite number of times in a unit of tau, in units of 1/d.
 
     Attributes
     ----------
@@ -48,7 +51,7 @@ class Flips:
 
     def per_step(self, dim: int) -> np.ndarray:
         """The share of weights that flip in one step at dimension `dim`, of the shape of `total`."""
-        return self.total / np.sqrt(dim)
+        return self.total / unit(self.model, dim)
 
     def __repr__(self) -> str:
         names = " ".join(f"{f'T = {threshold:.4g}':>12}" for threshold in self.thresholds)
@@ -59,7 +62,13 @@ class Flips:
         for index in shown:
             cells = " ".join(f"{value:12.5f}" for value in rates[index])
             lines.append(f"{times[index]} {cells} {totals[index]:10.5f} {errors[index]:8.1e}")
-        return "\n".join([f"flips per step times sqrt(d), {self.kind}", *lines])
+        scale = "d" if isinstance(self.model.update_rule, KineticMomentum) else "sqrt(d)"
+        return "\n".join([f"flips per step times {scale}, {self.kind}", *lines])
+
+
+def unit(model: LinearModel, dim: int) -> float:
+    """What the share of weights that flip in a step is multiplied by at dimension `dim`."""
+    return float(dim) if isinstance(model.update_rule, KineticMomentum) else np.sqrt(dim)
 
 
 def flips(found: FixedPoint | Trajectory) -> Flips:
@@ -75,6 +84,10 @@ def flips(found: FixedPoint | Trajectory) -> Flips:
     one-dimensional integral. With `SignSGD` every step has the length eta/sqrt(d), unless all B inputs vanish. With a
     spectrum each eigenvalue has its own length. Under a clipped surrogate a threshold beyond the bound is never passed,
     and one at the bound only by weights that freeze there, fewer than d^-1/2 of them in a step.
+
+    With `KineticMomentum` the weights have a velocity, at a fixed point normal and independent of where they are: d
+    times the share is that velocity's mean size times the density, eta sqrt(gamma alpha_2 c_2/(pi B)) mu(T), Rice's
+    formula (1944).
 
     At a fixed point and a small learning rate the rate does not contain the learning rate: the density at a threshold
     is proportional to 1/eta. For one target a between the levels L and L' it is
@@ -114,7 +127,8 @@ def _passed(model: LinearModel) -> np.ndarray:
     """1 for every threshold that moving weights pass, 0 for those at or beyond a bound."""
     thresholds = model.weight_quantizer.thresholds
     if isinstance(model.surrogate, ClippedSurrogate):
-        return (np.abs(thresholds) < model.surrogate.bound * (1 - EQUAL)) * 1.0
+        low, high = np.array(model.surrogate.band) * (1 - EQUAL)
+        return ((thresholds > low) & (thresholds < high)) * 1.0
     return np.ones(thresholds.shape)
 
 
@@ -127,8 +141,12 @@ def _at_fixed_point(point: FixedPoint) -> Flips:
         with jax.enable_x64(True):
             problem, strength = point.problem.under(jnp.asarray(point.force))
             density = np.asarray(stationary.density(problem, strength, jnp.asarray(thresholds)))
+            diffusion = np.asarray(problem.diffusion(strength))
         values = None if problem.eigenvalues is None else np.asarray(problem.eigenvalues)
-        steps = mean_steps(model, point.V, values)
+        if isinstance(model.update_rule, KineticMomentum):
+            steps = np.sqrt(model.update_rule.friction * diffusion / np.pi)
+        else:
+            steps = mean_steps(model, point.V, values)
         # weights whose target is outside the range are never at a threshold again
         density = np.where(np.isnan(density), 0.0, density)
         rate = (np.asarray(problem.teacher_weights) * steps) @ density * _passed(model)
@@ -184,7 +202,7 @@ def _counted(found: Trajectory) -> Flips:
         raise SpecificationError("found", "two or more record times", f"{found.times.size}", "Flips need a window.")
     model, dim = found.model, found.provenance.settings["dim"]
     windows = np.diff(found.times)[None, :, None]
-    rates = np.diff(found["crossings"], axis=1) / windows / np.sqrt(dim)
+    rates = np.diff(found["crossings"], axis=1) / windows * (unit(model, dim) / dim)
     (rate, error), (total, total_error) = _mean(rates), _mean(rates.sum(axis=2))
     thresholds = model.weight_quantizer.thresholds
     return Flips(model, "simulation", found.times[1:], thresholds, rate, error, total, total_error)

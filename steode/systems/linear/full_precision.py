@@ -38,7 +38,7 @@ class NormalRows(Rows):
         self.teacher, self.weights, self.rho = base.teacher, base.weights, base.rho
         self.eigenvalues, self.mean, self.variance = base.eigenvalues, mean, variance
 
-    def masses(self, nodes, bound=None):
+    def masses(self, nodes, band=None):
         faces = (jnp.asarray(nodes)[1:] + jnp.asarray(nodes)[:-1]) / 2
         distances = (faces[None, :] - self.mean[:, None]) / jnp.sqrt(self.variance)[:, None]
         one = jnp.ones((distances.shape[0], 1))

@@ -38,7 +38,7 @@ class LimitFunction:
     ----------
     parameters : the model's own values, name -> float: noise and, where the model has them, learning_rate (the array of
         values of a `LogLinear`; absent with another schedule), weight_range, input_range, weight_decay, dampening (no
-        schedule) and bound.
+        schedule), bound and lower (of a band with two bounds).
     times : shape (T,).
     model, method, tolerance : as given to `limit_function`.
     rows, mesh : the discretization of the laws and of the weight axis (no mesh for the closure).
@@ -95,11 +95,11 @@ class LimitFunction:
         )
 
     def _density(self, problem, times):
-        nodes = self.mesh.nodes(problem.weight_map.breaks, problem.bound)
+        nodes = self.mesh.nodes(problem.weight_map.breaks, problem.band)
         controller = adaptive_controller(TIME_FRACTION * self.tolerance, times)
         operator = DensityOperator(problem, nodes)
         return evolve(
-            operator, self.rows.masses(nodes, problem.bound), times, times[-1:], controller, 1e-3 * times[-1], MAX_STEPS
+            operator, self.rows.masses(nodes, problem.band), times, times[-1:], controller, 1e-3 * times[-1], MAX_STEPS
         )
 
 
@@ -110,11 +110,11 @@ def _unless(failed, observables: dict) -> dict:
 def fixed_mesh(model: LinearModel, start: Start, rows: Rows, t_end: float, intervals: int) -> Mesh:
     """The mesh that the model's own values and a start ask for, with a quarter of its length added at either end."""
     problem = make_problem(model, rows)
-    bound = None if problem.bound is None else float(problem.bound)
     low, high = reach(problem, start.extent, t_end)
     margin = (high - low) / 4
     ends = (low - margin, high + margin)
-    return make_mesh(breakpoints_of(problem), bound, *ends, resolution(problem, start.extent, t_end), intervals)
+    fineness = resolution(problem, start.extent, t_end)
+    return make_mesh(breakpoints_of(problem), problem.band, *ends, fineness, intervals)
 
 
 def limit_function(
@@ -126,7 +126,7 @@ def limit_function(
     intervals: int = 2048,
     teacher_values: int = 48,
 ) -> LimitFunction:
-    """The limit's observables at `times` as a differentiable JAX function of learning rate, noise, ranges and bound.
+    """The limit's observables at `times` as a differentiable JAX function of learning rate, noise, ranges and bounds.
 
     A learning rate that is a `Schedule` is followed in time, but is no parameter, except for one that goes through
     given values: of `Schedule(LogLinear(times, values))` the parameter `learning_rate` is the array of values.

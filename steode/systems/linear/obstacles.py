@@ -9,7 +9,7 @@ from steode.parts.range_rules import FixedRange, FollowingRange, LearnedRange
 from steode.parts.schedule import Schedule
 from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticRounding
 from steode.parts.surrogates import ClippedSurrogate, DerivativeOf, IdentitySurrogate
-from steode.parts.update_rules import FOGZO, SPSA, STE, Adam, Momentum, SignSGD
+from steode.parts.update_rules import FOGZO, SPSA, STE, Adam, KineticMomentum, Momentum, SignSGD
 from steode.systems.linear.derivations.output import derive_output
 from steode.systems.linear.spec import MAPS, LinearModel
 
@@ -200,6 +200,13 @@ def moving_range(model: LinearModel) -> Obstacle:
     if isinstance(model.range_rule, FixedRange):
         return None
     return "range_rule", f"the range moves by {model.range_rule}"
+
+
+def inertia(model: LinearModel) -> Obstacle:
+    """Weights that follow a mean of many gradients."""
+    if isinstance(model.update_rule, KineticMomentum):
+        return "update_rule", f"under {model.update_rule} each weight has a mean gradient beside it"
+    return None
 
 
 def followed_moments(model: LinearModel) -> Obstacle:

@@ -101,9 +101,10 @@ def _motion(model: LinearModel, problem: Problem) -> tuple[float, np.ndarray, np
     cell = int(np.searchsorted(thresholds, mean, side="right"))
     threshold = np.where(speed > 0, fences[cell + 1], np.where(speed < 0, fences[cell], np.inf))
     if isinstance(model.surrogate, ClippedSurrogate):
-        # weights freeze at the bound before they can cross a threshold beyond it
-        bound = model.surrogate.bound
-        threshold = np.where((np.abs(threshold) > bound) | (abs(mean) >= bound), np.inf, threshold)
+        # weights freeze at a bound before they can cross a threshold beyond it
+        low, high = model.surrogate.band
+        moves = (low < mean < high) & (threshold >= low) & (threshold <= high)
+        threshold = np.where(moves, threshold, np.inf)
     return level, speed, threshold
 
 

@@ -43,8 +43,8 @@ def solve_particles(
     """
     problem = make_problem(model, start.rows(np.zeros(0), 2))
     if model.groups:
-        weight_map, bound = blocks(model, counts_of(model.shares, PARTICLES))
-        problem = dataclasses.replace(problem, weight_map=weight_map, bound=bound)
+        weight_map, band = blocks(model, counts_of(model.shares, PARTICLES))
+        problem = dataclasses.replace(problem, weight_map=weight_map, band=band)
     # a small part of the relaxation time, and as many equal steps as end exactly on each reported time
     fastest = float(learning_rates(problem, float(times[-1])).max())
     longest = min(0.02, 0.02 / (fastest * float(jnp.max(problem.alpha_2))))

@@ -2,39 +2,34 @@
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+import scipy.optimize
 
 from steode import bridge
-from steode.errors import UnsupportedError
-from steode.parts.elementwise import Elementwise
-from steode.parts.laws import Paired
+from steode.parts.laws import ContinuousLaw, Paired
 from steode.parts.quantizers import StepFunction
 from steode.parts.range_rules import FollowingRange, LearnedRange
 from steode.parts.schedule import Schedule
-from steode.parts.surrogates import ClippedSurrogate, DerivativeOf
-from steode.parts.update_rules import FOGZO, SPSA, STE, Adam, Momentum, UpdateRule
+from steode.parts.surrogates import DerivativeOf
+from steode.parts.update_rules import FOGZO, SPSA, STE, Adam, KineticMomentum, Momentum, UpdateRule
 from steode.solvers import self_consistency
 from steode.solvers.blocks import Blocks, JoinedRows, JoinedStart, total_square
-from steode.solvers.cuts import smooth_cuts
-from steode.solvers.entrywise import Map
 from steode.solvers.equations import Problem
 from steode.solvers.libraries import as_array
 from steode.solvers.log_linear import TracedRate
 from steode.solvers.moving_range import MovingRange
-from steode.solvers.output import INNER_COUNT, GeneralOutput, inner_rule
 from steode.solvers.scalar_equations import Equation, GroupedEquation, scalar_equation
 from steode.solvers.smoothed_descent import SmoothedDescent
 from steode.solvers.spectral_start import DrawnSpectralStart, PairedStart, SpectralStart
 from steode.solvers.start import DrawnStart, NominalStart, Rows, Start
 from steode.solvers.stationary_rows import PairedRows, TeacherRows, teacher_rows
 from steode.symbolic.limit import Limit
-from steode.systems.linear.derivations.output import Output
 from steode.systems.linear.derive import derive
+from steode.systems.linear.numeric_output import band_of, numeric_output
 from steode.systems.linear.spec import LinearModel
 
 NODES, MOST_NODES = 16, 48
@@ -43,8 +38,6 @@ TERMS = 500_000
 """Teacher values times levels there; the quadrature is made coarser for very fine quantizers."""
 LAW_NODES = 200
 """Of a continuous initial law, in the statistic that a range follows."""
-LABEL_ACCURACY = 1e-3
-"""Of the mean label given the student's pre-activation, in units of the largest."""
 
 
 class _NoRows(NamedTuple):
@@ -73,7 +66,6 @@ def make_problem(
     if isinstance(model.update_rule, SPSA):
         # overlaps and observables are the same, and `smoothed_descent` is what moves the weights
         model = model.replace(update_rule=STE())
-    bound = parameters.get("bound", _bound(model))
     limit = derive(model)
     scales = {"learning_rate": ("eta", rate_factor(model.update_rule)), "dampening": ("dampening", 1.0)}
     values, schedules, rate = {}, [], None
@@ -91,9 +83,9 @@ def make_problem(
             values[field] = scale * value
     moving_range = _moving_range(model)
     scale = parameters.get("weight_range") if moving_range is None else moving_range.start
-    weight_map = bridge.numeric_map(model.weight_quantizer, scale)
+    weight_map, band = bridge.numeric_map(model.weight_quantizer, scale), band_of(model.surrogate, parameters)
     if model.groups:
-        weight_map, bound = blocks(model, rows.counts)
+        weight_map, band = blocks(model, rows.counts)
     if "levels" in parameters or "thresholds" in parameters:
         names = {field.name for field in dataclasses.fields(weight_map)} & parameters.keys()
         weight_map = dataclasses.replace(weight_map, **{name: as_array(parameters[name]) for name in names})
@@ -107,7 +99,7 @@ def make_problem(
         dampening=as_array(values["dampening"]).astype(float) if model.dampening else None,
         batch=as_array(parameters.get("batch_size", float(model.batch_size))),
         sigma=as_array(parameters.get("noise", model.noise)),
-        bound=None if bound is None else as_array(bound),
+        band=band,
         mobility=_mobility(model),
         weight_map=weight_map,
         input_map=bridge.numeric_map(model.input_quantizer, parameters.get("input_range")),
@@ -121,6 +113,7 @@ def make_problem(
         linear_response=limit.output is None or limit.output.is_linear,
         constants=_constants(model.update_rule, limit),
         memory=_memory(model.update_rule),
+        friction=np.asarray(model.update_rule.friction) if isinstance(model.update_rule, KineticMomentum) else None,
         moving_range=moving_range,
     )
     return problem.with_input_averages()
@@ -134,14 +127,13 @@ def member_problems(model: LinearModel, rows: tuple[Rows, ...]) -> tuple[Problem
 
 
 def blocks(model: LinearModel, counts: tuple[int, ...]) -> tuple[Blocks, np.ndarray | None]:
-    """The map of the weights, and the bound of each where one has a bound, of so many entries in each group."""
+    """The map of the weights, and the band of each where one has a band, of so many entries in each group."""
     maps = tuple(bridge.numeric_map(member.weight_quantizer) for member in model.members)
-    bounds = [np.inf if bound is None else bound for bound in map(_bound, model.members)]
-    return Blocks(maps, counts), np.repeat(bounds, counts) if np.isfinite(bounds).any() else None
-
-
-def _bound(model: LinearModel) -> float | None:
-    return model.surrogate.bound if isinstance(model.surrogate, ClippedSurrogate) else None
+    bands = [band_of(member.surrogate, {}) for member in model.members]
+    if all(band is None for band in bands):
+        return Blocks(maps, counts), None
+    ends = np.array([(-np.inf, np.inf) if band is None else band for band in bands])
+    return Blocks(maps, counts), np.repeat(ends, counts, axis=0).T
 
 
 def rate_factor(rule: UpdateRule) -> float:
@@ -157,9 +149,7 @@ def _scaled(schedule: Callable, factor: float) -> Callable:
 
 def stationary_problem(model: LinearModel, response: tuple | None = None, part: float = 1.0) -> Problem:
     """The equations of a model with its teacher law, cut at the kinks that they have under a response, or their own."""
-    if isinstance(model.update_rule, Adam):
-        # in a stationary state its memory does not matter
-        model = model.replace(update_rule=Adam())
+    model = at_rest(model)
     nodes, values = NODES, None if model.spectrum.is_isotropic else model.spectrum.values
     if isinstance(model.weight_quantizer, StepFunction):
         levels, eigenvalues = len(model.weight_quantizer.unit_levels), 1 if values is None else np.unique(values).size
@@ -177,6 +167,13 @@ def stationary_equation(model: LinearModel, part: float = 1.0) -> Equation | Non
     rho = self_consistency.mixed(model.shares, [problem.rho for problem in problems])
     parts = tuple(scalar_equation(dataclasses.replace(problem, rho=rho)) for problem in problems)
     return GroupedEquation(parts, model.shares)
+
+
+def at_rest(model: LinearModel) -> LinearModel:
+    """The model without what does not matter in a stationary state: memory of Adam, and inertia."""
+    if isinstance(model.update_rule, KineticMomentum):
+        return model.replace(update_rule=STE())
+    return model.replace(update_rule=Adam()) if isinstance(model.update_rule, Adam) else model
 
 
 def rows_of(model: LinearModel, problem: Problem, nodes: int, part: float = 1.0) -> TeacherRows | PairedRows:
@@ -213,64 +210,29 @@ def _mobility(model: LinearModel) -> Callable | None:
 def _moving_range(model: LinearModel) -> MovingRange | None:
     rule = model.range_rule
     if isinstance(rule, LearnedRange):
-        start, rate = np.asarray(model.weight_quantizer.range), np.asarray(rule.rate * rate_factor(model.update_rule))
-        return MovingRange(start, rate, rule.gradient, rule.logarithmic, rule.sequential)
+        start, rate = np.asarray(model.weight_quantizer.range), np.asarray(rule.rate)
+        at_once = model.update_rule.at_once if isinstance(model.update_rule, Momentum) else 1.0
+        return MovingRange(start, rate, rule.gradient, rule.logarithmic, rule.sequential, at_once=at_once)
     if isinstance(rule, FollowingRange):
+        if rule.percentile is not None:
+            share = rule.percentile / 100
+            start = rule.factor * _quantile(model.init, share)
+            return MovingRange(np.asarray(start), np.asarray(rule.factor), None, share=np.asarray(share))
         points, chances = model.init.quadrature(np.zeros(1), LAW_NODES)
         start = rule.factor * (chances @ np.abs(points) ** rule.power) ** (1 / rule.power)
         return MovingRange(np.asarray(start), np.asarray(rule.factor), None, power=rule.power)
     return None
 
 
+def _quantile(law: ContinuousLaw, share: float) -> float:
+    """The number q with P(|w| <= q) equal to the share."""
+    cdf, reach = law.distribution.cdf, max(abs(end) for end in law.support((1 - share) / 4))
+    return scipy.optimize.brentq(lambda q: cdf(q) - cdf(-q) - share, 0.0, reach, xtol=1e-14 * reach)
+
+
 def _memory(rule: UpdateRule) -> np.ndarray | None:
     followed = isinstance(rule, Adam) and rule.second_moment_rate is not None
     return np.asarray(rule.second_moment_rate) if followed else None
-
-
-def numeric_output(model: LinearModel, output: Output) -> Map | GeneralOutput:
-    """What the symbol f stands for in the averages of a model's output: its map, or the whole output."""
-    if not output.needs_quadrature:
-        return bridge.numeric_map(model.activation)
-    surrogate, backward = model.activation_surrogate, None
-    scale = max(_pre_activation(model, "teacher"), _pre_activation(model, "init"))
-    if isinstance(model.teacher_activation, Elementwise):
-        _check_teacher(model.teacher_activation, _pre_activation(model, "teacher"))
-    cuts = [np.zeros(0)]
-    if isinstance(model.activation, Elementwise):
-        cuts.append(smooth_cuts(model.activation, scale))
-    if isinstance(surrogate, DerivativeOf):
-        backward = bridge.compile_expression(surrogate.derivative, (surrogate.proxy.variable,))
-        cuts.append(smooth_cuts(surrogate, scale))
-    return GeneralOutput(
-        activation=bridge.numeric_map(model.activation),
-        backward=backward,
-        bound=np.asarray(surrogate.bound) if isinstance(surrogate, ClippedSurrogate) else None,
-        teacher_map=bridge.numeric_map(model.teacher_activation),
-        label_map=bridge.numeric_map(model.label_quantizer),
-        residual_map=bridge.numeric_map(model.residual_quantizer),
-        cuts=np.unique(np.concatenate(cuts)),
-    )
-
-
-def _check_teacher(activation: Elementwise, scale: float) -> None:
-    """Raise `UnsupportedError` if the averages of labels given the student's pre-activation would miss the map."""
-    # not on the nodes' own lattice, where a step is averaged exactly
-    means = scale * np.linspace(-2.0, 1.97, 38)[:, None]
-    rules = inner_rule(INNER_COUNT), inner_rule(16 * INNER_COUNT)
-    coarse, fine = (activation(means + scale * nodes) @ weights for nodes, weights in rules)
-    if not np.all(np.abs(coarse - fine) <= LABEL_ACCURACY * np.abs(fine).max()):
-        raise UnsupportedError(
-            f"teacher_activation: {activation.expression} changes within a small part of {scale:.3g}, the standard "
-            "deviation of its pre-activation, and the averages of the labels would miss it; write it as a step "
-            "function with Levels, scale the teacher down, or simulate."
-        )
-
-
-def _pre_activation(model: LinearModel, weights: str) -> float:
-    """Standard deviation of the sum of inputs times independent weights, those of a field."""
-    parts = zip(model.shares, model.members, strict=True)
-    square = sum(share * getattr(member, weights).second_moment for share, member in parts)
-    return math.sqrt(model.spectrum.mean * square)
 
 
 def nominal_start(model: LinearModel) -> Start | JoinedStart:

@@ -72,6 +72,9 @@ STANDING_RANGE = Property(
 LAW_ALONE = Property(
     "a law with no number that moves beside it", obstacles.followed_moments, "use second_moment_rate=None"
 )
+NO_INERTIA = Property(
+    "weights without inertia", obstacles.inertia, "use solve with method='particles' or method='gaussian'"
+)
 KNOWN_RANGE = Property("a range known at the start", obstacles.range_of_the_start, "start from the laws")
 FINITE_RANGE = Property(
     "a range that finitely many weights move", obstacles.density_beside_range, "use method='density'"
@@ -109,24 +112,25 @@ _STATIONARY = (
 )
 _BEYOND_THE_LIMIT: dict[str, tuple[Property, ...]] = {
     "derive": (),
-    "solve, density": (COMMON_DIFFUSION,),
-    "solve, density kept": (ONE_KIND, COMMON_DIFFUSION, STANDING_RANGE),
+    "solve, density": (NO_INERTIA, COMMON_DIFFUSION),
+    "solve, density kept": (NO_INERTIA, ONE_KIND, COMMON_DIFFUSION, STANDING_RANGE),
     "solve, gaussian": (COMMON_MOBILITY, COMMON_DIFFUSION, NO_ATOMS, STANDING_RANGE),
-    "solve, moments": (ONE_KIND, COMMON_MOBILITY, COMMON_DIFFUSION, NO_ATOMS, CLOSED_MOMENTS, LAW_ALONE),
+    "solve, moments": (NO_INERTIA, ONE_KIND, COMMON_MOBILITY, COMMON_DIFFUSION, NO_ATOMS, CLOSED_MOMENTS, LAW_ALONE),
     "solve, particles": (FINITE_SUPPORT, FINITE_RANGE),
     "solve, dmft": (ONE_KIND, COMMON_MOBILITY, INDEPENDENT_TEACHER, STANDING_RANGE, TURNED_FIELD),
     "solve, drawn start": (ONE_KIND, FINITE_SUPPORT, KNOWN_RANGE),
-    "limit_function": (ONE_KIND, COMMON_DIFFUSION, STANDING_RANGE, LAW_ALONE),
+    "limit_function": (NO_INERTIA, ONE_KIND, COMMON_DIFFUSION, STANDING_RANGE, LAW_ALONE),
     "limit_function, gaussian": (ONE_KIND, COMMON_MOBILITY, COMMON_DIFFUSION, NO_ATOMS, STANDING_RANGE),
     "fixed_points": (*_STATIONARY, ONE_UNKNOWN_OF_GROUPS),
     "fixed_point_function": (ONE_KIND, *_STATIONARY, LINEAR_RESPONSE),
-    "stability": (ONE_KIND, *_STATIONARY, LAW_ALONE),
+    "stability": (NO_INERTIA, ONE_KIND, *_STATIONARY, LAW_ALONE),
     "deployments": (ONE_KIND, *_STATIONARY, GRID, LINEAR_RESPONSE, INDEPENDENT_TEACHER),
     "optimal_range": (ONE_KIND, *_STATIONARY, LINEAR_RESPONSE),
-    "optimal_range, at a time": (ONE_KIND, COMMON_DIFFUSION, STANDING_RANGE, LAW_ALONE),
-    "plateau_estimate": (ONE_KIND, COMMON_MOBILITY, STANDING_RANGE, CONSTANT_RATE, CELLS, RATE_OF_A_CELL),
-    "fluctuations": (ONE_KIND, COMMON_MOBILITY, STANDING_RANGE, SAMPLE_NOISE, INDEPENDENT_TEACHER),
+    "optimal_range, at a time": (NO_INERTIA, ONE_KIND, COMMON_DIFFUSION, STANDING_RANGE, LAW_ALONE),
+    "plateau_estimate": (NO_INERTIA, ONE_KIND, COMMON_MOBILITY, STANDING_RANGE, CONSTANT_RATE, CELLS, RATE_OF_A_CELL),
+    "fluctuations": (NO_INERTIA, ONE_KIND, COMMON_MOBILITY, STANDING_RANGE, SAMPLE_NOISE, INDEPENDENT_TEACHER),
     "fluctuations, moments": (
+        NO_INERTIA,
         ONE_KIND,
         COMMON_MOBILITY,
         STANDING_RANGE,
@@ -137,7 +141,7 @@ _BEYOND_THE_LIMIT: dict[str, tuple[Property, ...]] = {
         MOMENT_NOISE,
     ),
     "sweep of fixed points": (ONE_KIND, *_STATIONARY, LINEAR_RESPONSE),
-    "sweep of curves": (COMMON_DIFFUSION,),
+    "sweep of curves": (NO_INERTIA, COMMON_DIFFUSION),
     "sweep of curves, gaussian": (COMMON_MOBILITY, COMMON_DIFFUSION, NO_ATOMS, STANDING_RANGE),
 }
 """What is asked for, verb first -> the properties it needs beside those of the limit itself."""

@@ -13,6 +13,7 @@ from steode.parts.quantizers import StepFunction
 from steode.parts.range_rules import FixedRange
 from steode.parts.remedies import Freezing, OscillationFreezing, RunningAverage
 from steode.parts.schedule import Schedule
+from steode.parts.update_rules import KineticMomentum
 from steode.systems.linear.spec import LinearModel
 
 REMEDIES = ("freezing", "average")
@@ -31,6 +32,8 @@ def check_remedies(model: LinearModel, t_end: float, freezing, average) -> None:
         expected = "Freezing, OscillationFreezing or None"
         raise SpecificationError("freezing", expected, freezing, "For example Freezing(10.0, 50.0).")
     quantizer = model.weight_quantizer
+    if isinstance(model.update_rule, KineticMomentum):
+        raise SpecificationError("freezing", f"None with {model.update_rule}", freezing, "Freezing has no inertia.")
     if model.groups:
         raise SpecificationError("freezing", "None with groups", freezing, "Every group has levels of its own.")
     if not isinstance(quantizer, StepFunction):

@@ -13,7 +13,7 @@ from steode._version import __version__
 from steode.errors import ConvergenceError, SpecificationError, check_positive
 from steode.parts.remedies import Freezing, OscillationFreezing, RunningAverage
 from steode.parts.schedule import Schedule
-from steode.parts.update_rules import SPSA
+from steode.parts.update_rules import SPSA, KineticMomentum
 from steode.solvers.adaptive import solve_density
 from steode.solvers.programs import padded
 from steode.solvers.start import Start
@@ -100,8 +100,10 @@ def solve(
     density_times = checked_times("density_times", density_times, t_end)
     check_remedies(model, t_end, freezing, average)
     remedies = remedies_written(freezing, average)
-    if method is None and (remedies or isinstance(model.update_rule, SPSA)):
-        method = "particles"
+    if method is None and (remedies or isinstance(model.update_rule, SPSA | KineticMomentum)):
+        closure = derive(model).gaussian_closure
+        exact = not remedies and closure is not None and closure.exact
+        method = "gaussian" if exact else "particles"
     if method is None:
         closed = derive(model).exact_moments is not None and missing(model, "solve, moments") is None
         method = "moments" if closed and not density_times.size else "density"

@@ -19,12 +19,13 @@ from steode.parts.surrogates import (
     WeightSurrogate,
     check_surrogate,
 )
-from steode.parts.update_rules import FOGZO, SPSA, STE, UpdateRule
+from steode.parts.update_rules import FOGZO, SPSA, STE, KineticMomentum, UpdateRule
 from steode.systems.linear.spec_checks import (
     asymmetry,
     check_bound,
     check_dampening,
     check_groups,
+    check_inertia,
     check_range_rule,
     check_scales,
     check_smooth_surrogate,
@@ -93,8 +94,9 @@ class LinearModel:
     teacher_activation : deterministic map f* of the teacher's output, before the label noise.
     label_quantizer : entrywise map Q_l of the noisy labels.
     residual_quantizer : entrywise map Q_o of the residual, the gradient of the loss with respect to the output.
-    update_rule : what is done with the straight-through gradient: `STE` follows it, `Momentum` collects it, `SignSGD`
-        follows its sign, `FOGZO` and `SPSA` replace it by zeroth-order estimates.
+    update_rule : what is done with the straight-through gradient: `STE` follows it, `Momentum` collects it,
+        `KineticMomentum` follows its mean over a part of d steps, `SignSGD` its sign, `Adam` its mean over the root of
+        its mean square, `FOGZO` and `SPSA` replace it by zeroth-order estimates.
     dampening : zeta >= 0, or a `Schedule` of it: every step pulls the latent weight toward its quantized value, by
         (learning_rate * dampening/d) (w - Q_w(w)), the gradient of (dampening/(2 d)) |w - Q_w(w)|^2 (Nagel et al.
         2022).
@@ -188,6 +190,8 @@ class LinearModel:
         check_type("update_rule", self.update_rule, UpdateRule, "an update rule", "For example FOGZO(c=2.0, eps=0.3).")
         if isinstance(self.update_rule, FOGZO | SPSA):
             check_update_rule(self)
+        if isinstance(self.update_rule, KineticMomentum):
+            check_inertia(self)
         if self.groups:
             check_groups(self)
 

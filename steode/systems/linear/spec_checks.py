@@ -6,7 +6,7 @@ from steode.errors import SPAN, SpecificationError
 from steode.parts.groups import Group
 from steode.parts.laws import Constant, ContinuousLaw, Discrete, Empirical, Paired, TwoPoint
 from steode.parts.quantizers import EntrywiseMap, Identity, StepFunction
-from steode.parts.range_rules import FixedRange
+from steode.parts.range_rules import FixedRange, FollowingRange
 from steode.parts.schedule import Schedule
 from steode.parts.stochastic import AdditiveNoise, CommonFactor, MultiplicativeNoise, StochasticMap, StochasticRounding
 from steode.parts.surrogates import ClippedSurrogate, DerivativeOf, IdentitySurrogate, WeightSurrogate
@@ -43,6 +43,9 @@ def check_range_rule(model) -> None:
     if others:
         expected = f"FixedRange() with this {' and '.join(others)}"
         raise SpecificationError("range_rule", expected, rule, "A range that moves is not derived with it.")
+    if isinstance(rule, FollowingRange) and rule.percentile is not None and not isinstance(model.init, ContinuousLaw):
+        remedy = "A percentile jumps from value to value where they are few: give them a width, as in Normal(std=0.1)."
+        raise SpecificationError("init", "a law with a density, beside a percentile", model.init, remedy)
 
 
 def check_smooth_surrogate(model) -> None:
@@ -79,15 +82,17 @@ def asymmetry(quantizer: EntrywiseMap) -> str:
 
 
 def check_bound(surrogate: WeightSurrogate, quantizer: EntrywiseMap) -> None:
-    """Refuse a bound that is almost a threshold."""
+    """Refuse bounds that are almost thresholds."""
     if not (isinstance(surrogate, ClippedSurrogate) and isinstance(quantizer, StepFunction)):
         return
-    distances = abs(abs(quantizer.thresholds) / surrogate.bound - 1)
-    if ((distances > EQUAL) & (distances < 1e-3)).any():
-        nearest = float(abs(quantizer.thresholds[distances.argmin()]))
-        remedy = "On a threshold weights freeze at the outer level, below it at the inner one: say exactly which."
-        expected = f"a bound equal to the threshold {nearest!r} or clearly apart from it"
-        raise SpecificationError("surrogate.bound", expected, surrogate.bound, remedy)
+    names = ("bound", "bound") if surrogate.lower is None else ("lower", "bound")
+    for name, end in zip(names, surrogate.band, strict=True):
+        distances = abs(quantizer.thresholds - end)
+        if ((distances > EQUAL * abs(end)) & (distances < 1e-3 * abs(end))).any():
+            nearest = float(quantizer.thresholds[distances.argmin()])
+            remedy = "On a threshold weights freeze at the outer level, within it at the inner one: say exactly which."
+            expected = f"a bound equal to the threshold {nearest!r} or clearly apart from it"
+            raise SpecificationError(f"surrogate.{name}", expected, getattr(surrogate, name), remedy)
 
 
 def check_scales(model) -> None:
@@ -127,6 +132,13 @@ def _levels(quantizer: EntrywiseMap) -> np.ndarray:
     grid = quantizer.grid if isinstance(quantizer, StochasticRounding) else quantizer
     levels = abs(grid.levels) if isinstance(grid, StepFunction) else np.zeros(0)
     return levels[levels > 0]
+
+
+def check_inertia(model) -> None:
+    """Refuse a surrogate under which the weights with inertia are not derived."""
+    if not isinstance(model.surrogate, IdentitySurrogate):
+        expected, remedy = "IdentitySurrogate() with this update_rule", "A weight with inertia slides across a bound."
+        raise SpecificationError("surrogate", expected, model.surrogate, remedy)
 
 
 def check_update_rule(model) -> None:

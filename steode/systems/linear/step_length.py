@@ -10,7 +10,7 @@ from steode.parts.quantizers import Identity, StepFunction
 from steode.parts.range_rules import FixedRange
 from steode.parts.stochastic import StochasticMap
 from steode.parts.surrogates import DerivativeOf
-from steode.parts.update_rules import STE, Momentum, SignSGD
+from steode.parts.update_rules import STE, KineticMomentum, Momentum, SignSGD
 from steode.solvers.entrywise import Map, StepMap
 from steode.solvers.equations import Problem
 from steode.solvers.sign_moments import sign_moments
@@ -56,6 +56,8 @@ def check_steps(model: LinearModel, what: str) -> None:
         reason = f"{model.weight_quantizer} has no levels that stay while a weight rests"
     elif isinstance(rule, Momentum):
         reason = "a step of momentum is a sum over gradients, whose mean length has no closed form"
+    elif isinstance(rule, KineticMomentum):
+        return  # a velocity, and no law of one step
     elif not isinstance(rule, STE | SignSGD):
         reason = f"the law of a step of {rule} is not derived"
     elif isinstance(model.surrogate, DerivativeOf):

@@ -18,7 +18,7 @@ from steode.parts.range_rules import FixedRange, LearnedRange
 from steode.parts.schedule import Schedule
 from steode.parts.stochastic import CommonFactor, StochasticMap, StochasticRounding
 from steode.parts.surrogates import ClippedSurrogate, DerivativeOf, IdentitySurrogate
-from steode.parts.update_rules import FOGZO, SPSA, STE, Adam, Momentum, SignSGD
+from steode.parts.update_rules import FOGZO, SPSA, STE, Adam, KineticMomentum, Momentum, SignSGD
 from steode.symbolic import averages
 from steode.symbolic import symbols as sym
 from steode.symbolic.derivation import Derivation, Step
@@ -29,6 +29,7 @@ from steode.systems.linear.derivations import closures, schedules, stationary
 from steode.systems.linear.derivations.adam import adaptive_moments
 from steode.systems.linear.derivations.fogzo import flip_counting
 from steode.systems.linear.derivations.inputs import Maps, derive_input_moments, input_moment, input_variance
+from steode.systems.linear.derivations.kinetic import mean_gradient
 from steode.systems.linear.derivations.momentum import heavy_ball
 from steode.systems.linear.derivations.motion import ICHIKAWA, Motion, straight_through
 from steode.systems.linear.derivations.output import derive_output
@@ -43,6 +44,7 @@ LOG = logging.getLogger(__name__)
 MOTIONS = {
     STE: straight_through,
     Momentum: heavy_ball,
+    KineticMomentum: mean_gradient,
     SignSGD: sign_descent,
     Adam: adaptive_moments,
     FOGZO: flip_counting,
@@ -68,9 +70,11 @@ def derive_linear(model: LinearModel) -> Limit:
     followed = {symbol: value for symbol, value in given.items() if isinstance(value, Schedule)}
     slope = sympy.S.NaN
     if not motion.smoothed:
-        steps += [*_evolution(model, motion), *motion.remarks]
+        steps += [*(motion.evolution or _evolution(model, motion)), *motion.remarks]
         if isinstance(model.range_rule, FixedRange):
             moments, closure, exact = closures.derive_closures(model, motion.drift, motion.diffusion, strength, maps)
+            if motion.closure is not None:
+                moments, closure = motion.closure(maps)
             steps += [*moments, *motion.closing]
         else:
             steps += moving_range(model, motion)
@@ -113,7 +117,7 @@ def derive_linear(model: LinearModel) -> Limit:
         },
         input_moments=input_moments,
         gaussian_closure=closure,
-        exact_moments=exact,
+        exact_moments=exact if motion.closure is None else None,
         stationary_log_slope=slope,
         long_times=long_times,
         parameters=parameters_of(model, maps),
@@ -157,12 +161,15 @@ def parameters_of(model: LinearModel, maps: Maps) -> dict[sympy.Symbol, float]:
     optional = {sym.kappa: model.weight_decay, sym.batch: model.batch_size if model.batch_size > 1 else 0}
     values |= {symbol: value for symbol, value in optional.items() if value}
     if isinstance(model.surrogate, ClippedSurrogate):
-        values[sym.bound] = model.surrogate.bound
+        bounds = {sym.bound: model.surrogate.bound, sym.lower: model.surrogate.lower}
+        values |= {symbol: value for symbol, value in bounds.items() if value is not None}
     if isinstance(model.range_rule, LearnedRange):
         values[sym.eta_range] = model.range_rule.rate
     rule = model.update_rule
     if isinstance(rule, Momentum):
         values |= {sym.beta: rule.beta, sym.eta_eff: values[sym.eta] / (1 - rule.beta)}
+    elif isinstance(rule, KineticMomentum):
+        values |= {sym.friction: rule.friction}
     elif isinstance(rule, Adam) and rule.second_moment_rate is not None:
         values |= {sym.c_v: rule.second_moment_rate}
     elif isinstance(rule, FOGZO):
@@ -248,12 +255,13 @@ def _evolution(model: LinearModel, motion: Motion) -> list[Step]:
         )
     ]
     if isinstance(model.surrogate, ClippedSurrogate):
-        density_at = [sympy.Eq(density.subs(sym.w, end), 0) for end in (-sym.bound, sym.bound)]
+        lower = -sym.bound if model.surrogate.lower is None else sym.lower
+        density_at = [sympy.Eq(density.subs(sym.w, end), 0) for end in (lower, sym.bound)]
         steps.append(
             Step(
                 "absorption at the clipping bound",
                 tuple(density_at),
-                "Where s = 0 nothing moves: weights that reach the bound freeze there, so the density vanishes at the "
+                "Where s = 0 nothing moves: weights that reach a bound freeze there, so the density vanishes at the "
                 "ends of the band and its outflow collects in atoms; weights that start outside stay where they are.",
             )
         )

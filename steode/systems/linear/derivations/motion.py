@@ -36,6 +36,8 @@ class Motion:
     smoothed : True if drift and diffusion depend on the weight by more than Q(w), so that nothing further is derived.
     rate : what stands for the learning rate eta in all that follows from the setting.
     companion : a number that moves beside the law of the weights, if there is one.
+    evolution : steps about the law of the weights; None: the density equation of drift and diffusion.
+    closure : maps -> steps of the Gaussian closure and its equations; None: that of drift and diffusion.
     """
 
     setting: list[Step]
@@ -50,6 +52,8 @@ class Motion:
     smoothed: bool = False
     rate: sympy.Symbol = sym.eta
     companion: Companion | None = None
+    evolution: list[Step] | None = None
+    closure: Callable | None = None
 
 
 def straight_through(model: LinearModel, residual: Residual, output: Output | None) -> Motion:
@@ -63,8 +67,9 @@ def _setting(model: LinearModel, residual: Residual) -> list[Step]:
     if model.batch_size > 1:
         gradient = sympy.Function(r"\mathrm{mean}_{B}")(gradient)
     update = -sym.eta / sympy.sqrt(sym.d) * gradient * sym.s + regularization(model)
-    clipped = isinstance(model.surrogate, ClippedSurrogate)
-    surrogate = sympy.Piecewise((1, sympy.Abs(sym.w) < sym.bound), (0, True)) if clipped else sympy.S.One
+    surrogate = sympy.S.One
+    if isinstance(model.surrogate, ClippedSurrogate):
+        surrogate = model.surrogate.indicator(sym.w, sym.lower, sym.bound)
     if isinstance(model.surrogate, DerivativeOf):
         surrogate = model.surrogate.derivative.subs(model.surrogate.proxy.variable, sym.w)
     samples = "a batch of B fresh samples, whose gradients are averaged," if model.batch_size > 1 else "a fresh sample"

@@ -3,6 +3,7 @@
 import sympy
 
 from steode.parts.range_rules import LearnedRange
+from steode.parts.update_rules import Momentum
 from steode.symbolic import symbols as sym
 from steode.symbolic.derivation import Step
 from steode.symbolic.expectation import fokker_planck, generator
@@ -33,7 +34,7 @@ def _learned(model: LinearModel, motion: Motion) -> list[Step]:
     rate = -sym.eta_range * gradient
     if rule.sequential:
         slope = sympy.Symbol(r"\mathrm{E}\left[\partial l/\partial w\right]", real=True)
-        rate += sym.eta_range * motion.diffusion.subs(sym.s, 1) / sym.eta * slope
+        rate += sym.eta_range * motion.diffusion.subs(sym.s, 1) / sym.eta * slope * _at_once(model)
     if rule.logarithmic:
         rate *= sym.omega**2
     noise = (
@@ -45,6 +46,7 @@ def _learned(model: LinearModel, motion: Motion) -> list[Step]:
         noise += (
             " Stepped after the weights, l is taken at weights that have moved by the same residual: their product "
             "adds the variance of a step times the mean slope of l, with the density at its jumps."
+            + (" Of momentum only what the newest gradient does at once counts." if _at_once(model) != 1 else "")
         )
     if rule.logarithmic:
         noise += " Its logarithm moves by omega times the gradient, so the range by its square."
@@ -59,8 +61,17 @@ def _learned(model: LinearModel, motion: Motion) -> list[Step]:
     ]
 
 
+def _at_once(model: LinearModel) -> sympy.Expr:
+    """The part of a gradient's effect on a weight that its own step has; see `Momentum.at_once`."""
+    if not isinstance(model.update_rule, Momentum):
+        return sympy.S.One
+    return (1 - sym.beta) * (1 + sym.beta if model.update_rule.nesterov else 1)
+
+
 def _following(model: LinearModel, motion: Motion) -> list[Step]:
     rule = model.range_rule
+    if rule.percentile is not None:
+        return _percentile(motion)
     power = sympy.Abs(sym.w) ** rule.power
     mean = sympy.Symbol(rf"\mathrm{{E}}\left[{latex(power)}\right]", positive=True)
     factor = sympy.Symbol("f_{\\omega}", positive=True)
@@ -79,6 +90,29 @@ def _following(model: LinearModel, motion: Motion) -> list[Step]:
             + (", with the density at zero, where |w| has its kink." if rule.power == 1 else "."),
         )
     ]
+
+
+def _percentile(motion: Motion) -> list[Step]:
+    place, share = sympy.Symbol("q_p", positive=True), sympy.Symbol("p", positive=True)
+    chance = sympy.Symbol(rf"\mathrm{{P}}\left(\lvert w \rvert \le {latex(place)}\right)", positive=True)
+    density, flux = sym.mu(sym.tau, sym.w), sympy.Function("J")
+    local = {sym.s: 1, sym.Q: sympy.Function("Q_w")(sym.w)}
+    drift, diffusion = motion.drift.subs(local), motion.diffusion.subs(local)
+    carried = drift * density - sympy.Derivative(diffusion * density / 2, sym.w)
+    heights = density.subs(sym.w, place) + density.subs(sym.w, -place)
+    moves = sympy.Eq(sympy.Derivative(place, sym.tau), (flux(place) - flux(-place)) / heights, evaluate=False)
+    equations = (
+        sympy.Eq(sym.omega, sympy.Symbol("f_{\\omega}", positive=True) * place),
+        sympy.Eq(chance, share, evaluate=False),
+        moves,
+        sympy.Eq(flux(sym.w), sympy.Symbol(rf"\mathrm{{E}}_{{w^{{*}}}}\left[{latex(carried)}\right]"), evaluate=False),
+    )
+    reason = (
+        "The range is a quantile of the law of |w| at every time. What flows through q and -q would change the "
+        "probability between them, were they not to move: q moves by the flux over the density there, both averaged "
+        "over the teacher weights."
+    )
+    return [Step("range", equations, reason)]
 
 
 def _in_units(motion: Motion) -> Step:

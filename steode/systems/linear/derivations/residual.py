@@ -135,8 +135,7 @@ def _backward(model: LinearModel) -> sympy.Expr:
     if isinstance(surrogate, DerivativeOf):
         return surrogate.derivative.subs(surrogate.proxy.variable, sym.h)
     if isinstance(surrogate, ClippedSurrogate):
-        bound = sympy.Float(surrogate.bound)
-        return sympy.Piecewise((1, sympy.Abs(sym.h) < bound), (0, True))
+        return surrogate.indicator(sym.h, *map(sympy.Float, surrogate.band))
     return sympy.S.One
 
 

@@ -8,6 +8,7 @@ import sympy
 
 from steode.parts.quantizers import Identity, StepFunction
 from steode.parts.surrogates import ClippedSurrogate
+from steode.parts.update_rules import KineticMomentum
 from steode.symbolic import averages
 from steode.symbolic import symbols as sym
 from steode.symbolic.averages import StationarySpread
@@ -50,7 +51,7 @@ def derive_stationary(
 ) -> LongTimes:
     """The steps about long times, for every combination of maps, surrogate, weight decay and batch size."""
     quantizer, exact_inputs = model.weight_quantizer, isinstance(model.input_quantizer, Identity)
-    plateau, time = derive_plateau(drift) if isinstance(quantizer, StepFunction) else (None, None)
+    plateau, time = _plateau(model, drift)
     if isinstance(model.surrogate, ClippedSurrogate):
         return LongTimes([_no_universal_state()], time)
     drift, diffusion = drift.subs(sym.s, 1), diffusion.subs(sym.s, 1)
@@ -74,7 +75,7 @@ def derive_stationary(
         steps.append(expansions.correction(len(levels), theta))
         if exact_inputs:
             steps.append(expansions.exact_recovery(theta))
-    return LongTimes([*steps, plateau], time, solution)
+    return LongTimes([*steps, *plateau], time, solution)
 
 
 def derive_self_consistency(model: LinearModel, drift, diffusion, second) -> LongTimes:
@@ -83,7 +84,7 @@ def derive_self_consistency(model: LinearModel, drift, diffusion, second) -> Lon
     `second` is E[Q_w(w)^2] given w.
     """
     stepwise = isinstance(model.weight_quantizer, StepFunction)
-    plateau, time = derive_plateau(drift) if stepwise else (None, None)
+    plateau, time = _plateau(model, drift)
     if isinstance(model.surrogate, ClippedSurrogate):
         return LongTimes([_no_universal_state()], time)
     drift, diffusion = drift.subs(sym.s, 1), diffusion.subs(sym.s, 1)
@@ -99,7 +100,15 @@ def derive_self_consistency(model: LinearModel, drift, diffusion, second) -> Lon
         "that density, in angle brackets, give m and q and so the output averages back."
     )
     steps = [law, _mean_image(drift, diffusion, stepwise), Step("self-consistency", equations, reason)]
-    return LongTimes([*steps, *([plateau] if stepwise else [])], time)
+    return LongTimes([*steps, *plateau], time)
+
+
+def _plateau(model: LinearModel, drift) -> tuple[list[Step], sympy.Expr | None]:
+    """The step about the time in a cell; none without cells, or where weights have inertia."""
+    if not isinstance(model.weight_quantizer, StepFunction) or isinstance(model.update_rule, KineticMomentum):
+        return [], None
+    step, time = derive_plateau(drift)
+    return [step], time
 
 
 def _no_universal_state() -> Step:

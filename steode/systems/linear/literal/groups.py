@@ -39,14 +39,14 @@ def draw_weights(model: LinearModel, name: str, generator: np.random.Generator, 
     return np.concatenate([getattr(member, name).sample(generator, size) for member, size in pairs])
 
 
-def bound_of(model: LinearModel, dim: int) -> Float[np.ndarray, "..."] | None:
-    """The bound beyond which weights are frozen, of each coordinate where there are groups; None without one."""
-    bounds = [
-        member.surrogate.bound if isinstance(member.surrogate, ClippedSurrogate) else np.inf for member in model.members
-    ]
-    if not np.isfinite(bounds).any():
+def band_of(model: LinearModel, dim: int) -> Float[np.ndarray, "2 ..."] | None:
+    """Ends of the band beyond which weights are frozen, of each coordinate where there are groups; None without one."""
+    clipped = [isinstance(member.surrogate, ClippedSurrogate) for member in model.members]
+    if not any(clipped):
         return None
-    return np.repeat(bounds, group_sizes(model, dim)) if model.groups else np.asarray(bounds[0])
+    pairs = zip(clipped, model.members, strict=True)
+    bands = np.array([member.surrogate.band if own else (-np.inf, np.inf) for own, member in pairs])
+    return np.repeat(bands, group_sizes(model, dim), axis=0).T if model.groups else bands[0]
 
 
 def weight_map_of(model: LinearModel, dim: int, dtype, compile_map: Callable) -> "RandomMap | GroupedMap":

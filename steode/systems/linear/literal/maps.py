@@ -156,13 +156,15 @@ RandomMap = Deterministic | Additive | Multiplicative | Rounding
 class Slope(eqx.Module):
     """Surrogate derivative of the output's map: a function, or 1 within a band, or 1."""
 
-    bound: Float[Array, ""] | None = None
+    band: Float[Array, " 2"] | None = None
     function: Callable | None = eqx.field(static=True, default=None)
 
     def __call__(self, h):
         if self.function is not None:
             return jnp.broadcast_to(jnp.asarray(self.function(h), h.dtype), h.shape)
-        return jnp.ones_like(h) if self.bound is None else (jnp.abs(h) < self.bound).astype(h.dtype)
+        if self.band is None:
+            return jnp.ones_like(h)
+        return ((h > self.band[0]) & (h < self.band[1])).astype(h.dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,7 +197,7 @@ def random_map(quantizer: EntrywiseMap, dtype, compile_map: Callable) -> RandomM
 def output_slope(surrogate: OutputSurrogate, dtype, compile_map: Callable) -> Slope:
     """The surrogate derivative with its numbers in arrays of `dtype`."""
     if isinstance(surrogate, ClippedSurrogate):
-        return Slope(bound=jnp.asarray(surrogate.bound, dtype))
+        return Slope(band=jnp.asarray(surrogate.band, dtype))
     if isinstance(surrogate, DerivativeOf):
         return Slope(function=smooth_slope(surrogate, compile_map))
     return Slope()

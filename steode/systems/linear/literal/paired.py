@@ -74,7 +74,7 @@ class PairedSystem(eqx.Module):
 def paired_system(
     models: Sequence[LinearModel], dim: int, dtype, compile_map: Callable, edges=None, rotation=None
 ) -> PairedSystem:
-    """The models' numbers side by side; a missing pull is 0, a missing bound infinite, missing levels never reached.
+    """The models' numbers side by side; a missing pull is 0, a missing band infinite, missing levels never reached.
 
     Raises `SpecificationError` unless they have the same teacher law, batch size and spectrum, and maps and update
     rules of one kind: step functions (of any number of levels) or the same smooth map.
@@ -95,7 +95,7 @@ def paired_system(
 
 
 def _with_every_part(system: LinearSystem, systems: list[LinearSystem], dtype) -> LinearSystem:
-    for name, neutral in (("decay", 0.0), ("dampening", 0.0), ("bound", np.inf)):
+    for name, neutral in (("decay", 0.0), ("dampening", 0.0), ("band", (-np.inf, np.inf))):
         if getattr(system, name) is None and any(getattr(other, name) is not None for other in systems):
             value = jnp.asarray(neutral, dtype)
             system = eqx.tree_at(

@@ -26,6 +26,7 @@ class Follows(eqx.Module):
     unit: StepMap  # the map of range 1
     factor: Float[Array, ""]
     power: int = eqx.field(static=True)
+    percentile: float | None = eqx.field(static=True)
 
     def begin(self, state, weights):
         """The state of a run: that of the update rule."""
@@ -41,6 +42,8 @@ class Follows(eqx.Module):
 
     def value(self, state, weights: Float[Array, " d"]) -> Float[Array, ""]:
         """The range of a state with these weights."""
+        if self.percentile is not None:
+            return self.factor * jnp.percentile(jnp.abs(weights), self.percentile)
         return self.factor * jnp.mean(jnp.abs(weights) ** self.power) ** (1 / self.power)
 
     def moved(self, state, moved, old, new, errors, inputs):
@@ -93,7 +96,7 @@ def literal_range(rule, quantizer, dtype) -> Follows | Learned | None:
     one = dataclasses.replace(quantizer, range=1.0)
     unit = StepMap(jnp.asarray(one.levels, dtype), jnp.asarray(one.thresholds, dtype))
     if isinstance(rule, FollowingRange):
-        return Follows(unit, jnp.asarray(rule.factor, dtype), rule.power)
+        return Follows(unit, jnp.asarray(rule.factor, dtype), rule.power, rule.percentile)
     return Learned(unit, jnp.asarray(quantizer.range, dtype), jnp.asarray(rule.rate, dtype), rule)
 
 

@@ -21,7 +21,7 @@ from jax.scipy.special import ndtr
 from jaxtyping import Array, Float
 
 from steode.errors import SpecificationError
-from steode.parts.update_rules import FOGZO, SPSA, STE, Adam, Momentum, SignSGD, UpdateRule
+from steode.parts.update_rules import FOGZO, SPSA, STE, Adam, KineticMomentum, Momentum, SignSGD, UpdateRule
 
 
 class Rule(eqx.Module):
@@ -83,11 +83,8 @@ class Moving(NamedTuple):
     buffer: Float[Array, "... d"]
 
 
-class HeavyBall(StraightThrough):
-    """The straight-through gradient collected in a buffer."""
-
-    beta: Float[Array, ""]
-    nesterov: bool = eqx.field(static=True)
+class Buffered(StraightThrough):
+    """A rule that remembers its gradients in a buffer, which is empty at the start."""
 
     def begin(self, weights):
         return Moving(weights, weights * 0)
@@ -98,11 +95,28 @@ class HeavyBall(StraightThrough):
     def with_weights(self, state, weights):
         return state._replace(weights=weights)
 
+
+class HeavyBall(Buffered):
+    """The straight-through gradient collected in a buffer."""
+
+    beta: Float[Array, ""]
+    nesterov: bool = eqx.field(static=True)
+
     def move(self, rate, change, pull, state):
         gradient = change(1) + pull(1)
         buffer = self.beta * state.buffer + gradient
         ahead = gradient + self.beta * buffer if self.nesterov else buffer
         return Moving(state.weights - rate * ahead, buffer)
+
+
+class MeanGradient(Buffered):
+    """The mean of the straight-through gradients, each of which has this share of it when it comes."""
+
+    share: Float[Array, ""]
+
+    def move(self, rate, change, pull, state):
+        mean = state.buffer + self.share * (change(1) + pull(1) - state.buffer)
+        return Moving(state.weights - rate * mean, mean)
 
 
 class Adaptive(NamedTuple):
@@ -200,7 +214,7 @@ LAWS: dict[str, Callable] = {
 def literal_rule(rule: UpdateRule, dim: int, dtype) -> Rule:
     """The rule in dimension `dim`, with its numbers in arrays of `dtype`.
 
-    Raises `SpecificationError` unless beta = 1 - c/dim is a share, and ratio * dim at least one direction.
+    Raises `SpecificationError` unless every beta is a share, and ratio * dim at least one direction.
     """
     if isinstance(rule, STE):
         return StraightThrough()
@@ -208,6 +222,11 @@ def literal_rule(rule: UpdateRule, dim: int, dtype) -> Rule:
         return SignOfGradient()
     if isinstance(rule, Momentum):
         return HeavyBall(jnp.asarray(rule.beta, dtype), rule.nesterov)
+    if isinstance(rule, KineticMomentum):
+        if rule.friction > dim:
+            remedy = "beta = 1 - friction/d is a share."
+            raise SpecificationError("dim", f"at least the friction {rule.friction:g}", dim, remedy)
+        return MeanGradient(jnp.asarray(rule.friction / dim, dtype))
     if isinstance(rule, Adam):
         if rule.beta_2(dim) <= 0:
             remedy = "beta_2 = 1 - second_moment_rate/d is a share."

@@ -22,7 +22,7 @@ from jaxtyping import Array, Float, PyTree
 from steode.parts.quantizers import EntrywiseMap
 from steode.parts.schedule import Schedule
 from steode.parts.surrogates import DerivativeOf
-from steode.systems.linear.literal.groups import GroupedMap, bound_of, eigenvalues_of, weight_map_of
+from steode.systems.linear.literal.groups import GroupedMap, band_of, eigenvalues_of, weight_map_of
 from steode.systems.linear.literal.input_moments import coordinate_moments
 from steode.systems.linear.literal.maps import (
     Deterministic,
@@ -64,7 +64,7 @@ class LinearSystem(eqx.Module):
     decay: Float[Array, ""] | None
     dampening: Float[Array, ""] | None  # of the first step, if there is a schedule
     mobility: Callable | None = eqx.field(static=True)  # surrogate derivative of the weights; None: it is 1
-    bound: Float[Array, "..."] | None  # half-width of the band where the surrogate derivative is 1; None: everywhere
+    band: Float[Array, "2 ..."] | None  # ends of the band where the surrogate derivative is 1; None: everywhere
     weight_map: RandomMap | GroupedMap
     input_map: RandomMap
     label_map: RandomMap
@@ -140,8 +140,8 @@ class LinearSystem(eqx.Module):
             change = self.rule.change(rate, weights, errors, inputs, losses, rule_numbers)
             if self.mobility is not None:
                 change = change * jnp.asarray(self.mobility(weights), change.dtype)
-            if self.bound is not None:
-                change = jnp.where(jnp.abs(weights) < self.bound, change, 0)
+            if self.band is not None:
+                change = jnp.where((weights > self.band[0]) & (weights < self.band[1]), change, 0)
             return change
 
         def pull(rate) -> Float[Array, " d"]:
@@ -249,7 +249,7 @@ def linear_system(
     (dim, dim), takes the data out of the axes of the quantizers: x -> R x.
     """
     sampled = sampled_observables(model, rotation is not None)
-    moments, eigenvalues, bound = None, eigenvalues_of(model, dim), bound_of(model, dim)
+    moments, eigenvalues, band = None, eigenvalues_of(model, dim), band_of(model, dim)
     if "q" not in sampled:
         measured = coordinate_moments(model.input_quantizer, eigenvalues)
         axis_power = measured.power if rotation is None else (rotation**2) @ measured.power
@@ -268,7 +268,7 @@ def linear_system(
         decay=jnp.asarray(model.weight_decay, dtype) if model.weight_decay else None,
         dampening=jnp.asarray(rates["dampening"], dtype) if model.dampening else None,
         mobility=smooth_slope(model.surrogate, compile_map) if isinstance(model.surrogate, DerivativeOf) else None,
-        bound=None if bound is None else jnp.asarray(bound, dtype),
+        band=None if band is None else jnp.asarray(band, dtype),
         weight_map=weight_map_of(model, dim, dtype, compile_map),
         input_map=quantizer(model.input_quantizer),
         label_map=quantizer(model.label_quantizer),
