@@ -83,7 +83,7 @@ def trajectory(model, t_end: float):
 
 def density(model, times: tuple[float, ...]):
     """The law of the latent weights at some times: density equation against histograms."""
-    theory = solve(model, times[-1], tolerance=1e-3, density_times=times)
+    theory = solve(model, times[-1], tolerance=1e-3, snapshot_times=times)
     runs = simulate(model, 2000, times[-1], seeds=8, times=[0.0, times[-1]], snapshot_times=times)
     figure, axes = _axes(len(times), 3.6)
     distances = []

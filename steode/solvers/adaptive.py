@@ -89,14 +89,14 @@ def _operator(problem: Problem, nodes, *rest) -> tuple:
 
 
 @functools.partial(bounded_jit, prepare=_operator)
-def _evolve(operator, masses, times, density_times, tolerance) -> dict:
+def _evolve(operator, masses, times, snapshot_times, tolerance) -> dict:
     """What `march` returns, from a problem, nodes, masses and times; or from an operator, masses and times."""
     operator = operator if isinstance(operator, DensityOperator) else DensityOperator(*operator)
     beside = _beside(operator.problem)
     if beside is not None:
         operator = beside(operator)
         masses = operator.begin(masses)
-    return march(operator, masses, times, density_times, tolerance, 1e-3 * times[-1], MAX_STEPS)
+    return march(operator, masses, times, snapshot_times, tolerance, 1e-3 * times[-1], MAX_STEPS)
 
 
 def _beside(problem: Problem) -> type[CoupledOperator] | None:
@@ -107,7 +107,7 @@ def _beside(problem: Problem) -> type[CoupledOperator] | None:
 
 
 def solve_density(
-    make_problem, start: Start, times: np.ndarray, density_times: np.ndarray, tolerance: float
+    make_problem, start: Start, times: np.ndarray, snapshot_times: np.ndarray, tolerance: float
 ) -> DensitySolution:
     """Solve to an estimated error of eps_g below `tolerance` times its largest value, tau = 0 included.
 
@@ -115,7 +115,7 @@ def solve_density(
     ----------
     make_problem : rows of teacher values and eigenvalues -> Problem.
     start : initial data (`steode.solvers.start.Start`).
-    times, density_times : increasing, the last of `density_times` being the last of `times`.
+    times, snapshot_times : increasing, the last of `snapshot_times` being the last of `times`.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def solve_density(
         LOG.info("density equation to tau = %g: mesh %d, %d unknowns", times[-1], halvings + 1, unknowns)
         own = TIME_FRACTION * tolerance * TIME_RATIO ** (1 - halvings)
         size = _program_size(mesh.fraction.size, rows.teacher.size, halvings)
-        fine = _solve_once(problem, rows, mesh, times, density_times, own, size)
+        fine = _solve_once(problem, rows, mesh, times, snapshot_times, own, size)
         low_mass, high_mass = (rows.weights @ fine.masses[-1, :, end].sum(-1) for end in (slice(2), slice(-2, None)))
         if problem.bound is None and max(low_mass, high_mass) > EDGE_MASS:
             length = ends[1] - ends[0]
@@ -211,7 +211,7 @@ def _program_size(nodes: int, rows: int, halvings: int) -> int:
     return 2 * nodes - 1 if halvings == 0 and rows <= FEW_ROWS else nodes
 
 
-def _solve_once(problem, rows, mesh: Mesh, times, density_times, tolerance, size: int) -> DensitySolution:
+def _solve_once(problem, rows, mesh: Mesh, times, snapshot_times, tolerance, size: int) -> DensitySolution:
     nodes = mesh.nodes(breakpoints_of(problem), problem.bound)
     masses = rows.masses(nodes, problem.bound)
     if problem.moving_range is not None:
@@ -227,7 +227,7 @@ def _solve_once(problem, rows, mesh: Mesh, times, density_times, tolerance, size
             given = _half(operator, mirror), masses[mirror.rows]
     else:
         given, operator = (problem, nodes, masses), DensityOperator(problem, nodes)
-    found = jax.device_get(_evolve(*given, padded(times), density_times, tolerance))
+    found = jax.device_get(_evolve(*given, padded(times), snapshot_times, tolerance))
     observables = {name: values[: times.size] for name, values in found["observables"].items()}
     steps = int(found["steps"])
     if not found["succeeded"]:

@@ -48,7 +48,7 @@ def solve(
     times: Sequence[float] | None = None,
     method: str | None = None,
     tolerance: float = 1e-4,
-    density_times: Sequence[float] = (),
+    snapshot_times: Sequence[float] = (),
     start: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Trajectory:
     """Solve the high-dimensional limit of `model` from tau = 0 to `t_end`.
@@ -69,7 +69,7 @@ def solve(
         the eigenvectors: dynamical mean-field theory, a quarter of a minute or more (docs/linear_system.md).
     tolerance : wanted error of eps_g relative to its largest value on [0, t_end] (density), or of the integrator
         (gaussian, moments). For particles and dmft it does not apply.
-    density_times : times at which to keep mu(w | w*) in `.density` (density only).
+    snapshot_times : times at which to keep mu(w | w*) in `.density` (density only).
     start : drawn (teacher, initial weights), each of shape (d,): start from their empirical joint law instead of the
         model's laws, by dmft as they are in the turned axes. None starts from the laws.
 
@@ -95,20 +95,20 @@ def solve(
     t_end = check_positive("t_end", t_end)
     tolerance = check_positive("tolerance", tolerance)
     times = checked_times("times", np.linspace(0, t_end, 201) if times is None else times, t_end)
-    density_times = checked_times("density_times", density_times, t_end)
+    snapshot_times = checked_times("snapshot_times", snapshot_times, t_end)
     if method is None and isinstance(model.update_rule, SPSA):
         method = "particles"
     if method is None:
         closed = derive(model).exact_moments is not None and missing(model, "solve, moments") is None
-        method = "moments" if closed and not density_times.size else "density"
+        method = "moments" if closed and not snapshot_times.size else "density"
     if method not in (*METHODS, ROTATED):
         expected = "one of " + ", ".join((*METHODS, ROTATED))
         raise SpecificationError("method", expected, method, "Leave it out for the exact limit.")
-    if density_times.size and method != "density":
+    if snapshot_times.size and method != "density":
         raise SpecificationError(
-            "density_times", "method 'density'", method, "Other methods do not compute the density."
+            "snapshot_times", "method 'density'", method, "Other methods do not compute the density."
         )
-    if density_times.size:
+    if snapshot_times.size:
         require(model, "solve, density kept")
     require(model, f"solve, {method}")
     if start is not None:
@@ -122,26 +122,26 @@ def solve(
             density = None
         else:
             initial = nominal_start(model) if start is None else drawn_start(model, *_checked_start(start))
-            observables, error, density = _SOLVERS[method](model, initial, times, density_times, tolerance)
+            observables, error, density = _SOLVERS[method](model, initial, times, snapshot_times, tolerance)
     settings = {"t_end": t_end, "tolerance": tolerance, "start": "nominal" if start is None else "drawn"}
     provenance = Provenance("limit", method, to_dict(model), settings, __version__, device_name(), model)
     return Trajectory(times, observables, error, density, None, provenance)
 
 
-def _solve_density(model, start: Start, times, density_times, tolerance):
-    kept = np.union1d(density_times, times[-1:])
+def _solve_density(model, start: Start, times, snapshot_times, tolerance):
+    kept = np.union1d(snapshot_times, times[-1:])
     solution = solve_density(lambda rows: make_problem(model, rows), start, times, kept, tolerance)
     density = None
-    if density_times.size:
-        wanted = np.isin(kept, density_times)
+    if snapshot_times.size:
+        wanted = np.isin(kept, snapshot_times)
         rows = solution.rows
         density = Density(
-            density_times, solution.nodes, solution.volumes, rows.teacher, rows.weights, solution.masses[wanted]
+            snapshot_times, solution.nodes, solution.volumes, rows.teacher, rows.weights, solution.masses[wanted]
         )
     return solution.observables, solution.error, density
 
 
-def _solve_gaussian(model, start: Start, times, density_times, tolerance):
+def _solve_gaussian(model, start: Start, times, snapshot_times, tolerance):
     from steode.systems.linear import moment_programs
 
     rows = start.rows(np.zeros(0), 48)
@@ -150,7 +150,7 @@ def _solve_gaussian(model, start: Start, times, density_times, tolerance):
     return _checked_ys(found, times.size, "gaussian", model), {}, None
 
 
-def _solve_moments(model, start: Start, times, density_times, tolerance):
+def _solve_moments(model, start: Start, times, snapshot_times, tolerance):
     from steode.systems.linear import moment_programs
 
     given = start.moments()
@@ -163,7 +163,7 @@ def _solve_moments(model, start: Start, times, density_times, tolerance):
     return _checked_ys(found, times.size, "moments", model), {}, None
 
 
-def _solve_particles(model, start: Start, times, density_times, tolerance):
+def _solve_particles(model, start: Start, times, snapshot_times, tolerance):
     problem = make_problem(model, start.rows(np.zeros(0), 2))
     # a small part of the relaxation time, and as many equal steps as end exactly on each reported time
     fastest = float(learning_rates(problem, float(times[-1])).max())
