@@ -8,7 +8,7 @@ from steode.plot import style
 from steode.symbolic import symbols as sym
 
 DIMS = (100, 1_000, 10_000)
-DRAWS = 2_000
+DRAWS = 1_000
 
 
 def _moments(model) -> tuple[float, float]:
