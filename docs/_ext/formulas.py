@@ -1,8 +1,8 @@
 r"""Formulas of docstrings, plain text that `help` shows as it is, as TeX for the site.
 
 The notation is that of the docstrings: `<-`, `sqrt(...)`, `x_i`, `x^2`, `w*`, `m_hat`, Greek letters by name, `<f g>`
-for an average, `sum_i`, `int_0^oo`, several spaces between formulas on one line. Names of arguments are set in the font of
-code, other words as text.
+for an average, `sum_i`, `int_0^oo`, several spaces between formulas on one line. Names of arguments are set in the font
+of code, other words as text.
 """
 
 import re
