@@ -5,9 +5,14 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "_ext"))
 
-import kept
+from steode.cli.program_cache import use_program_cache
 
-import steode
+# checks, and the kernels of executed pages, which inherit it: most of their time is compiling, often the same programs
+use_program_cache()
+
+import kept  # noqa: E402
+
+import steode  # noqa: E402
 
 project = "steode"
 author = "the steode authors"

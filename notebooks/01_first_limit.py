@@ -55,7 +55,7 @@ limit.step("order parameters")
 
 # %%
 times = [1.0, 10.0, 50.0]
-theory = solve(model, t_end=50, density_times=times)
+theory = solve(model, t_end=50, snapshot_times=times)
 runs = simulate(model, dim=500, t_end=50, seeds=16, snapshot_times=times)
 print(theory)
 print(runs)

@@ -78,7 +78,7 @@ print("estimate", np.array([estimate.length for estimate in estimates]).round(3)
 times = np.linspace(0, 50, 201)
 kept = [0.0, 5.0, 10.0, 15.0, 20.0, 25.0, 35.0]
 theory = [
-    solve(model(omega), 50, times=times, tolerance=1e-3, density_times=[] if number else kept)
+    solve(model(omega), 50, times=times, tolerance=1e-3, snapshot_times=[] if number else kept)
     for number, omega in enumerate(ranges)
 ]
 runs = simulate_paired([model(omega) for omega in ranges], dim=400, t_end=50, times=times, seeds=8, snapshot_times=kept)

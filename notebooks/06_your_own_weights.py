@@ -51,7 +51,7 @@ def model(bits):
 
 widths = [2, 3]
 times = [0.5, 15.0]
-theory = [solve(model(bits), 15, tolerance=5e-3, density_times=times) for bits in widths]
+theory = [solve(model(bits), 15, tolerance=5e-3, snapshot_times=times) for bits in widths]
 runs = simulate_paired([model(bits) for bits in widths], 640, 15, seeds=8, snapshot_times=times)
 found = {f"{bits} bits": fixed_points(model(bits)) for bits in (2, 3, 4)}
 

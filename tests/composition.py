@@ -83,7 +83,7 @@ def ask(what: str, model: LinearModel):
         case "solve" if kind == "drawn start":
             return steode.solve(model, 0.1, start=np.random.default_rng(0).normal(size=(2, 50)))
         case "solve" if kind == "density kept":
-            return steode.solve(model, 0.1, density_times=[0.1], method="density", tolerance=1e-2)
+            return steode.solve(model, 0.1, snapshot_times=[0.1], method="density", tolerance=1e-2)
         case "solve":
             return steode.solve(model, 0.1, method=kind, tolerance=1e-2)
         case "limit_function":

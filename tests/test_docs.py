@@ -205,8 +205,34 @@ def test_docstrings_become_text_definitions_and_formulas(monkeypatch):
     ]
     docstrings.process(None, "function", "f", None, None, lines)
     assert lines == [
-        r"Of w\* and \|z\|, by :py:obj:`~steode.solve`:", "", "::", "", "        a = b*c", "",
+        r"Of w\* and \|z\|, by :py:obj:`~steode.solve`:", "", ".. math::", "", r"    a = b\, c", "",
         "", ".. rubric:: Parameters", "", "", "``w_``", r"    a weight,", "    of ``d``.", "",
         "", ".. rubric:: Raises", "", "", ":py:obj:`~steode.SpecificationError`", "    If not.", "",
         "", ".. rubric:: Returns", "", r"w\*", "",
     ]  # fmt: skip
+
+
+def test_formulas_of_docstrings_are_mathematics(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS / "_ext"))
+    formulas = importlib.import_module("formulas")
+    assert formulas.tex("w <- w - (learning_rate/sqrt(d)) m_hat/sqrt(v_hat) s(w*)") == (
+        r"w \leftarrow  w - (\,\mathtt{learning\_rate}\,/\sqrt{d}) \hat m/\sqrt{\hat v} s(w^{*})"
+    )
+    assert formulas.tex("int_0^oo C dt + <drift f_t'>") == (
+        r"\int_{0}^{\infty } C \,\mathrm d t + \langle \text{ drift } f_{t}'\rangle "
+    )
+    assert formulas.block(["a = b +", "c,", "e = f."]) == r"\begin{aligned}&a = b + c,\\&e = f.\end{aligned}"
+    assert formulas.tex('l = "lsq"') is None
+
+
+def test_every_formula_of_the_api_is_in_the_notation(monkeypatch):
+    """The first paragraphs of a docstring that are indented are formulas; all of them can be set."""
+    monkeypatch.syspath_prepend(str(DOCS / "_ext"))
+    docstrings, count = importlib.import_module("docstrings"), 0
+    for module in (steode, regression, binary_relu, classification, committee, gradient_flows, layer, estimators):
+        for name in module.__all__:
+            lines = (inspect.getdoc(getattr(module, name)) or "").splitlines()
+            docstrings.process(None, "class", name, None, None, lines)
+            assert "::" not in lines, name
+            count += sum(line == ".. math::" for line in lines)
+    assert count > 30

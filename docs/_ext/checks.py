@@ -4,6 +4,8 @@ Every check takes a model and returns a matplotlib figure (or None) and one para
 measured. The simulations share no formula with the theory; sizes are small, so that the docs build in minutes.
 """
 
+import functools
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -67,9 +69,15 @@ def sign_moments(model, samples: int = 400_000):
     return None, f"{'; '.join(lines)} ({samples:,} batches; largest $|z|$ {max(scores):.1f})."
 
 
+@functools.lru_cache(maxsize=1)
+def _limit(model, t_end: float):
+    """The limit that two checks of a page are about."""
+    return solve(model, t_end, tolerance=1e-3)
+
+
 def trajectory(model, t_end: float):
     """The error over time, limit and runs, and their gap in standard errors."""
-    theory = solve(model, t_end, tolerance=1e-3)
+    theory = _limit(model, t_end)
     runs = simulate(model, DIM, t_end, seeds=SEEDS, times=np.linspace(0, t_end, 21))
     comparison = compare(theory, runs)
     figure, ax = _axes()
@@ -83,7 +91,7 @@ def trajectory(model, t_end: float):
 
 def density(model, times: tuple[float, ...]):
     """The law of the latent weights at some times: density equation against histograms."""
-    theory = solve(model, times[-1], tolerance=1e-3, density_times=times)
+    theory = solve(model, times[-1], tolerance=1e-3, snapshot_times=times)
     runs = simulate(model, 2000, times[-1], seeds=8, times=[0.0, times[-1]], snapshot_times=times)
     figure, axes = _axes(len(times), 3.6)
     distances = []
@@ -129,7 +137,7 @@ def _distance(theory, runs, time: float, surrogate) -> float:
 
 def closure(model, t_end: float):
     """The Gaussian closure beside the exact limit."""
-    exact = solve(model, t_end, tolerance=1e-3)
+    exact = _limit(model, t_end)
     closed = solve(model, t_end, method="gaussian")
     figure, ax = _axes()
     plot.trajectory(exact, label="density equation", ax=ax)

@@ -1,10 +1,13 @@
 """Sphinx extension: docstrings are plain text with numpydoc sections; here they become reStructuredText.
 
 Letters such as w* and |z| mean themselves, names in single backticks link to the API where it has them, indented
-paragraphs are formulas, and `name : meaning`, the form of the package, becomes a list of definitions.
+paragraphs are formulas and set as mathematics, and `name : meaning`, the form of the package, becomes a list of
+definitions.
 """
 
 import re
+
+import formulas
 
 import steode
 
@@ -53,20 +56,25 @@ def _belongs(section: tuple[str, list[str]], line: str) -> bool:
 
 
 def _paragraphs(lines: list[str]) -> list[str]:
-    result, formula = [], False
-    for line in lines:
-        if not line.strip():
-            result.append("")
-        elif line.startswith("    ") and (formula or not result or not result[-1]):
-            if not formula:
-                result += ["::", ""]
-            result.append("    " + line)
-            formula = True
+    result, place = [], 0
+    while place < len(lines):
+        line = lines[place]
+        if line.startswith("    ") and not (result and result[-1]):
+            end = place
+            while end < len(lines) and lines[end].startswith("    "):
+                end += 1
+            result += _formula(lines[place:end])
+            place = end
             continue
-        else:
-            formula = False
-            result.append(_escape(line))
+        result.append(_escape(line) if line.strip() else "")
+        place += 1
     return result
+
+
+def _formula(lines: list[str]) -> list[str]:
+    """Mathematics, or the lines as they are where they are no formula."""
+    tex = formulas.block(lines)
+    return ["::", "", *("    " + line for line in lines)] if tex is None else [".. math::", "", "    " + tex]
 
 
 def _definitions(lines: list[str], names: bool) -> list[str]:

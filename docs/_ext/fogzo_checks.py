@@ -8,7 +8,7 @@ from steode.plot import style
 from steode.symbolic import symbols as sym
 
 DIMS = (100, 1_000, 10_000)
-DRAWS = 2_000
+DRAWS = 1_000
 
 
 def _moments(model) -> tuple[float, float]:
@@ -119,7 +119,7 @@ def runs(model, t_end: float):
 def slope(model, t_end: float):
     """The weights near the thresholds over time, of the density equation and of runs; and the slope they make."""
     times, width = np.linspace(0, t_end, 9), 0.05
-    theory = solve(model, t_end, tolerance=1e-3, density_times=times)
+    theory = solve(model, t_end, tolerance=1e-3, snapshot_times=times)
     seen = simulate(model, 2000, t_end, seeds=8, times=[0.0, t_end], snapshot_times=times)
     thresholds, jumps = model.weight_quantizer.thresholds, np.diff(model.weight_quantizer.levels)
     near = np.abs(seen.snapshots.weights[..., None] - thresholds) < width

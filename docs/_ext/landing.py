@@ -29,7 +29,7 @@ def _model(omega: float) -> LinearModel:
 
 @functools.cache
 def _solved(omega: float):
-    return solve(_model(omega), T_END, tolerance=1e-3, density_times=SHOWN)
+    return solve(_model(omega), T_END, tolerance=1e-3, snapshot_times=SHOWN)
 
 
 @functools.cache

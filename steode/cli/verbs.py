@@ -105,7 +105,7 @@ def solve(
             times=np.union1d(np.linspace(0, settings.t_end, settings.times), settings.table_times),
             method=settings.method,
             tolerance=settings.tolerance,
-            density_times=settings.density_times if settings.method == "density" else (),
+            snapshot_times=settings.snapshot_times if settings.method == "density" else (),
             **settings.remedies,
         )
         show_label(case)
@@ -162,7 +162,7 @@ def simulate(
             seeds=settings.seeds,
             key=settings.key,
             times=record_times(settings),
-            snapshot_times=settings.density_times,
+            snapshot_times=settings.snapshot_times,
             basis=basis,
             **settings.remedies,
             checkpoint=None if checkpoint is None else file_of(checkpoint, study, case),

@@ -21,10 +21,12 @@ class LearnedRange:
         range <- range - (rate/d) sum_i mean_batch[e Q_x(x_i)] l_i/sqrt(d),
 
     with l_i the derivative of Q(w_i) with respect to the range that the gradient takes: with u = w/range and the grid
-    g(u) of range 1,
+    g(u) of range 1, by "lsq" (Esser et al. 2020)
 
-        "lsq": l = g(u) - u while u lies between the outermost levels, and the last level beyond them (Esser et al.
-        2020); "pact": 0 and the last level (Choi et al. 2018).
+        l = g(u) - u
+
+    while u lies between the outermost levels, and the last level beyond them; by "pact" (Choi et al. 2018) 0 and the
+    last level.
 
     The range of the model's quantizer is that of the start. Dampening moves the weights alone.
 

@@ -35,7 +35,7 @@ def densities(
 
     Parameters
     ----------
-    theory : from `solve(..., density_times=[...])`.
+    theory : from `solve(..., snapshot_times=[...])`.
     runs : from `simulate(..., snapshot_times=[...])` with the same times.
     times : those drawn; None: all that theory keeps.
     bins : of the histograms.
@@ -46,7 +46,7 @@ def densities(
         If a trajectory holds no law at one of the times.
     """
     if theory.density is None:
-        raise SpecificationError("theory", "a trajectory with densities", theory, "Pass density_times to solve.")
+        raise SpecificationError("theory", "a trajectory with densities", theory, "Pass snapshot_times to solve.")
     law, model = theory.density, theory.model
     indices = [kept_time("times", law.times, time) for time in (law.times if times is None else times)]
     # a node that holds a frozen share has a negligible volume; its quotient is no density

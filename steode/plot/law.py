@@ -24,7 +24,7 @@ def density(
 
     Parameters
     ----------
-    theory : from `solve(..., density_times=[...])`.
+    theory : from `solve(..., snapshot_times=[...])`.
     time : one of those times.
     runs : from `simulate(..., snapshot_times=[...])` with a snapshot within one step of that time; all seeds together.
     bins : of the histogram.
@@ -35,7 +35,7 @@ def density(
         If a trajectory holds no law at that time; the message lists those it holds.
     """
     if theory.density is None:
-        raise SpecificationError("theory", "a trajectory with densities", theory, "Pass density_times to solve.")
+        raise SpecificationError("theory", "a trajectory with densities", theory, "Pass snapshot_times to solve.")
     law, model = theory.density, theory.model
     index = kept_time("time", law.times, time)
     atoms = _atoms(law.nodes, model.surrogate)

@@ -64,14 +64,14 @@ def _operator(problem: Problem, nodes, *rest) -> tuple:
 
 
 @functools.partial(bounded_jit, prepare=_operator)
-def _evolve(operator, masses, times, density_times, tolerance) -> dict:
+def _evolve(operator, masses, times, snapshot_times, tolerance) -> dict:
     """What `march` returns, from a problem, nodes, masses and times; or from an operator, masses and times."""
     operator = DensityOperator(*operator) if isinstance(operator, tuple) else operator
     beside = _beside(operator.problem)
     if beside is not None:
         operator = beside(operator)
         masses = operator.begin(masses)
-    return march(operator, masses, times, density_times, tolerance, 1e-3 * times[-1], MAX_STEPS)
+    return march(operator, masses, times, snapshot_times, tolerance, 1e-3 * times[-1], MAX_STEPS)
 
 
 def _beside(problem: Problem) -> type[CoupledOperator] | None:
@@ -85,7 +85,7 @@ def solve_density(
     make_problems: Callable[[tuple[Rows, ...]], tuple[Problem, ...]],
     starts: tuple[Start, ...],
     times: np.ndarray,
-    density_times: np.ndarray,
+    snapshot_times: np.ndarray,
     tolerance: float,
     shares: tuple[float, ...] = (1.0,),
 ) -> DensitySolution:
@@ -95,7 +95,7 @@ def solve_density(
     ----------
     make_problems : rows of teacher values and eigenvalues, of each kind of coordinates -> its problem.
     starts : initial data of each kind (`steode.solvers.start.Start`).
-    times, density_times : increasing, the last of `density_times` being the last of `times`.
+    times, snapshot_times : increasing, the last of `snapshot_times` being the last of `times`.
     shares : fraction of the coordinates of each kind.
 
     Raises
@@ -138,7 +138,7 @@ def solve_density(
         own = TIME_FRACTION * tolerance * TIME_RATIO ** (1 - halvings)
         few = halvings == 0 and _size(rows) <= FEW_ROWS
         parts = [_part(*part, few) for part in zip(problems, rows, meshes, strict=True)]
-        fine = _solve_once(parts, shares, times, density_times, own)
+        fine = _solve_once(parts, shares, times, snapshot_times, own)
         grown = [_grown(own, law, problem) for own, law, problem in zip(ends, fine.laws, problems, strict=True)]
         if grown != ends:
             ends, solutions = grown, []
@@ -204,14 +204,14 @@ def _part(problem: Problem, rows: Rows, mesh: Mesh, few: bool) -> _Part:
     return _Part(given, operator, None, rows)
 
 
-def _solve_once(parts: list[_Part], shares, times, density_times, tolerance) -> DensitySolution:
+def _solve_once(parts: list[_Part], shares, times, snapshot_times, tolerance) -> DensitySolution:
     if len(parts) == 1:
         given = parts[0].given
     else:
         operators, masses = zip(*(part.given for part in parts), strict=True)
         squares = np.array([share * part.rows.rho for share, part in zip(shares, parts, strict=True)])
         given = GroupedOperator(operators, shares, squares), masses
-    found = jax.device_get(_evolve(*given, padded(times), density_times, tolerance))
+    found = jax.device_get(_evolve(*given, padded(times), snapshot_times, tolerance))
     observables = {name: values[: times.size] for name, values in found["observables"].items()}
     steps = int(found["steps"])
     if not found["succeeded"]:

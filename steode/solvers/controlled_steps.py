@@ -36,19 +36,19 @@ def evolve(
     operator: DensityOperator,
     initial: Masses,
     times: Float[Array, " T"],
-    density_times: Float[Array, " U"],
+    snapshot_times: Float[Array, " U"],
     controller: diffrax.AbstractStepSizeController,
     first_step: Float[Array, ""] | float,
     max_steps: int,
 ) -> diffrax.Solution:
-    """Integrate from time 0; `ys` holds the observables at `times` and the masses at `density_times`.
+    """Integrate from time 0; `ys` holds the observables at `times` and the masses at `snapshot_times`.
 
     Steps end exactly on the saved times, so nothing is interpolated.
     """
     saveat = diffrax.SaveAt(
         subs=[
             diffrax.SubSaveAt(ts=times, fn=lambda t, y, args: args.observables(y)),
-            diffrax.SubSaveAt(ts=density_times, fn=lambda t, y, args: y),
+            diffrax.SubSaveAt(ts=snapshot_times, fn=lambda t, y, args: y),
         ]
     )
     return diffrax.diffeqsolve(

@@ -27,22 +27,22 @@ def march(
     operator: DensityOperator,
     initial: Masses,
     times: Float[Array, " T"],
-    density_times: Float[Array, " U"],
+    snapshot_times: Float[Array, " U"],
     tolerance: Float[Array, ""] | float,
     first_step: Float[Array, ""] | float,
     max_steps: int,
 ) -> dict:
     """Integrate from time 0, with an L1 error of `tolerance` in every step.
 
-    The last of `density_times` is the last of `times`; equal times are reported alike. Returns the observables at
-    `times`, "initial" ones, the masses at `density_times`, the force at the end, the number of steps, and whether the
+    The last of `snapshot_times` is the last of `times`; equal times are reported alike. Returns the observables at
+    `times`, "initial" ones, the masses at `snapshot_times`, the force at the end, the number of steps, and whether the
     end was reached.
     """
     # the first observables are those of the start
     all_times = jnp.concatenate([jnp.zeros(1), times])
     shapes = jax.eval_shape(operator.observables, initial)
     observed = jnp.zeros((all_times.size, sum(shape.size for shape in shapes.values())))
-    kept = jax.tree.map(lambda part: jnp.zeros((density_times.size, *part.shape)), operator.masses_of(initial))
+    kept = jax.tree.map(lambda part: jnp.zeros((snapshot_times.size, *part.shape)), operator.masses_of(initial))
     time, step, steps = jnp.zeros(()), jnp.asarray(first_step, float), jnp.zeros((), int)
     force = operator.at(0.0).force(initial)
     state = time, step, jax.tree.map(jnp.asarray, initial), steps, Past(force, force, step)
@@ -55,7 +55,7 @@ def march(
     def to_next(carry):
         reported, stored, state, observed, kept = carry
         own = all_times[reported]
-        other = jnp.where(stored < density_times.size, density_times[stored], jnp.inf)
+        other = jnp.where(stored < snapshot_times.size, snapshot_times[stored], jnp.inf)
         target = jnp.minimum(own, other)
         state = _until(operator, target, state, tolerance, max_steps)
         observed = _put(observed, _in_a_row(operator.observables(state[2])), reported)

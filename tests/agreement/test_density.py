@@ -37,7 +37,7 @@ pytestmark = pytest.mark.representative
 
 @pytest.fixture(scope="module")
 def reference():
-    return solve(REFERENCE, 100, times=REFERENCE_TIMES, density_times=(0.0, 10.0, 100.0))
+    return solve(REFERENCE, 100, times=REFERENCE_TIMES, snapshot_times=(0.0, 10.0, 100.0))
 
 
 def test_reference_case_at_default_tolerance(reference):
@@ -62,7 +62,7 @@ def test_density_agrees_with_its_own_observables(reference):
 def test_late_density_is_the_closed_form_stationary_one(reference):
     point = fixed_points(REFERENCE)[0]
     # as many times as in the other tests, so that the same compiled program serves
-    late = solve(REFERENCE, 600, times=6 * REFERENCE_TIMES, density_times=(0.0, 300.0, 600.0))
+    late = solve(REFERENCE, 600, times=6 * REFERENCE_TIMES, snapshot_times=(0.0, 300.0, 600.0))
     closed = point.density(late.density.nodes, 1.0)
     assert abs(late["eps_g"][-1] - point.eps_g) < 1e-4
     assert np.abs(late.density.values[-1, 0] - closed).max() < 2e-3 * closed.max()
@@ -211,7 +211,7 @@ def test_methods_refuse_what_they_cannot_do():
         ({"times": []}, "at least one time > 0"),
         ({"times": [11.0]}, "between 0 and t_end"),
         ({"method": "magic"}, "method: expected one of density"),
-        ({"method": "gaussian", "density_times": [1.0]}, "density_times: expected method 'density'"),
+        ({"method": "gaussian", "snapshot_times": [1.0]}, "snapshot_times: expected method 'density'"),
         ({"start": (np.ones(3), np.ones(4))}, "start: expected two arrays of the same shape"),
         ({"start": (np.ones(3), np.array([1.0, np.nan, 0]))}, "start: expected finite weights"),
         ({"start": 3}, "start: expected a pair"),

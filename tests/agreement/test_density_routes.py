@@ -65,7 +65,7 @@ def test_unquantized_density_agrees_with_the_exact_moments():
 @pytest.mark.representative
 def test_clipped_weights_freeze_at_the_bound():
     model = REFERENCE.replace(surrogate=ClippedSurrogate(1.5))
-    trajectory = solve(model, 20, times=[0.001, 10.0, 20.0], density_times=[0.001, 20.0])
+    trajectory = solve(model, 20, times=[0.001, 10.0, 20.0], snapshot_times=[0.001, 20.0])
     density = trajectory.density
     frozen = np.abs(density.nodes) >= 1.5 * (1 - 1e-9)
     beyond = np.abs(density.nodes) > 1.5 * (1 + 1e-9)
@@ -120,7 +120,7 @@ def test_identity_weights_start_and_end_with_the_known_errors():
 
 @pytest.mark.representative
 def test_error_estimate_covers_the_distance_to_a_tighter_solution():
-    options = {"times": REFERENCE_TIMES, "density_times": (0.0, 10.0, 100.0)}
+    options = {"times": REFERENCE_TIMES, "snapshot_times": (0.0, 10.0, 100.0)}
     reference = solve(REFERENCE, 100, **options)
     tighter = solve(REFERENCE, 100, **options, tolerance=2e-5)
     distance = np.abs(reference["eps_g"] - tighter["eps_g"]).max()
@@ -138,6 +138,6 @@ def test_mass_is_kept_where_thresholds_almost_coincide():
         learning_rate=0.6,
         weight_decay=0.3,
     )
-    limit = solve(model, 1.3, times=[0.3, 1.3], density_times=[0.3, 1.3], tolerance=1e-3)
+    limit = solve(model, 1.3, times=[0.3, 1.3], snapshot_times=[0.3, 1.3], tolerance=1e-3)
     assert np.abs(limit.density.masses.sum(axis=-1) - 1).max() < 1e-12
     assert limit.density.masses.min() >= 0

@@ -9,11 +9,13 @@ import pytest
 from tests.test_readme import ROOT, same_output, snippets
 
 PAGES = ("fixed_points", "index", "doors/theory", "doors/look", "guides/learning_rate", "guides/oscillation")
-API = ("limit", "simulation", "comparison", "fixed_points", "sweeps", "functions", "specification", "plot")
+API = ("limit", "simulation", "comparison", "fixed_points", "sweeps", "functions", "specification")
+OTHERS = ("layer", "regression", "binary_relu", "classification", "committee", "gradient_flows")
+SMALL = ("estimators", "datasets", "errors")
+OFTEN = [pytest.param(page, marks=pytest.mark.representative) for page in (*PAGES, *(f"api/{n}" for n in API + SMALL))]
 
 
-@pytest.mark.representative
-@pytest.mark.parametrize("page", [*PAGES, *(f"api/{name}" for name in API)])
+@pytest.mark.parametrize("page", [*OFTEN, *(f"api/{name}" for name in OTHERS)])
 def test_python_in_a_page_prints_what_it_shows(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace = types.ModuleType("page").__dict__

@@ -73,7 +73,7 @@ def test_at_small_rates_the_rate_does_not_matter():
 def test_the_limit_tends_to_the_fixed_point():
     model = MODEL.replace(learning_rate=0.5)
     times = [1.0, 40.0]
-    found = flips(solve(model, 40.0, times=times, density_times=times, tolerance=1e-4))
+    found = flips(solve(model, 40.0, times=times, snapshot_times=times, tolerance=1e-4))
     assert found.rate.shape == (2, 3)
     assert found.total[1] == pytest.approx(flips(fixed_points(model)[0]).total, rel=2e-3)
     assert "infinity" in repr(flips(fixed_points(model)[0]))
@@ -81,7 +81,7 @@ def test_the_limit_tends_to_the_fixed_point():
 
 def test_thresholds_beyond_the_bound_are_not_passed():
     model = MODEL.replace(surrogate=ClippedSurrogate(1.0))
-    found = flips(solve(model, 2.0, times=[2.0], density_times=[2.0], tolerance=1e-3))
+    found = flips(solve(model, 2.0, times=[2.0], snapshot_times=[2.0], tolerance=1e-3))
     assert np.array_equal(found.rate[0] > 0, [False, True, False])
 
 
@@ -120,7 +120,7 @@ def test_steps_of_unknown_law_are_refused(changes, reason):
 
 
 def test_bad_requests_are_refused():
-    with pytest.raises(SpecificationError, match="density_times"):
+    with pytest.raises(SpecificationError, match="snapshot_times"):
         flips(solve(MODEL, 1.0, times=[1.0], tolerance=1e-2))
     with pytest.raises(SpecificationError, match="FixedPoint"):
         flips(MODEL)

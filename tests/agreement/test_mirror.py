@@ -19,7 +19,7 @@ def solved(model, monkeypatch, shared=True):
             patch.setattr(adaptive, "find_mirror", lambda *_: None)
         once = adaptive._evolve
         patch.setattr(adaptive, "_evolve", lambda *given: sizes.append(given[1].shape[0]) or once(*given))
-        found = solve(model, 2.0, times=[0.5, 2.0], density_times=[0.5], tolerance=1e-2, method="density")
+        found = solve(model, 2.0, times=[0.5, 2.0], snapshot_times=[0.5], tolerance=1e-2, method="density")
     return found, sizes[-1]
 
 

@@ -35,7 +35,7 @@ MODEL = LinearModel(teacher=TwoPoint(0.7), weight_quantizer=PowersOfTwo(1.5), le
 
 @pytest.fixture(scope="module")
 def theory():
-    return solve(MODEL, 1.0, times=[0.0, 1.0], density_times=[1.0], tolerance=1e-2)
+    return solve(MODEL, 1.0, times=[0.0, 1.0], snapshot_times=[1.0], tolerance=1e-2)
 
 
 @pytest.fixture(scope="module")

@@ -269,7 +269,7 @@ def test_bad_numbers_of_rules_are_refused():
         with pytest.raises(SpecificationError):
             make()
     moving = MODEL.replace(range_rule=LearnedRange(rate=0.1))
-    for ask in (lambda: solve(moving, 1.0, method="gaussian"), lambda: solve(moving, 1.0, density_times=[1.0])):
+    for ask in (lambda: solve(moving, 1.0, method="gaussian"), lambda: solve(moving, 1.0, snapshot_times=[1.0])):
         with pytest.raises(UnsupportedError, match="range that stands still"):
             ask()
     assert dataclasses.replace(moving, range_rule=FixedRange()) == MODEL

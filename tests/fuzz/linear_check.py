@@ -51,14 +51,14 @@ def check_linear(report: Report, specification: Specification, model) -> None:
     end = float(times[-1])
     report.notes["t_end"] = end
     closed = isinstance(model.update_rule, SPSA) or derive(model).exact_moments is not None
-    options = {"times": times, "tolerance": TOLERANCE} | ({} if closed else {"density_times": times[1::2]})
+    options = {"times": times, "tolerance": TOLERANCE} | ({} if closed else {"snapshot_times": times[1::2]})
     limit = report.attempt("solve", solve, model, end, **options)
     if limit is not None:
         _check_limit(report, model, limit)
     if limit is not None and limit.provenance.method == "density":
         _check_density(report, limit)
     elif limit is not None and limit.provenance.method == "moments":
-        options = {"times": times[-1:], "density_times": times[-1:], "tolerance": TOLERANCE}
+        options = {"times": times[-1:], "snapshot_times": times[-1:], "tolerance": TOLERANCE}
         density = report.attempt("density", solve, model, end, **options)
         if density is not None:
             _check_density(report, density, limit)

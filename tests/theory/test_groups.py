@@ -140,7 +140,7 @@ def test_what_is_asked_of_one_kind_alone_is_refused():
     with pytest.raises(UnsupportedError, match="fixed_points: needs one unknown"):
         fixed_points(ALIKE.replace(label_quantizer=Uniform(2, 1.5)))
     with pytest.raises(UnsupportedError, match="needs coordinates of one kind"):
-        solve(ALIKE, 1.0, density_times=[1.0])
+        solve(ALIKE, 1.0, snapshot_times=[1.0])
     with pytest.raises(UnsupportedError, match="flips: every group"):
         flips(fixed_points(ALIKE)[0])
     with pytest.raises(SpecificationError, match="flips: expected False with groups"):

@@ -29,7 +29,7 @@ dim = 40
 seeds = 3
 times = 5
 tolerance = 0.02
-density_times = [1.0]
+snapshot_times = [1.0]
 table_times = [1.0, 2.0]
 """
 
@@ -290,5 +290,5 @@ def test_built_in_studies_are_those_the_documentation_names():
 
 
 def test_times_beyond_a_shorter_run_are_left_out():
-    assert RunSettings(t_end=10.0, density_times=[5.0, 20.0], table_times=[50.0]).density_times == (5.0,)
+    assert RunSettings(t_end=10.0, snapshot_times=[5.0, 20.0], table_times=[50.0]).snapshot_times == (5.0,)
     assert RunSettings(t_end=10.0, table_times=[50.0]).table_times == (0.5, 1.0, 2.5, 5.0, 10.0)

@@ -52,7 +52,7 @@ t_end = 1.0
 dim = 10
 times = 3
 method = "density"
-density_times = [0.5]
+snapshot_times = [0.5]
 """
 SWEEP = """
 [model]

@@ -95,7 +95,7 @@ def test_frozen_weights_are_bars_with_their_share(ax):
 def test_density_refuses_a_time_it_does_not_have(ax):
     with pytest.raises(SpecificationError, match=r"one of the times kept \(2\)"):
         plot.density(limit(), 3.0, ax=ax)
-    with pytest.raises(SpecificationError, match="density_times"):
+    with pytest.raises(SpecificationError, match="snapshot_times"):
         plot.density(simulation(), 2.0, ax=ax)
 
 
@@ -156,7 +156,7 @@ def test_histograms_behind_densities_have_the_same_area(ax):
 def test_densities_refuse_what_they_do_not_have(ax):
     with pytest.raises(SpecificationError, match=r"one of the times kept \(0, 2, 4\)"):
         plot.densities(figures.moving_limit(), times=[1.0], ax=ax)
-    with pytest.raises(SpecificationError, match="density_times"):
+    with pytest.raises(SpecificationError, match="snapshot_times"):
         plot.densities(simulation(), ax=ax)
 
 

@@ -52,7 +52,7 @@ def limit(model: LinearModel, t_end: float, method: str, law_time: float) -> Vie
     times = np.linspace(0, t_end, TIMES)
     if method == "gaussian":
         return View(model, solve(model, t_end, times=times, method="gaussian"), None)
-    theory = solve(model, t_end, times=times, tolerance=TOLERANCE, density_times=law_times(t_end))
+    theory = solve(model, t_end, times=times, tolerance=TOLERANCE, snapshot_times=law_times(t_end))
     return View(model, theory, law_time)
 
 

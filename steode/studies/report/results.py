@@ -86,16 +86,16 @@ def _run_case(study: Study, case: Case, folder: ResultsFolder, say) -> CaseResul
         estimate = _if_supported(lambda: plateau_estimate(model), notes)
     times = record_times(settings)
     with step("solve"):
-        density_times = settings.density_times if settings.method == "density" else ()
+        snapshot_times = settings.snapshot_times if settings.method == "density" else ()
         theory = solve(
             model, settings.t_end, times=times, method=settings.method, tolerance=settings.tolerance,
-            density_times=density_times, **settings.remedies,
+            snapshot_times=snapshot_times, **settings.remedies,
         )  # fmt: skip
         folder.trajectory(file_name("limit", study, case, ".nc"), theory)
     with step("simulate"):
         runs = simulate(
             model, settings.dim, settings.t_end, seeds=settings.seeds, key=settings.key, times=times,
-            snapshot_times=settings.density_times, **settings.remedies,
+            snapshot_times=settings.snapshot_times, **settings.remedies,
         )  # fmt: skip
         folder.trajectory(file_name("simulation", study, case, ".nc"), runs)
         if runs.provenance.settings["interrupted"]:

@@ -47,7 +47,7 @@ class RunSettings:
     dim, seeds, key : input dimension, number of runs and random key of the simulation.
     times : number of equally spaced times at which observables are recorded, besides `table_times`.
     method, tolerance : of `solve`.
-    density_times : times at which the law of the weights is drawn (method "density" only).
+    snapshot_times : times at which the law of the weights is drawn (method "density" only).
     table_times : times listed in tables.
     plateau_tolerance : of the plateau rule.
     freezing, average : of `solve` and `simulate`; the method is then "particles".
@@ -62,7 +62,7 @@ class RunSettings:
     times: int = 201
     method: str = "density"
     tolerance: float = 1e-4
-    density_times: tuple[float, ...] = ()
+    snapshot_times: tuple[float, ...] = ()
     table_times: tuple[float, ...] = ()
     plateau_tolerance: float = 0.05
     freezing: Freezing | OscillationFreezing | None = None
@@ -78,7 +78,7 @@ class RunSettings:
             raise SpecificationError("run.method", "one of " + ", ".join(METHODS), self.method, 'Try "density".')
         check_positive("run.tolerance", self.tolerance)
         check_positive("run.plateau_tolerance", self.plateau_tolerance)
-        for name in ("density_times", "table_times"):
+        for name in ("snapshot_times", "table_times"):
             object.__setattr__(self, name, _times(f"run.{name}", getattr(self, name), self.t_end))
         if not self.table_times:
             object.__setattr__(self, "table_times", tuple(self.t_end * share for share in (0.05, 0.1, 0.25, 0.5, 1.0)))

@@ -21,10 +21,10 @@ def from_training_units(
     With x = sqrt(d) x_own both have the same outputs, and V is the mean square of an output's error in the script's own
     units. The loss of one output has the gradient c (yhat - y) x_own, so that
 
-        eta = c * learning_rate,   c = 2 for the mean square, 1 for half of it, divided by the number of rows where the
-        loss is a mean over the outputs too.
+        eta = c * learning_rate,
 
-    One unit of rescaled time is d steps.
+    with c = 2 for the mean square and 1 for half of it, divided by the number of rows where the loss is a mean over the
+    outputs too. One unit of rescaled time is d steps.
 
     Parameters
     ----------

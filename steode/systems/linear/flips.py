@@ -96,7 +96,7 @@ def flips(found: FixedPoint | Trajectory) -> Flips:
     Parameters
     ----------
     found : a fixed point (`fixed_points(model)[0]`; exact stationary density); a limit solved with
-        `solve(model, t_end, density_times=...)`, whose density gives the rate at these times; or a run of
+        `solve(model, t_end, snapshot_times=...)`, whose density gives the rate at these times; or a run of
         `simulate(..., flips=True)`, in which flips are counted, as averages between its record times.
 
     Raises
@@ -118,7 +118,7 @@ def flips(found: FixedPoint | Trajectory) -> Flips:
     if found.has_seeds:
         return _counted(found)
     if found.density is None:
-        remedy = "solve(model, t_end, density_times=[...]) keeps it."
+        remedy = "solve(model, t_end, snapshot_times=[...]) keeps it."
         raise SpecificationError("found", "a limit with densities", found, remedy)
     return _from_density(found)
 

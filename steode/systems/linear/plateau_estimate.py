@@ -32,8 +32,7 @@ class PlateauEstimate:
     ----------
     length : time at which half of the change of error by the first crossings has happened: the median of the crossing
         times over the teacher law, weighted by the change each crossing makes (a fall, or a rise where the next level
-        is farther from the target). For one |w*|, w_0 = 0 and no weight decay it is
-        Delta/(2 eta alpha_1 |w*|).
+        is farther from the target).
     spread : standard deviation of a weight at that time divided by its speed there: the cloud needs from about length
         - 2 spread to length + 2 spread to cross.
     height : the error while no weight has crossed.
@@ -47,7 +46,12 @@ class PlateauEstimate:
 def plateau_estimate(model: LinearModel) -> PlateauEstimate:
     """The analytic plateau of a model whose initial weights are narrow and lie inside one cell of the quantizer.
 
-    It compiles the step "plateau" of `derive(model)`. Meaningful where spread is much smaller than length: with initial
+    It compiles the step "plateau" of `derive(model)`. For one |w*|, w_0 = 0 and no weight decay, with Delta the step of
+    the grid,
+
+        length = Delta/(2 eta alpha_1 |w*|).
+
+    Meaningful where spread is much smaller than length: with initial
     weights as wide as a cell there is no plateau to speak of.
 
     Raises

@@ -45,7 +45,7 @@ def solve(
     times: Sequence[float] | None = None,
     method: str | None = None,
     tolerance: float = 1e-4,
-    density_times: Sequence[float] = (),
+    snapshot_times: Sequence[float] = (),
     start: tuple[np.ndarray, np.ndarray] | None = None,
     freezing: Freezing | OscillationFreezing | None = None,
     average: RunningAverage | None = None,
@@ -68,7 +68,7 @@ def solve(
         the eigenvectors: dynamical mean-field theory, a quarter of a minute or more (docs/linear_system.md).
     tolerance : wanted error of eps_g relative to its largest value on [0, t_end] (density), or of the integrator
         (gaussian, moments). For particles and dmft it does not apply.
-    density_times : times at which to keep mu(w | w*) in `.density` (density only).
+    snapshot_times : times at which to keep mu(w | w*) in `.density` (density only).
     start : drawn (teacher, initial weights), each of shape (d,): start from their empirical joint law instead of the
         model's laws, by dmft as they are in the turned axes. None starts from the laws.
 
@@ -97,7 +97,7 @@ def solve(
     t_end = check_positive("t_end", t_end)
     tolerance = check_positive("tolerance", tolerance)
     times = checked_times("times", np.linspace(0, t_end, 201) if times is None else times, t_end)
-    density_times = checked_times("density_times", density_times, t_end)
+    snapshot_times = checked_times("snapshot_times", snapshot_times, t_end)
     check_remedies(model, t_end, freezing, average)
     remedies = remedies_written(freezing, average)
     if method is None and (remedies or isinstance(model.update_rule, SPSA | KineticMomentum)):
@@ -106,18 +106,18 @@ def solve(
         method = "gaussian" if exact else "particles"
     if method is None:
         closed = derive(model).exact_moments is not None and missing(model, "solve, moments") is None
-        method = "moments" if closed and not density_times.size else "density"
+        method = "moments" if closed and not snapshot_times.size else "density"
     if method not in (*METHODS, ROTATED):
         expected = "one of " + ", ".join((*METHODS, ROTATED))
         raise SpecificationError("method", expected, method, "Leave it out for the exact limit.")
     if remedies and method != "particles":
         expected = f'"particles" with {" and ".join(remedies)}'
         raise SpecificationError("method", expected, method, "Each weight has a memory of its own there.")
-    if density_times.size and method != "density":
+    if snapshot_times.size and method != "density":
         raise SpecificationError(
-            "density_times", "method 'density'", method, "Other methods do not compute the density."
+            "snapshot_times", "method 'density'", method, "Other methods do not compute the density."
         )
-    if density_times.size:
+    if snapshot_times.size:
         require(model, "solve, density kept")
     require(model, f"solve, {method}")
     if isinstance(freezing, OscillationFreezing):
@@ -136,33 +136,33 @@ def solve(
             if method == "particles":
                 (observables, error), density = solve_particles(model, initial, times, freezing, average), None
             else:
-                observables, error, density = _SOLVERS[method](model, initial, times, density_times, tolerance)
+                observables, error, density = _SOLVERS[method](model, initial, times, snapshot_times, tolerance)
     settings = {"t_end": t_end, "tolerance": tolerance, "start": "nominal" if start is None else "drawn"} | remedies
     provenance = Provenance("limit", method, to_dict(model), settings, __version__, device_name(), model)
     return Trajectory(times, observables, error, density, None, provenance)
 
 
-def _solve_density(model, start: Start, times, density_times, tolerance):
-    kept = np.union1d(density_times, times[-1:])
+def _solve_density(model, start: Start, times, snapshot_times, tolerance):
+    kept = np.union1d(snapshot_times, times[-1:])
     starts = start.starts if model.groups else (start,)
     make_problems = functools.partial(member_problems, model)
     solution = solve_density(make_problems, starts, times, kept, tolerance, model.shares)
     density = None
-    if density_times.size:
+    if snapshot_times.size:
         (law,) = solution.laws
-        rows, masses = law.rows, law.masses[np.isin(kept, density_times)]
-        density = Density(density_times, law.nodes, law.volumes, rows.teacher, rows.weights, masses)
+        rows, masses = law.rows, law.masses[np.isin(kept, snapshot_times)]
+        density = Density(snapshot_times, law.nodes, law.volumes, rows.teacher, rows.weights, masses)
     return solution.observables, solution.error, density
 
 
-def _solve_gaussian(model, start: Start, times, density_times, tolerance):
+def _solve_gaussian(model, start: Start, times, snapshot_times, tolerance):
     rows = start.rows(np.zeros(0), 48)
     problem = make_problem(model, rows)
     found = moment_programs.gaussian_closure(problem, rows.mean, rows.variance, padded(times), tolerance)
     return _checked_ys(found, times.size, "gaussian", model), {}, None
 
 
-def _solve_moments(model, start: Start, times, density_times, tolerance):
+def _solve_moments(model, start: Start, times, snapshot_times, tolerance):
     given = start.moments()
     arguments = (given.teacher_square, given.cross, given.square, given.mean, given.teacher_mean)
     problem = make_problem(model, start.rows(np.zeros(0), 48))
