@@ -2,9 +2,9 @@
 
     python examples/ending_dithering.py --out docs/images/ending_dithering
 
-Two bits with range 1.6, normal teacher weights, label noise 0.1, learning rate 0.1, from tau = 0 to 100; what is done
-about the dithering begins at tau = 20. Beside the limit (densities, particles, fixed points) stand 8 runs at d = 1000,
-with the flips of their last five units of time, and one network trained on digits, from digits_training.json.
+Two bits with range 1.6, normal teacher weights, label noise 0.1, learning rate 0.1, from tau = 0 to 100; averages and
+freezing begin at tau = 20. Beside the limit (densities and particles) stand 8 runs at d = 1000, with the flips of their
+last five units of time, and one network trained on digits, from digits_training.json.
 
 - remedies: errors at the end, of the last iterate and of averages;
 - scalings: the freezing of oscillating weights at three dimensions, with the rate m of its running means and its

@@ -8,7 +8,16 @@ import pytest
 
 from tests.test_readme import ROOT, same_output, snippets
 
-PAGES = ("fixed_points", "index", "doors/theory", "doors/look", "guides/learning_rate", "guides/oscillation")
+PAGES = (
+    "dithering",
+    "fixed_points",
+    "groups",
+    "index",
+    "doors/theory",
+    "doors/look",
+    "guides/learning_rate",
+    "guides/oscillation",
+)
 API = ("limit", "simulation", "comparison", "fixed_points", "sweeps", "functions", "specification")
 OTHERS = ("layer", "regression", "binary_relu", "classification", "committee", "gradient_flows")
 SMALL = ("estimators", "datasets", "errors")
