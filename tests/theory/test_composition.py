@@ -10,12 +10,12 @@ from tests.composition import MODELS, ask, page
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "composition.md"
 REFUSED = [(name, what) for name, model in MODELS.items() for what in NEEDS if missing(model, what)]
-MOST_REFUSED = 195
-"""Of 672 cells. It may fall; a change that raises it takes something away."""
+MOST_REFUSED = 210
+"""Of 696 cells. It may fall; a change that raises it takes something away."""
 
 
 def test_no_more_is_refused_than_was():
-    assert len(MODELS) * len(NEEDS) == 672
+    assert len(MODELS) * len(NEEDS) == 696
     assert len(REFUSED) <= MOST_REFUSED
 
 
