@@ -1,15 +1,17 @@
 """Seconds from a fresh process to the first answer, beside a process that imports JAX and runs one jitted function.
 
-    python benchmarks/first_answer.py [--repeat 5]
+    python benchmarks/first_answer.py [--repeat 5] [--write]
 
 Every row is a process of its own, from its start to its end; rows take turns, so that what else the machine does meets
 all of them. Printed are medians of wall and processor time, with the ratio of processor times to that of the bare
 process, which what else runs disturbs less. Below are times of what is computed a
-second time in one process, with other numbers, in seconds and processor seconds.
+second time in one process, with other numbers, in seconds and processor seconds. With --write the table of waiting
+times in docs/numerics.md is replaced by what was measured.
 """
 
 import argparse
 import os
+import pathlib
 import resource
 import statistics
 import subprocess
@@ -62,11 +64,15 @@ LATER = {
 }
 """What is timed a second time -> a program, whose last statement is timed."""
 
+PAGE = pathlib.Path(__file__).parents[1] / "docs" / "numerics.md"
+BEGIN, END = "<!-- waiting times: begin -->", "<!-- waiting times: end -->"
+
 
 def main() -> None:
     """Print medians and ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeat", type=int, default=5, help="processes of every row")
+    parser.add_argument("--write", action="store_true", help="replace the table in docs/numerics.md")
     options = parser.parse_args()
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in PROGRAMS}
     # once for what the disk has to read
@@ -77,9 +83,21 @@ def main() -> None:
     print(f"{os.cpu_count()} cores; medians of {options.repeat} fresh processes")
     for name, (wall, cpu) in medians.items():
         print(f"{name:38}{wall:7.2f} s wall{cpu:7.2f} s of processor{cpu / medians['bare JAX'][1]:7.1f} x")
-    for name, program in LATER.items():
-        wall, cpu = medians_of([again(program) for _ in range(options.repeat)])
+    later = {name: medians_of([again(program) for _ in range(options.repeat)]) for name, program in LATER.items()}
+    for name, (wall, cpu) in later.items():
         print(f"later {name:32}{wall:7.2f} s wall{cpu:7.2f} s of processor")
+    if options.write:
+        write(medians, later)
+
+
+def write(medians: dict[str, tuple[float, float]], later: dict[str, tuple[float, float]]) -> None:
+    """Put the measured times into the page."""
+    bare = medians["bare JAX"][1]
+    lines = ["| what | wall, s | processor, s | processor, bare JAX = 1 |", "|---|---|---|---|"]
+    lines += [f"| {name} | {wall:.2f} | {cpu:.2f} | {cpu / bare:.1f} |" for name, (wall, cpu) in medians.items()]
+    lines += [f"| again: {name} | {wall:.2f} | {cpu:.2f} | {cpu / bare:.1f} |" for name, (wall, cpu) in later.items()]
+    before, rest = PAGE.read_text().split(BEGIN)
+    PAGE.write_text("\n".join([f"{before}{BEGIN}", *lines, END + rest.split(END)[1]]))
 
 
 def medians_of(pairs: list[tuple[float, float]]) -> tuple[float, float]:
