@@ -47,7 +47,48 @@ def linear_table(numbers: Numbers) -> dict:
         ratio, eps = n.positive(0.05, 0.4), n.positive(0.2, 1.0)
         table["update_rule"] = {"type": "SPSA", "ratio": ratio, "eps": eps, "directions": _directions(n)}
     _place_target(n, table)
-    return _scaled(n, table)
+    table = _scaled(n, table)
+    # last, so that what a seed drew before has stayed
+    return table | (_training(n) if "update_rule" not in table and "surrogate" not in table else {})
+
+
+def _training(n: Numbers) -> dict:
+    """How the weights are trained: another rule, a pull, a range that moves, or several kinds of them."""
+    kind = n.weighted(
+        sgd=6, Momentum=1, KineticMomentum=1, SignSGD=1, Adam=1, dampening=1, range=1, smooth=0.5, groups=2
+    )
+    if kind == "Momentum":
+        return {"update_rule": {"type": kind, "beta": n.real(0.1, 0.8), "nesterov": n.chance(0.5)}}
+    if kind == "KineticMomentum":
+        return {"update_rule": {"type": kind, "friction": n.positive(0.5, 5.0)}}
+    if kind == "SignSGD":
+        return {"update_rule": {"type": kind}}
+    if kind == "Adam":
+        return {"update_rule": {"type": kind, "beta_1": n.real(0.0, 0.9), "second_moment_rate": n.positive(0.5, 5.0)}}
+    if kind == "dampening":
+        return {"dampening": n.positive(0.05, 2.0)}
+    if kind == "range":
+        learned = {"type": "LearnedRange", "rate": n.positive(0.02, 0.3), "gradient": n.choice("lsq", "pact")}
+        return {"range_rule": learned if n.chance(0.6) else {"type": "FollowingRange"}}
+    if kind == "smooth":
+        return {"surrogate": {"type": "DerivativeOf", "proxy": {"type": "Elementwise", "expression": "2*tanh(x/2)"}}}
+    return {"groups": _groups(n)} if kind == "groups" else {}
+
+
+def _groups(n: Numbers) -> list[dict]:
+    """Two or three kinds of coordinates."""
+    shares = n.choice([0.5, 0.5], [0.25, 0.75], [0.5, 0.25, 0.25])
+    tables = []
+    for share in shares:
+        table = {"share": share}
+        if n.chance(0.7):
+            table["teacher"] = _law(n, 1.0, atomic=3.0)
+        if n.chance(0.7):
+            table["weight_quantizer"] = grid(n)
+        if n.chance(0.2):
+            table["surrogate"] = {"type": "ClippedSurrogate", "bound": n.positive(0.5, 3.0)}
+        tables.append(table)
+    return tables
 
 
 def _directions(n: Numbers) -> str:
