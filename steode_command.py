@@ -4,11 +4,19 @@ Apart from the package, whose import takes seconds, so that these are covered as
 """
 
 import os
-import select
-import signal
 import sys
-import threading
-import time
+
+INTERRUPTED = 130
+MESSAGE = "steode: interrupted; files that were written are whole"
+
+try:
+    import select
+    import signal
+    import threading
+    import time
+except KeyboardInterrupt:
+    os.write(2, f"{MESSAGE}\n".encode())
+    os._exit(INTERRUPTED)
 
 PATIENCE = 3.0
 """Seconds until Python runs the handler; beyond that compiled code is at work, which holds nothing to keep."""
@@ -16,8 +24,6 @@ GRACE = 60.0
 """Seconds for writing what is done after an interruption."""
 AGAIN = 0.05
 """Seconds until an interruption that was swallowed is raised again."""
-INTERRUPTED = 130
-MESSAGE = "steode: interrupted; files that were written are whole"
 
 
 class Interrupts:
@@ -94,8 +100,8 @@ def _is_importing(frame) -> bool:
 def main() -> None:
     """Run the command of the process's arguments."""
     interrupts = Interrupts()
-    interrupts.arm()
     try:
+        interrupts.arm()
         from steode.cli import main as command
         from steode.cli.program_cache import use_program_cache
 

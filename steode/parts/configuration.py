@@ -37,7 +37,7 @@ from steode.parts import (
 from steode.parts.expression import write_expression
 from steode.parts.laws.array_file import Place
 from steode.parts.schedule import Schedule
-from steode.parts.spelling import suggestion
+from steode.parts.spelling import nearest, suggestion
 
 _TYPES = {
     kind.__name__: kind
@@ -153,11 +153,15 @@ def check_plain(where: str, table: object) -> None:
 def set_entry(table: dict, key: str, value: object) -> None:
     """Set the entry that a dotted key such as "weight_quantizer.range" names in nested tables, which must exist."""
     *path, last = key.split(".")
+    known = list(table)
     for depth, part in enumerate(path, start=1):
         table = table.get(part)
         if not isinstance(table, dict):
             where = ".".join(path[:depth])
-            raise SpecificationError(key, f"a table {where} in the specification", table, f"Give {where} as a whole.")
+            near = nearest(part, known)
+            remedy = f"Did you mean {near!r}?" if near and near != part else f"Give {where} as a whole."
+            raise SpecificationError(key, f"a table {where} in the specification", table, remedy)
+        known = list(table)
     table[last] = value
 
 
@@ -223,6 +227,9 @@ def _value(where: str, value: object, place: Place, fits: tuple[str, ...] = tupl
         # where one type fits it need not be named
         name = table.pop("type", fits[0] if len(fits) == 1 else None)
         # a type that exists but does not fit is refused by the class, which knows why
+        if name is None:
+            remedy = f'Say which: {{type = "{_with(table, fits)}", ...}}.'
+            raise SpecificationError(f"{where}.type", "one of " + ", ".join(fits), "nothing", remedy)
         if not isinstance(name, str) or name not in _TYPES:
             raise SpecificationError(f"{where}.type", "one of " + ", ".join(fits), name, suggestion(str(name), fits))
         return build(where, _TYPES[name], table, place, _FILES.get(name, ()))
@@ -231,6 +238,16 @@ def _value(where: str, value: object, place: Place, fits: tuple[str, ...] = tupl
             _value(f"{where}[{index}]", entry, place, fits) if isinstance(entry, dict) else entry
             for index, entry in enumerate(value)
         )
-    if isinstance(value, str) and where.rpartition(".")[2] in ("learning_rate", "dampening") and "tau" in value:
-        return Schedule(value)
+    if isinstance(value, str):
+        last = where.rpartition(".")[2]
+        if last in ("learning_rate", "dampening") and "tau" in value:
+            return Schedule(value)
+        if near := nearest(value, fits):
+            raise SpecificationError(where, "a table", value, f'Write {{type = "{near}", ...}}, with what it takes.')
     return value
+
+
+def _with(table: dict, fits: tuple[str, ...]) -> str:
+    """The first of the types that takes the entries of a table; "..." if there is none."""
+    taking = (name for name in fits if set(table) <= {field.name for field in dataclasses.fields(_TYPES[name])})
+    return next(taking, "...")

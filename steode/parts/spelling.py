@@ -5,15 +5,20 @@ from collections.abc import Iterable, Mapping
 LONGEST = 100
 """Characters of a word that are compared."""
 OTHER_NAMES = {
+    "adamw": "Adam",
     "d": "dim",
+    "density_times": "snapshot_times",
     "dimension": "dim",
     "eta": "learning_rate",
     "gaussian": "Normal",
     "lr": "learning_rate",
     "n_bits": "bits",
+    "guassian": "Normal",
     "none": "Identity",
     "num_bits": "bits",
+    "rademacher": "TwoPoint",
     "seed": "seeds",
+    "sgd": "STE",
     "sigma": "noise",
     "step_size": "learning_rate",
     "t_max": "t_end",
