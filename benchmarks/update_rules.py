@@ -48,6 +48,7 @@ class Loop:
         self.rate = np.float32(MODEL.learning_rate / np.sqrt(dim))
         self.memory = np.zeros((2, dim), np.float32)
         self.mean = np.zeros((2, dim), np.float32)
+        self.range = 1.0
 
     def image(self, w: np.ndarray, scale: float = 1.0) -> np.ndarray:
         """Q(w) at a multiple of the range."""
@@ -183,7 +184,6 @@ def main(dim: int) -> None:
         model = MODEL.replace(**changes)
         ours = timed(lambda: simulate(model, dim, TIME, times=[TIME], progress=False, **options))  # noqa: B023
         loop = Loop(dim, model.weight_quantizer.levels, model.weight_quantizer.thresholds)
-        loop.range = 1.0
         plain = loop.seconds(steps, move, image)
         print(f"{name:28}{1e6 * ours / steps:8.2f}{1e6 * plain / steps:8.2f}{plain / ours:8.1f}", flush=True)
 

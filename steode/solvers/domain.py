@@ -94,7 +94,7 @@ def _at_the_start(problem: Problem, extent: Extent) -> Problem:
 
 def learning_rates(problem: Problem, t_end: float) -> np.ndarray:
     """The learning rate at equally spaced times of [0, t_end]; a single value if it is constant."""
-    if problem.rate is None and "eta" not in dict(problem.schedules):
+    if "eta" not in {**dict(problem.schedules), **problem.traced}:
         return np.asarray(problem.eta)[None]
     return np.asarray(jax.vmap(lambda time: problem.at(time).eta)(np.linspace(0.0, t_end, RATE_TIMES)))
 

@@ -89,7 +89,7 @@ class Problem(eqx.Module):
     response: tuple = (1.0, -1.0)  # c_h and c_*
     input_moments: tuple | None = None  # alpha_1 and alpha_2, where they are known already
     dampening: Float[Array, ""] | None = None  # zeta; None: the equations do not contain it
-    rate: Callable | None = None  # time -> eta of a schedule with traced numbers; None: as `schedules` say
+    traced: dict = eqx.field(default_factory=dict)  # field -> its value in time, of schedules with traced numbers
     mobility: Callable | None = eqx.field(static=True, default=None)  # surrogate derivative of the weights; None: 1
     constants: tuple = ()  # of the force: see `Equations.constants`
     moving_range: eqx.Module | None = None  # see `steode.solvers.moving_range`; then weights are in units of the range
@@ -100,14 +100,13 @@ class Problem(eqx.Module):
         """The equations at this time; the problem itself if nothing follows a schedule."""
         if not self.changes:
             return self
-        traced = [] if self.rate is None else [("eta", self.rate)]
-        followed = [*self.schedules, *traced]
+        followed = [*self.schedules, *self.traced.items()]
         return dataclasses.replace(self, **{name: jnp.asarray(at(time), float) for name, at in followed})
 
     @property
     def changes(self) -> bool:
         """True if something follows a schedule."""
-        return bool(self.schedules) or self.rate is not None
+        return bool(self.schedules or self.traced)
 
     @property
     def alpha_1(self) -> Float[Array, "..."]:

@@ -9,6 +9,8 @@ import scipy
 from steode.solvers import self_consistency
 from steode.solvers.equations import Problem
 
+NOTHING = 1e-200
+"""A c_2 below is taken as this."""
 RESIDUAL = 1e-8
 """Largest relative residual of a root."""
 STARTS = (1.0, 0.3, 3.0, 0.1)
@@ -63,8 +65,8 @@ def refined(problem: Problem, force: np.ndarray) -> np.ndarray | None:
         force = jnp.asarray([values[0], values[1], np.exp(values[2])])
         implied, slope = implied_by(problem, force), _slope(problem, force)
         scale = np.array([1.0, 1.0, float(force[2])])
-        # where nothing reaches the weights the implied c_2 is 0, which has no logarithm
-        strength = max(float(implied[2]), np.finfo(float).tiny)
+        # where nothing reaches the weights the implied c_2 is 0, which has no logarithm and divides nothing
+        strength = max(float(implied[2]), NOTHING)
         difference = np.append(np.asarray(implied[:2]) - values[:2], np.log(strength) - values[2])
         matrix = np.asarray(slope) * scale[None, :]
         matrix[2] /= strength

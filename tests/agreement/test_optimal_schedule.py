@@ -12,7 +12,9 @@ from steode import (
     LogLinear,
     Normal,
     Schedule,
+    SpecificationError,
     Ternary,
+    Uniform,
     deployments,
     limit_function,
     optimal_schedule,
@@ -121,3 +123,50 @@ def test_limit_function_takes_the_values():
         found = jax.jit(lambda rates: function({"learning_rate": rates})["eps_g"][-1])(values)
     text = QUANTIZED.replace(learning_rate=Schedule(LogLinear(times, tuple(values)).expression))
     assert float(found) == pytest.approx(solve(text, 4.0, times=[4.0], method="gaussian")["eps_g"][-1], rel=1e-6)
+
+
+DITHERING = LinearModel(teacher=Normal(std=1.0), weight_quantizer=Uniform(bits=2, range=1.6), noise=0.1)
+
+
+def test_dampening_is_tuned_with_the_rate():
+    usual = ("constant", "cosine", "decay under quantization")
+    alone = optimal_schedule(DITHERING, 20.0, knots=5, baselines=usual[:2])
+    both = optimal_schedule(DITHERING, 20.0, over=("learning_rate", "dampening"), knots=5, baselines=usual)
+    assert alone.best.eps_g == pytest.approx(0.075, abs=1e-3)
+    for name in ("constant", "cosine", "optimal"):
+        assert both[name].eps_g == pytest.approx(0.067, abs=1e-3)
+    assert both.best.name == "decay under quantization"
+    assert both.best.eps_g == pytest.approx(0.063, abs=1e-3)
+    # what is returned is the schedule that was tuned
+    model = both["cosine"].model
+    again = solve(model, 20.0, times=[20.0], method="density", tolerance=1e-3)
+    assert again["eps_g"][0] == pytest.approx(both["cosine"].eps_g, rel=2e-3)
+    for factor in (0.5, 2.0):
+        other = model.replace(dampening=Schedule(f"{factor}*({model.dampening.formula})"))
+        worse = solve(other, 20.0, times=[20.0], method="density", tolerance=1e-3)
+        assert worse["eps_g"][0] > both["cosine"].eps_g
+    for name in ("cosine", "decay under quantization"):
+        assert abs(both.verify(1000, seeds=16, name=name).z) < 4
+
+
+@pytest.mark.representative
+def test_values_of_a_dampening_schedule_are_parameters_of_the_limit():
+    times = np.linspace(0.0, 4.0, 5)
+    model = DITHERING.replace(dampening=Schedule(LogLinear(times, [0.1, 0.2, 0.4, 0.8, 1.6])))
+    function = limit_function(model, [4.0], intervals=256, teacher_values=8)
+    with jax.enable_x64(True):
+        values = function.parameters["dampening"]
+        np.testing.assert_allclose(values, [0.1, 0.2, 0.4, 0.8, 1.6])
+        slopes = jax.grad(lambda values: function({"dampening": values})["eps_g"][-1])(values)
+        for index in (0, 3):
+            change = 1e-3 * values[index] * np.eye(5)[index]
+            ends = [float(function({"dampening": values + sign * change})["eps_g"][-1]) for sign in (1, -1)]
+            assert float(slopes[index]) == pytest.approx((ends[0] - ends[1]) / (2e-3 * values[index]), rel=1e-2)
+        still = limit_function(model.replace(dampening=0.4), [4.0], intervals=256, teacher_values=8)({})
+        # on another mesh, as fine as its own pull asks for
+        np.testing.assert_allclose(function({"dampening": np.full(5, 0.4)})["eps_g"], still["eps_g"], rtol=5e-4)
+
+
+def test_dampening_is_tuned_only_where_there_is_something_to_dampen():
+    with pytest.raises(SpecificationError, match="dampening: expected 0 with Identity"):
+        optimal_schedule(PLAIN, 5.0, over=("learning_rate", "dampening"))

@@ -59,8 +59,9 @@ def limit_parameters(model: LinearModel) -> dict[str, float | np.ndarray]:
     values = derive(model).parameters
     parameters = {name: values[symbol] for name, symbol in sym.PARAMETERS.items() if symbol in values}
     for name in ("learning_rate", "dampening"):
-        if isinstance(getattr(model, name), Schedule):
+        given = getattr(model, name)
+        if isinstance(given, Schedule):
             parameters.pop(name, None)
-    if isinstance(model.learning_rate, Schedule) and isinstance(model.learning_rate.expression, LogLinear):
-        parameters["learning_rate"] = np.asarray(model.learning_rate.expression.values)
+            if isinstance(given.expression, LogLinear):
+                parameters[name] = np.asarray(given.expression.values)
     return parameters

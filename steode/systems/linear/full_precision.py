@@ -69,7 +69,7 @@ def trained(model: LinearModel, rows: Rows, times: Float[Array, " K"], logs: Flo
     """
     problem: Problem = make_problem(without_quantizers(model.replace(learning_rate=1.0)), rows)
     rate = TracedRate(times, logs + np.log(rate_factor(model.update_rule)))
-    problem = dataclasses.replace(problem, rate=rate)
+    problem = dataclasses.replace(problem, traced={"eta": rate})
 
     def rates(time, state, args):
         now, strength = problem.at(time).under(problem.gaussian_force(*state))

@@ -36,9 +36,9 @@ class LimitFunction:
 
     Attributes
     ----------
-    parameters : the model's own values, name -> float: noise and, where the model has them, learning_rate (the array of
-        values of a `LogLinear`; absent with another schedule), weight_range, input_range, weight_decay, dampening (no
-        schedule), bound and lower (of a band with two bounds).
+    parameters : the model's own values, name -> float: noise and, where the model has them, learning_rate and dampening
+        (the array of values of a `LogLinear`; absent with another schedule), weight_range, input_range, weight_decay,
+        bound and lower (of a band with two bounds).
     times : shape (T,).
     model, method, tolerance : as given to `limit_function`.
     rows, mesh : the discretization of the laws and of the weight axis (no mesh for the closure).
@@ -62,9 +62,7 @@ class LimitFunction:
         if unknown:
             remedy = ""
             if isinstance(getattr(self.model, unknown[0], None), Schedule):
-                remedy = (
-                    f"{unknown[0]} is a schedule, which is fixed; a rate may be Schedule(LogLinear(times, values))."
-                )
+                remedy = f"{unknown[0]} is a schedule, which is fixed; it may be Schedule(LogLinear(times, values))."
             raise SpecificationError("parameters", "names among " + ", ".join(self.parameters), unknown[0], remedy)
         if not jax.config.read("jax_enable_x64"):
             remedy = 'Call jax.config.update("jax_enable_x64", True) first.'
@@ -128,8 +126,8 @@ def limit_function(
 ) -> LimitFunction:
     """The limit's observables at `times` as a differentiable JAX function of learning rate, noise, ranges and bounds.
 
-    A learning rate that is a `Schedule` is followed in time, but is no parameter, except for one that goes through
-    given values: of `Schedule(LogLinear(times, values))` the parameter `learning_rate` is the array of values.
+    A learning rate or dampening that is a `Schedule` is followed in time, but is no parameter, except for one that goes
+    through given values: of `Schedule(LogLinear(times, values))` the parameter is the array of values.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The verb `optimal_schedule`: the learning rate over time with the smallest error at the end of training."""
+"""The verb `optimal_schedule`: how to train for the smallest error at the end."""
 
 import dataclasses
 import logging
@@ -8,30 +8,34 @@ import jax.numpy as jnp
 import numpy as np
 import scipy
 
-from steode.errors import ConvergenceError, SpecificationError, UnsupportedError, check_integer, check_positive
-from steode.parts.quantizers import Identity
+from steode.errors import ConvergenceError, check_positive
 from steode.parts.schedule import Schedule
 from steode.solvers.adaptive import solve_density
+from steode.solvers.libraries import numeric
 from steode.solvers.log_linear import LogLinear
 from steode.systems.linear.derive import derive
-from steode.systems.linear.full_precision import after_full_precision, can_begin_unquantized, trained
+from steode.systems.linear.full_precision import after_full_precision, trained
 from steode.systems.linear.limit_function import fixed_mesh, limit_function
-from steode.systems.linear.optimal_range import check_parameter, with_range
+from steode.systems.linear.optimal_range import with_range
 from steode.systems.linear.problem import make_problem, nominal_start
 from steode.systems.linear.schedule_families import FAMILIES, Family
+from steode.systems.linear.schedule_requests import check_over, checked_knots, checked_rates, families_of
 from steode.systems.linear.schedules_found import OptimalSchedule, TunedSchedule
 from steode.systems.linear.solve import check_model
 from steode.systems.linear.spec import LinearModel
 
 LOG = logging.getLogger(__name__)
 
-OVER = ("learning_rate", "range")
 FINE = 32
 """Intervals at whose ends every schedule is given, at least; its logarithm is linear between them."""
 PEAKS = 4
 """Rates tried before gradients take over."""
 RANGES = 4.0
 """By which factor the range may grow or shrink."""
+STRENGTHS, FIRST_STRENGTH = (0.01, 30.0), 0.5
+"""Of the dampening at the end: bounds, and the one tried first."""
+LEAST_GROWTH = 1e-4
+"""Part of its last strength that dampening has at least: its logarithm is followed."""
 FAILED = 1e3
 """Stands for the error where the limit fails, relative to the error at the start: a line search turns back from it."""
 MOST_ITERATIONS = 30
@@ -66,8 +70,9 @@ def optimal_schedule(
     ----------
     model : the specification; its own learning rate is ignored.
     t_end : the rescaled time tau = step/d at which the error counts, > 0.
-    over : "learning_rate", and "range" where the weights have one: a constant, tuned together with the rate, within a
-        factor 4 of the model's own.
+    over : "learning_rate"; "range", where the weights have one: a constant, tuned together with the rate, within a
+        factor 4 of the model's own; "dampening", where the weights are quantized: in place of the model's own it grows
+        like (1 - cos(pi tau/t_end))/2, as in Nagel et al. (2022), to a strength that is tuned too.
     knots : how many rates the schedule goes through, 2 to 24.
     rates : the lowest and the highest rate allowed.
     baselines : names of the usual schedules to tune; None: all that the model allows.
@@ -83,18 +88,17 @@ def optimal_schedule(
     SpecificationError
         If an argument makes no sense, or the weights have no range to tune.
     UnsupportedError
-        As `limit_function`; if a schedule of "dampening" is asked for, which is not derived as a function yet; or for a
-        baseline that the model does not allow.
+        As `limit_function`, or for a baseline that the model does not allow.
     ConvergenceError
         If no rate tried gives a finite error, or the tolerance cannot be reached.
     """
     check_model(model)
     t_end = check_positive("t_end", t_end)
-    _check_over(model, over)
-    knots, (low, high) = _checked_knots(knots), _checked_rates(rates)
+    check_over(model, over)
+    knots, (low, high) = checked_knots(knots), checked_rates(rates)
     tolerance = check_positive("tolerance", tolerance)
-    families = _families(model, baselines)
-    tuning = _Tuning(model, t_end, "range" in over, (low, high), intervals, teacher_values, knots)
+    families = families_of(model, baselines)
+    tuning = _Tuning(model, t_end, over, (low, high), intervals, teacher_values, knots)
     with jax.enable_x64(True):
         found = {family.name: tuning.tuned(family) for family in families}
         whole = {name: entry for name, entry in found.items() if FAMILIES[name].switch is None}
@@ -104,15 +108,20 @@ def optimal_schedule(
 
 
 class _Tuning:
-    """The error at `t_end` as a function of log rates at the fine times, and its minimizers; 64-bit floats are on."""
+    """The error at `t_end` and its minimizers; 64-bit floats are on.
 
-    def __init__(self, model, t_end, with_range, rates, intervals, teacher_values, knots):
+    It is a function of log rates at the fine times and of two more numbers, the logarithms of the range, in units of
+    the model's, and of the dampening at the end; either is 0 unless it is tuned.
+    """
+
+    def __init__(self, model, t_end, over, rates, intervals, teacher_values, knots):
         self.model, self.t_end, self.low, self.high = model, t_end, *rates
-        self.with_range, self.knots = with_range, knots
+        self.with_range, self.with_dampening, self.knots = "range" in over, "dampening" in over, knots
         self.times = np.linspace(0.0, t_end, -(-FINE // (knots - 1)) * (knots - 1) + 1)
         # the mesh reaches as far as the highest rate takes the weights, and is as fine as a low one needs
         falling = np.where(self.times < 0.9 * t_end, self.high, max(self.low, self.high / 50))
-        self.shaped = model.replace(learning_rate=Schedule(LogLinear(self.times, falling)))
+        pull = {"dampening": Schedule(LogLinear(self.times, growth(self.times / t_end)))} if self.with_dampening else {}
+        self.shaped = model.replace(learning_rate=Schedule(LogLinear(self.times, falling)), **pull)
         method = "density" if derive(model).exact_moments is None else "gaussian"
         self.size = {"intervals": intervals, "teacher_values": teacher_values}
         self.function = limit_function(self.shaped, [t_end], method=method, tolerance=1e-3, **self.size)
@@ -122,20 +131,23 @@ class _Tuning:
             self.one_part = jax.jit(jax.value_and_grad(self._whole, (0, 1)))
             self.two_parts = jax.jit(jax.value_and_grad(self._switched, (0, 1)))
 
-    def _parameters(self, logs, scale):
-        ranges = {"weight_range": self.own_range * jnp.exp(scale)} if self.with_range else {}
-        return {"learning_rate": jnp.exp(logs)} | ranges
+    def _parameters(self, logs, more, part=0.0):
+        """Those of the limit after a part of the time."""
+        given = {"weight_range": self.own_range * jnp.exp(more[0])} if self.with_range else {}
+        if self.with_dampening:
+            given["dampening"] = jnp.exp(more[1]) * growth(part + self.times / self.t_end)
+        return {"learning_rate": jnp.exp(logs)} | given
 
-    def _whole(self, logs, scale):
-        return self.function(self._parameters(logs, scale))["eps_g"][-1]
+    def _whole(self, logs, more):
+        return self.function(self._parameters(logs, more))["eps_g"][-1]
 
-    def _switched(self, given, scale):
+    def _switched(self, given, more):
         """`given`: the part of the time before the switch, log rates before it, and after it at the fine times."""
         part, before, after = given
         rows = trained(self.model, self.function.rows, part * self.times, before)
         left = jnp.stack([(1 - part) * self.t_end])
         following = dataclasses.replace(self.function, rows=rows, mesh=self.narrow_mesh, times=left)
-        return following(self._parameters(after, scale))["eps_g"][-1]
+        return following(self._parameters(after, more, part))["eps_g"][-1]
 
     def _mesh_after_full_precision(self):
         """A mesh as fine as the laws need that full precision leaves at a low rate."""
@@ -156,8 +168,8 @@ class _Tuning:
     def _bounded(self, rate):
         return jnp.log(jnp.clip(rate, self.low, self.high))
 
-    def tuned(self, family: Family) -> tuple[float, np.ndarray, float, tuple]:
-        """Error, parameters and log scale of the range of the best schedule of a family, and its log rates."""
+    def tuned(self, family: Family) -> tuple[float, np.ndarray | tuple, np.ndarray]:
+        """Error, log rates and the two more numbers of the best schedule of a family."""
         LOG.info("tuning the schedule %s", family.name)
         function = self.one_part
         if family.switch is not None:
@@ -167,15 +179,16 @@ class _Tuning:
         bounds = family.bounds(self.low, self.high)
 
         def error(p):
-            logs, pull = jax.vjp(lambda p: self.logs(family, p), jnp.asarray(p[:-1]))
-            value, (by_logs, by_scale) = function(logs, p[-1])
-            return value, np.append(pull(by_logs)[0], by_scale)
+            logs, pull = jax.vjp(lambda p: self.logs(family, p), jnp.asarray(p[:-2]))
+            value, (by_logs, by_more) = function(logs, p[-2:])
+            return value, np.append(pull(by_logs)[0], by_more)
 
-        starts = [np.append(start, 0.0) for start in family.starts(peaks)]
+        first = [0.0, np.log(FIRST_STRENGTH) if self.with_dampening else 0.0]
+        starts = [np.append(start, first) for start in family.starts(peaks)]
         value, p = self._minimize(error, starts, bounds)
-        return value, jax.tree.map(np.asarray, self.logs(family, jnp.asarray(p[:-1]))), float(p[-1])
+        return value, jax.tree.map(np.asarray, self.logs(family, jnp.asarray(p[:-2]))), p[-2:]
 
-    def spline(self, best: tuple) -> tuple[float, np.ndarray, float]:
+    def spline(self, best: tuple) -> tuple[float, np.ndarray, np.ndarray]:
         """The same of the schedule through `knots` values, from the best constant one and from `best`."""
         LOG.info("tuning %d rates", self.knots)
         every = (self.times.size - 1) // (self.knots - 1)
@@ -183,15 +196,15 @@ class _Tuning:
         weights = np.stack([np.interp(self.times, coarse, row) for row in np.eye(self.knots)], axis=1)
 
         def error(p):
-            value, (by_logs, by_scale) = self.one_part(jnp.asarray(weights @ p[:-1]), p[-1])
-            return value, np.append(weights.T @ by_logs, by_scale)
+            value, (by_logs, by_more) = self.one_part(jnp.asarray(weights @ p[:-2]), p[-2:])
+            return value, np.append(weights.T @ by_logs, by_more)
 
         level = np.full(self.knots, np.mean(best[1]))
         starts = [np.append(best[1][::every], best[2]), np.append(level, best[2])]
         bounds = [(np.log(self.low), np.log(self.high))] * self.knots
         found = [self._minimize(error, [start], bounds) for start in starts]
         value, p = min(found, key=lambda entry: entry[0])
-        return value, weights @ p[:-1], float(p[-1])
+        return value, weights @ p[:-2], p[-2:]
 
     def _minimize(self, error, starts, bounds) -> tuple[float, np.ndarray]:
         """The minimum by L-BFGS from the best of the starts."""
@@ -208,84 +221,49 @@ class _Tuning:
             remedy = "lower the rates, or raise intervals."
             raise ConvergenceError(f"optimal_schedule: no schedule that was tried first has a finite error; {remedy}")
         limit = np.log(RANGES) if self.with_range else 0.0
+        strengths = tuple(np.log(STRENGTHS)) if self.with_dampening else (0.0, 0.0)
         found = scipy.optimize.minimize(
             finite,
             starts[int(np.argmin(values))],
             jac=True,
             method="L-BFGS-B",
-            bounds=[*bounds, (-limit, limit)],
+            bounds=[*bounds, (-limit, limit), strengths],
             options={"maxiter": MOST_ITERATIONS, "ftol": 1e-6, "gtol": 1e-7},
         )
         return float(found.fun), found.x
 
-    def solved(self, name: str, logs, scale: float, tolerance: float) -> TunedSchedule:
+    def solved(self, name: str, logs, more: np.ndarray, tolerance: float) -> TunedSchedule:
         """A tuned schedule, its error solved with error control."""
         switch, before, after = (0.0, None, logs) if isinstance(logs, np.ndarray) else logs
-        model = (
-            with_range(self.model, "weight_range", self.own_range * np.exp(scale)) if self.with_range else self.model
-        )
+        scale, strength = np.exp(more)
+        model = with_range(self.model, "weight_range", self.own_range * scale) if self.with_range else self.model
         every = (self.times.size - 1) // (self.knots - 1) if name == "optimal" else 1
         rate = LogLinear(self.times[::every], np.exp(after[::every]))
         # a text can be written to a file
         named = model.replace(learning_rate=Schedule(rate.expression if name == "optimal" else rate))
-        switch = float(switch) * self.t_end
+        part, switch = float(switch), float(switch) * self.t_end
+        if self.with_dampening:
+            time = f"(tau + {switch!r})" if switch else "tau"
+            named = named.replace(dampening=Schedule(f"{float(strength)!r}*(1 - cos(pi*{time}/{self.t_end!r}))/2"))
         if switch == 0.0:
             start, before = nominal_start(model), None
         else:
             times = self.times * (switch / self.t_end)
             start, before = after_full_precision(model, times, before), Schedule(LogLinear(times, np.exp(before)))
         if self.function.mesh is None:
-            return TunedSchedule(name, float(self.one_part(after, scale)[0]), 0.0, switch, before, named)
+            return TunedSchedule(name, float(self.one_part(after, more)[0]), 0.0, switch, before, named)
         # rates as numbers: one compiled program serves all schedules
-        model, rates = model.replace(learning_rate=self.shaped.learning_rate), {"learning_rate": np.exp(after)}
+        model = model.replace(learning_rate=self.shaped.learning_rate, dampening=self.shaped.dampening)
+        rates = {"learning_rate": np.exp(after)}
+        if self.with_dampening:
+            rates["dampening"] = strength * growth(part + self.times / self.t_end)
         left = np.array([self.t_end - switch])
         found = solve_density(lambda rows: (make_problem(model, *rows, rates),), (start,), left, left, tolerance)
         values = float(found.observables["eps_g"][-1]), float(found.error["eps_g"][-1])
         return TunedSchedule(name, *values, switch, before, named)
 
 
-def _check_over(model: LinearModel, over) -> None:
-    if isinstance(over, str) or not isinstance(over, tuple | list) or "learning_rate" not in over:
-        remedy = 'For example ("learning_rate",); the range alone is tuned by optimal_range(model, at=t_end).'
-        raise SpecificationError("over", 'a tuple of names with "learning_rate"', over, remedy)
-    for name in over:
-        if name == "dampening":
-            raise UnsupportedError(
-                'optimal_schedule: the limit is not a function of the schedule of "dampening" yet; compare given '
-                "schedules of it by solve, and tune the learning rate under each."
-            )
-        if name not in OVER:
-            raise SpecificationError("over", "names among " + ", ".join(OVER), name, 'For example ("learning_rate",).')
-    if "range" in over:
-        check_parameter(model, "weight_range")
-
-
-def _checked_knots(knots) -> int:
-    knots = check_integer("knots", knots, 2)
-    if knots > 24:
-        raise SpecificationError("knots", "at most 24", knots, "Nine rates come within a percent of the best schedule.")
-    return knots
-
-
-def _checked_rates(rates) -> tuple[float, float]:
-    if not isinstance(rates, tuple | list) or len(rates) != 2:
-        raise SpecificationError("rates", "a pair (lowest, highest)", rates, "For example (0.005, 1.0).")
-    low, high = (check_positive("rates", rate) for rate in rates)
-    if not 2 * low <= high:
-        raise SpecificationError("rates", "a highest rate of at least twice the lowest", rates, "Widen the interval.")
-    return low, high
-
-
-def _families(model: LinearModel, baselines) -> list[Family]:
-    whole = [family for family in FAMILIES.values() if family.switch is None]
-    refusal = "the weights are not quantized" if isinstance(model.weight_quantizer, Identity) else ""
-    refusal = refusal or can_begin_unquantized(model)
-    if baselines is None:
-        return whole if refusal else list(FAMILIES.values())
-    if isinstance(baselines, str) or not all(name in FAMILIES for name in baselines):
-        raise SpecificationError("baselines", "names among " + ", ".join(FAMILIES), baselines, "Or None for all.")
-    chosen = [FAMILIES[name] for name in baselines]
-    for family in chosen:
-        if family.switch is not None and refusal:
-            raise UnsupportedError(f"optimal_schedule, {family.name}: {refusal}; leave this baseline out.")
-    return chosen or whole[:1]
+def growth(part):
+    """Dampening at a part of the time, in units of that at the end."""
+    part = numeric.clip(part, 0.0, 1.0)
+    return numeric.maximum((1 - numeric.cos(np.pi * part)) / 2, LEAST_GROWTH)

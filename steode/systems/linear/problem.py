@@ -68,14 +68,15 @@ def make_problem(
         model = model.replace(update_rule=STE())
     limit = derive(model)
     scales = {"learning_rate": ("eta", rate_factor(model.update_rule)), "dampening": ("dampening", 1.0)}
-    values, schedules, rate = {}, [], None
+    values, schedules, traced = {}, [], {}
     for name, (field, scale) in scales.items():
         given = getattr(model, name)
         value = parameters.get(name, given)
         if isinstance(given, Schedule) and value is not given:
             # values at the times of a `LogLinear`
             value = scale * jnp.asarray(value)
-            rate, values[field] = TracedRate(jnp.asarray(given.expression.times), jnp.log(value)), value[0]
+            traced[field] = TracedRate(jnp.asarray(given.expression.times), jnp.log(value))
+            values[field] = value[0]
         elif isinstance(value, Schedule):
             schedules.append((field, _scaled(bridge.entrywise_function(value), scale)))
             values[field] = schedules[-1][1](0.0)
@@ -107,7 +108,7 @@ def make_problem(
         teacher_weights=as_array(rows.weights),
         rho=as_array(rows.rho),
         schedules=tuple(schedules),
-        rate=rate,
+        traced=traced,
         eigenvalues=None if rows.eigenvalues is None else as_array(rows.eigenvalues),
         output=None if limit.output is None else numeric_output(whole or model, limit.output),
         linear_response=limit.output is None or limit.output.is_linear,
