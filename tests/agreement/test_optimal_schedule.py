@@ -12,7 +12,6 @@ from steode import (
     LogLinear,
     Normal,
     Schedule,
-    SpecificationError,
     Ternary,
     Uniform,
     deployments,
@@ -165,8 +164,3 @@ def test_values_of_a_dampening_schedule_are_parameters_of_the_limit():
         still = limit_function(model.replace(dampening=0.4), [4.0], intervals=256, teacher_values=8)({})
         # on another mesh, as fine as its own pull asks for
         np.testing.assert_allclose(function({"dampening": np.full(5, 0.4)})["eps_g"], still["eps_g"], rtol=5e-4)
-
-
-def test_dampening_is_tuned_only_where_there_is_something_to_dampen():
-    with pytest.raises(SpecificationError, match="dampening: expected 0 with Identity"):
-        optimal_schedule(PLAIN, 5.0, over=("learning_rate", "dampening"))

@@ -45,8 +45,8 @@ def test_bad_requests_are_refused(arguments, expected):
 
 
 def test_what_is_not_derived_is_refused():
-    with pytest.raises(UnsupportedError, match="dampening"):
-        optimal_schedule(QUANTIZED, 5.0, over=("learning_rate", "dampening"))
+    with pytest.raises(SpecificationError, match="dampening: expected 0 with Identity"):
+        optimal_schedule(PLAIN, 5.0, over=("learning_rate", "dampening"))
     with pytest.raises(UnsupportedError, match="not quantized"):
         optimal_schedule(PLAIN, 5.0, baselines=("full precision first",))
     sign = dataclasses.replace(QUANTIZED, update_rule=SignSGD())
