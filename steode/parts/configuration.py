@@ -240,7 +240,10 @@ def _value(where: str, value: object, place: Place, fits: tuple[str, ...] = tupl
         )
     if isinstance(value, str):
         last = where.rpartition(".")[2]
-        if last in ("learning_rate", "dampening") and "tau" in value:
+        if last in ("learning_rate", "dampening"):
+            if "tau" not in value:
+                expected, example = "a number, or an expression in tau", 'For example "0.1/(1 + tau)"; tau = step/d.'
+                raise SpecificationError(where, expected, value, example)
             return Schedule(value)
         if near := nearest(value, fits):
             raise SpecificationError(where, "a table", value, f'Write {{type = "{near}", ...}}, with what it takes.')

@@ -85,7 +85,17 @@ MISTAKES = {
     "missing argument": ({"teacher": {"type": "Constant"}}, "arguments of Constant.*value"),
     "missing teacher": ({}, "arguments of LinearModel.*teacher"),
     "refused number": (TEACHER | {"learning_rate": -0.1}, "learning_rate: expected a number > 0"),
-    "text for a number": (TEACHER | {"learning_rate": "0.1"}, "learning_rate: expected a finite real number"),
+    "text for a number": (
+        TEACHER | {"learning_rate": "0.1"},
+        "learning_rate: expected a number, or an expression in tau",
+    ),
+    "another name of time": (TEACHER | {"learning_rate": "0.1/(1 + t)"}, r"For example \"0.1/\(1 \+ tau\)\""),
+    "a bare name": (
+        {"teacher": "constant"},
+        'teacher: expected a table, received .constant.. Write {type = "Constant"',
+    ),
+    "a missing type": ({"teacher": {"value": 1.0}}, 'teacher.type: expected one of .* Say which: {type = "Constant"'),
+    "near name of a type": (TEACHER | {"weight_quantizer": {"type": "uniform", "bits": 2}}, "Did you mean 'Uniform'"),
     "number for a table": ({"teacher": 1.0}, "teacher: expected a law"),
     "law for a map": (
         TEACHER | {"weight_quantizer": TEACHER["teacher"]},
