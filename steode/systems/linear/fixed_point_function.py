@@ -96,8 +96,10 @@ class FixedPointFunction:
                 problems = jax.vmap(self.without_teacher)(parameters)
                 return jax.device_get(_many(problems, self._rows(parameters), scales, batch))
 
+        # the first block alone: threads that find no program would all compile it
+        blocks = [block(0)]
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            blocks = list(pool.map(block, range(0, count, size)))
+            blocks += pool.map(block, range(size, count, size))
         return {name: np.concatenate([part[name] for part in blocks])[:count] for name in blocks[0]}
 
     def _batch(self) -> int:
