@@ -84,9 +84,10 @@ def test_the_step_that_lsq_reaches_at_small_learning_rates(bits, step):
 
 
 def test_a_learned_range_comes_to_rest_where_its_fixed_point_is():
-    model = MODEL.replace(teacher=TwoPoint(0.8), noise=0.3, range_rule=LearnedRange(rate=0.3))
-    (rest,) = [rest for rest in resting_ranges(model, points=15) if rest.attracts]
-    late = solve(model, 400.0, times=[400.0])
+    # where a target sits on the last level the range nears it as a power of tau: here almost none does
+    model = MODEL.replace(teacher=Normal(std=1.0), noise=0.3, range_rule=LearnedRange(rate=0.3))
+    (rest,) = [rest for rest in resting_ranges(model, points=9) if rest.attracts]
+    late = solve(model, 150.0, times=[150.0], tolerance=1e-3)
     assert late["range"][-1] == pytest.approx(rest.range, rel=2e-3)
     assert late["eps_g"][-1] == pytest.approx(rest.eps_g, rel=5e-3)
 
