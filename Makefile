@@ -70,6 +70,7 @@ bench: $(TEST_READY) ## speed beside plain references; results in benchmarks/res
 	$(VENV_PYTHON) benchmarks/estimators.py
 	$(VENV_PYTHON) benchmarks/classification.py
 	$(VENV_PYTHON) benchmarks/committee.py
+	$(VENV_PYTHON) benchmarks/update_rules.py
 
 notebooks: $(TEST_READY) ## execute the notebooks and write their outputs (ARGS="03" for one)
 	$(VENV_PYTHON) notebooks/execute.py $(ARGS)

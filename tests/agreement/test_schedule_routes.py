@@ -29,12 +29,12 @@ def test_a_piecewise_constant_rate_is_two_limits_glued():
 
 def test_limit_function_follows_the_schedule():
     model = dataclasses.replace(QUANTIZED, learning_rate=WAVE)
-    function = limit_function(model, [1.0, 2.0], method="gaussian", tolerance=1e-6)
+    function = limit_function(model, [1.0, 2.0], method="gaussian", tolerance=1e-8)
     assert set(function.parameters) == {"noise", "weight_range", "weight_decay"}
     with jax.enable_x64(True):
         found = jax.jit(function)(function.parameters)["eps_g"]
         with pytest.raises(SpecificationError, match="learning_rate is a schedule, which is fixed"):
             function({"learning_rate": 0.1})
-    wanted = solve(model, 2.0, times=[1.0, 2.0], method="gaussian", tolerance=1e-6)["eps_g"]
-    # two integrators
-    assert np.abs(np.asarray(found) - wanted).max() < 1e-8
+    wanted = solve(model, 2.0, times=[1.0, 2.0], method="gaussian", tolerance=1e-8)["eps_g"]
+    # two integrators, each at a tolerance that allows it
+    assert np.abs(np.asarray(found) - wanted).max() < 1e-9

@@ -17,7 +17,7 @@ from steode.solvers.scalar_equations import Equation, TemperatureEquation
 from steode.systems.dispatch import for_every_system
 from steode.systems.linear.fixed_point import EXACT, REGULAR, FixedPoint, FixedPoints
 from steode.systems.linear.fixed_point_function import without_quantizers
-from steode.systems.linear.problem import stationary_equation, stationary_problem
+from steode.systems.linear.problem import stationary_equation, stationary_problem, stationary_problems
 from steode.systems.linear.properties import require
 from steode.systems.linear.solve import check_model
 from steode.systems.linear.spec import LinearModel
@@ -73,13 +73,13 @@ def fixed_points(model: LinearModel, *, throw: bool = True) -> FixedPoints:
 
 
 def _found(model: LinearModel) -> FixedPoints:
-    equation = stationary_equation(model)
+    problems = stationary_problems(model)
+    problem, equation = problems[0], stationary_equation(model, problems)
     if equation is None:
-        problem = stationary_problem(model)
         states, recovery = _newton_states(model, problem), vector_recovery(problem)
         roots = all_roots.Roots([], False, newton_roots.PROOF)
     else:
-        problem, coarse = equation.problem, stationary_equation(model, part=0.5)
+        coarse = stationary_equation(model, stationary_problems(model, 0.5))
         roots, recovery = all_roots.find_roots(equation), scalar_recovery(equation)
         states = [(equation, coarse, np.asarray(root)) for root in roots.values]
     unquantized = unquantized_error(model)
@@ -168,7 +168,7 @@ def unquantized_error(model: LinearModel) -> float:
     plain = without_quantizers(model)
     if not plain.has_linear_output:
         return np.nan
-    equation = stationary_equation(plain)
+    equation = stationary_equation(plain, stationary_problems(plain))
     if not equation.is_affine:
         terms = _smallest_stable(equation)
         return float(terms["eps_g"]) if terms["converged"] else np.inf

@@ -246,7 +246,7 @@ def beside_groups(model: LinearModel) -> Obstacle:
     """What several groups of coordinates do not have in common yet."""
     if not model.groups:
         return None
-    if isinstance(model.update_rule, FOGZO | SPSA) or followed_moments(model):
+    if followed_moments(model):
         return "update_rule", f"{model.update_rule} is not derived for groups of coordinates"
     for member in model.members:
         if not isinstance(member.weight_quantizer, Identity | StepFunction):

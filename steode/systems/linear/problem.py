@@ -160,9 +160,13 @@ def stationary_problem(model: LinearModel, response: tuple | None = None, part: 
     return dataclasses.replace(rows_of(model, cut, nodes, part).place(cut), response=bare.response)
 
 
-def stationary_equation(model: LinearModel, part: float = 1.0) -> Equation | None:
-    """The one equation of the stationary states of a model; None where they take several."""
-    problems = [stationary_problem(member, part=part) for member in model.members]
+def stationary_problems(model: LinearModel, part: float = 1.0) -> list[Problem]:
+    """`stationary_problem` of each kind of coordinates."""
+    return [stationary_problem(member, part=part) for member in model.members]
+
+
+def stationary_equation(model: LinearModel, problems: list[Problem]) -> Equation | None:
+    """The one equation of the stationary states, from `stationary_problems` of a model; None where they take several."""
     if not model.groups:
         return scalar_equation(problems[0])
     rho = self_consistency.mixed(model.shares, [problem.rho for problem in problems])

@@ -192,20 +192,21 @@ def check_groups(model) -> None:
         remedy = "Ranges of groups stand still."
         raise SpecificationError("range_rule", "FixedRange() with groups", model.range_rule, remedy)
     for index, group in enumerate(groups):
+        where = f"groups[{index}]"
         try:
-            model.replace(groups=(), **group.own)
+            member = model.replace(groups=(), **group.own)
         except SpecificationError as error:
-            where = f"groups[{index}].{error.argument}"
-            raise SpecificationError(where, error.expected, error.received, error.remedy) from None
-        if isinstance(group.own.get("weight_quantizer", model.weight_quantizer), StochasticMap):
-            where, remedy = (
-                f"groups[{index}].weight_quantizer",
-                "Maps that are drawn at random are not derived for groups.",
+            raise SpecificationError(
+                f"{where}.{error.argument}", error.expected, error.received, error.remedy
+            ) from None
+        if isinstance(member.weight_quantizer, StochasticMap):
+            remedy = "Maps that are drawn at random are not derived for groups."
+            raise SpecificationError(
+                f"{where}.weight_quantizer", "a deterministic map", member.weight_quantizer, remedy
             )
-            raise SpecificationError(where, "a deterministic map", group.own or model.weight_quantizer, remedy)
-        for name in ("teacher", "init"):
-            if isinstance(group.own.get(name), Paired):
-                raise SpecificationError(f"groups[{index}].{name}", "a law of its own", group.own[name], remedy)
+        if isinstance(member.teacher, Paired):
+            remedy = "Empirical is the law of these numbers by themselves."
+            raise SpecificationError(f"{where}.teacher", "a law of its own", member.teacher, remedy)
 
 
 def check_type(argument: str, value: object, kind, expected: str, remedy: str) -> None:
