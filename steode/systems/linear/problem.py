@@ -166,7 +166,7 @@ def stationary_problems(model: LinearModel, part: float = 1.0) -> list[Problem]:
 
 
 def stationary_equation(model: LinearModel, problems: list[Problem]) -> Equation | None:
-    """The one equation of the stationary states, from `stationary_problems` of a model; None where they take several."""
+    """The equation of the stationary states, from `stationary_problems` of a model; None where they take several."""
     if not model.groups:
         return scalar_equation(problems[0])
     rho = self_consistency.mixed(model.shares, [problem.rho for problem in problems])
