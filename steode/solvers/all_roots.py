@@ -2,12 +2,12 @@
 
 import dataclasses
 
-import equinox as eqx
 import jax
 import numpy as np
 import scipy
 
 from steode.solvers.fixed_point import terms_at
+from steode.solvers.programs import bounded_jit
 from steode.solvers.root_search import RESOLUTION, isolate_roots
 from steode.solvers.scalar_equations import Equation, StrengthEquation, search_interval
 
@@ -28,7 +28,7 @@ def _all_of(equation: Equation, x) -> tuple:
     return equation.implied(x), terms_at(equation, x), equation.force(x)
 
 
-@eqx.filter_jit
+@bounded_jit
 def _evaluated(equation: Equation, values) -> tuple:
     """All of an equation at each value, in one program: a root is looked for and described by the same."""
     return jax.lax.map(lambda x: _all_of(equation, x), values)
